@@ -1,0 +1,334 @@
+//! Settings: a TOML file and flags in, a `Config` that cannot be invalid out.
+//!
+//! The only place that reads the environment. Unknown keys are errors that name the key.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+/// What was wrong with the settings.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file could not be read.
+    #[error("cannot read the configuration `{path}`")]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// Not TOML, an unknown key, or a value of the wrong type.
+    #[error("`{path}`: {message}")]
+    Parse {
+        /// The file.
+        path: PathBuf,
+        /// The parser's words, which name the key and the line.
+        message: String,
+    },
+    /// A value outside its bounds.
+    #[error("`{key}` must be {bound}, got {got}")]
+    Bounds {
+        /// The key, with its section.
+        key: &'static str,
+        /// What is allowed, with units.
+        bound: String,
+        /// What came.
+        got: String,
+    },
+}
+
+/// Everything `quoin` can be told, with defaults for all of it.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// Where state lives. From `--data`, `QUOIN_DATA` or the file, in that order.
+    pub data: DataFolder,
+    /// The HTTP surface.
+    pub server: ServerConfig,
+    /// The language model.
+    pub model: ModelConfig,
+    /// How answers are made.
+    pub answers: AnswerConfig,
+    /// Retrieval.
+    pub retrieval: RetrievalConfig,
+    /// Logs.
+    pub log: LogConfig,
+}
+
+/// The data folder; `./quoin-data` unless told.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct DataFolder(pub PathBuf);
+
+impl Default for DataFolder {
+    fn default() -> Self {
+        Self(PathBuf::from("quoin-data"))
+    }
+}
+
+/// The HTTP surface.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ServerConfig {
+    /// Address and port. Anything but loopback needs a key.
+    pub listen: SocketAddr,
+    /// Largest request body, bytes. Bodies with documents: see `max_document_bytes`.
+    pub max_body_bytes: usize,
+    /// Largest body of a document write, bytes.
+    pub max_document_bytes: usize,
+    /// Largest question or query, bytes.
+    pub max_question_bytes: usize,
+    /// Longest time for one request, milliseconds.
+    pub request_timeout_ms: u64,
+    /// Longest wait for requests in flight at shutdown, milliseconds.
+    pub drain_timeout_ms: u64,
+    /// Most requests in flight at once; more answer 429.
+    pub max_concurrent_requests: usize,
+    /// Ingest the bundled handbook when the catalogue is empty at first start.
+    pub samples: bool,
+}
+
+impl Default for ServerConfig {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
+            max_body_bytes: 4 << 20,
+            max_document_bytes: 48 << 20,
+            max_question_bytes: 16 << 10,
+            request_timeout_ms: 120_000,
+            drain_timeout_ms: 20_000,
+            max_concurrent_requests: 256,
+            samples: true,
+        }
+    }
+}
+
+/// The language model that answers.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ModelConfig {
+    /// `bundled`, a folder with safetensors, a `.gguf` file, a name under `<data>/models`, or a hub id that was pulled.
+    pub source: String,
+    /// Hub revision, when `source` is a hub id.
+    pub revision: Option<String>,
+    /// `cpu`, `cuda` or `metal` (the last two need the Cargo feature of that name); `auto` takes the best there is.
+    pub device: String,
+    /// In-situ quantisation: `q4k`, `q5k`, `q6k`, `q8_0`; none when left out.
+    pub quantization: Option<String>,
+    /// Context, tokens; bounded by what the model supports.
+    pub context_length: usize,
+    /// Requests generated at once. On a CPU more than one brings nothing.
+    pub max_running: usize,
+    /// Requests that may wait for the engine; one more is answered 429.
+    pub queue_length: usize,
+    /// Longest generation, milliseconds.
+    pub time_limit_ms: u64,
+    /// Sequences kept in the prefix cache.
+    pub prefix_cache: usize,
+    /// Whether models may be fetched from the hub when they are not on disk.
+    pub network: bool,
+    /// How the model is prompted: `auto`, `instruct`, or `pointer` for models trained on the bare marker format.
+    pub prompt: String,
+}
+
+impl Default for ModelConfig {
+    fn default() -> Self {
+        Self {
+            source: "bundled".to_owned(),
+            revision: None,
+            device: "auto".to_owned(),
+            quantization: None,
+            context_length: 4096,
+            max_running: 1,
+            queue_length: 32,
+            time_limit_ms: 60_000,
+            prefix_cache: 16,
+            network: false,
+            prompt: "auto".to_owned(),
+        }
+    }
+}
+
+/// How the model cites.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Citing {
+    /// The model names sentence markers; the runtime expands them to the verbatim sentences.
+    #[default]
+    Point,
+    /// The model copies the quote; only substrings of the named passage can be decoded.
+    Quote,
+}
+
+/// How answers are made.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct AnswerConfig {
+    /// How the model cites.
+    pub citing: Citing,
+    /// Passages offered to the model.
+    pub top_k: usize,
+    /// Most citations in an answer.
+    pub max_citations: usize,
+    /// Most generated tokens.
+    pub max_tokens: usize,
+    /// `extractive` abstains below this score, 0 to 1.
+    pub extractive_threshold: f32,
+}
+
+impl Default for AnswerConfig {
+    fn default() -> Self {
+        Self {
+            citing: Citing::Point,
+            top_k: 6,
+            max_citations: 3,
+            max_tokens: 512,
+            extractive_threshold: 0.45,
+        }
+    }
+}
+
+/// Retrieval.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct RetrievalConfig {
+    /// Access list of documents that come without one. Left out: only `admin` keys see them.
+    pub default_acl: Option<Vec<String>>,
+}
+
+/// Logs on stderr.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct LogConfig {
+    /// `text` or `json`.
+    pub format: String,
+    /// A filter such as `info` or `quoin=debug,tantivy=warn`.
+    pub filter: String,
+    /// Whether logs may hold the text of questions and answers.
+    pub content: bool,
+}
+
+impl Default for LogConfig {
+    fn default() -> Self {
+        Self {
+            format: "text".to_owned(),
+            filter: "warn,quoin=info,quoin_retriever=info,quoin_engine=info,quoin_adapters=info"
+                .to_owned(),
+            content: false,
+        }
+    }
+}
+
+impl Config {
+    /// Reads `file` (defaults when `None`), lets `QUOIN_DATA` and `QUOIN_LISTEN` override it, and checks every bound.
+    ///
+    /// # Errors
+    /// A file that cannot be read or parsed, an unknown key, a value out of bounds: each names the key.
+    pub fn load(file: Option<&Path>) -> Result<Self, ConfigError> {
+        let mut config = match file {
+            Some(path) => {
+                let text = std::fs::read_to_string(path).map_err(|source| ConfigError::Read {
+                    path: path.to_owned(),
+                    source,
+                })?;
+                Self::parse(&text, path)?
+            }
+            None => Self::default(),
+        };
+        if let Some(data) = std::env::var_os("QUOIN_DATA") {
+            config.data = DataFolder(PathBuf::from(data));
+        }
+        if let Ok(listen) = std::env::var("QUOIN_LISTEN") {
+            config.server.listen = listen.parse().map_err(|_| ConfigError::Bounds {
+                key: "QUOIN_LISTEN",
+                bound: "ADDRESS:PORT".to_owned(),
+                got: format!("`{listen}`"),
+            })?;
+        }
+        config.checked()
+    }
+
+    /// Parses TOML; `path` is only for the error.
+    ///
+    /// # Errors
+    /// As [`Config::load`].
+    pub fn parse(text: &str, path: &Path) -> Result<Self, ConfigError> {
+        toml::from_str(text).map_err(|error| ConfigError::Parse {
+            path: path.to_owned(),
+            message: error.to_string(),
+        })
+    }
+
+    /// Checks every bound.
+    ///
+    /// # Errors
+    /// [`ConfigError::Bounds`] names the first key outside its bounds.
+    pub fn checked(self) -> Result<Self, ConfigError> {
+        let bounds: [(&'static str, usize, usize, usize); 12] = [
+            ("server.max_body_bytes", self.server.max_body_bytes, 1 << 10, 1 << 30),
+            ("server.max_document_bytes", self.server.max_document_bytes, 1 << 10, 1 << 30),
+            ("server.max_question_bytes", self.server.max_question_bytes, 64, 1 << 20),
+            ("server.max_concurrent_requests", self.server.max_concurrent_requests, 1, 100_000),
+            ("model.context_length", self.model.context_length, 256, 1 << 20),
+            ("model.max_running", self.model.max_running, 1, 1024),
+            ("model.queue_length", self.model.queue_length, 0, 100_000),
+            ("model.prefix_cache", self.model.prefix_cache, 0, 4096),
+            ("answers.top_k", self.answers.top_k, 1, 64),
+            ("answers.max_citations", self.answers.max_citations, 1, 16),
+            ("answers.max_tokens", self.answers.max_tokens, 8, 32_768),
+            ("model.time_limit_ms", usize::try_from(self.model.time_limit_ms).unwrap_or(usize::MAX), 100, 3_600_000),
+        ];
+        for (key, got, low, high) in bounds {
+            if !(low..=high).contains(&got) {
+                return Err(ConfigError::Bounds {
+                    key,
+                    bound: format!("between {low} and {high}"),
+                    got: got.to_string(),
+                });
+            }
+        }
+        if !(0.0..=1.0).contains(&self.answers.extractive_threshold) {
+            return Err(ConfigError::Bounds {
+                key: "answers.extractive_threshold",
+                bound: "between 0 and 1".to_owned(),
+                got: self.answers.extractive_threshold.to_string(),
+            });
+        }
+        one_of("model.device", &self.model.device, &["auto", "cpu", "cuda", "metal"])?;
+        one_of("model.prompt", &self.model.prompt, &["auto", "instruct", "pointer"])?;
+        one_of("log.format", &self.log.format, &["text", "json"])?;
+        Ok(self)
+    }
+
+    /// The data folder.
+    #[must_use]
+    pub fn data(&self) -> &Path {
+        &self.data.0
+    }
+
+    /// The local socket of the server that owns the data folder.
+    #[must_use]
+    pub fn socket(&self) -> PathBuf {
+        self.data().join("quoin.sock")
+    }
+
+    /// Longest time for one request.
+    #[must_use]
+    pub fn request_timeout(&self) -> Duration {
+        Duration::from_millis(self.server.request_timeout_ms)
+    }
+}
+
+fn one_of(key: &'static str, got: &str, allowed: &[&str]) -> Result<(), ConfigError> {
+    if allowed.contains(&got) {
+        return Ok(());
+    }
+    Err(ConfigError::Bounds {
+        key,
+        bound: format!("one of {}", allowed.join(", ")),
+        got: format!("`{got}`"),
+    })
+}

@@ -1,0 +1,17 @@
+//! Quoin: retrieval and a fine-tuned model in one process.
+//!
+//! The crate is the process: its HTTP surface (`http`), its command line (`cli`), and the path of one
+//! answer between them (`answer`). Retrieval, generation, the adapter registry and evaluation live in crates of
+//! their own, which know neither each other nor HTTP.
+
+pub mod answer;
+pub mod caller;
+pub mod cli;
+pub mod config;
+pub mod http;
+pub mod processor;
+pub mod release;
+pub mod samples;
+pub mod service;
+pub mod storage;
+pub mod telemetry;

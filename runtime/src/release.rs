@@ -1,0 +1,167 @@
+//! Which release answers: a loaded model with everything that decides an answer, by digest.
+
+use std::path::{Path, PathBuf};
+use std::str::FromStr as _;
+use std::sync::Arc;
+
+use quoin_adapters::{AdapterId, Alias};
+use quoin_engine::{BaseModel, EngineError, EngineSettings, Generator, ModelSource, Part};
+
+use crate::answer::error::AnswerError;
+use crate::answer::prompt::PromptStyle;
+use crate::answer::types::ReleaseInfo;
+use crate::config::{Citing, Config, ModelConfig};
+use crate::service::Quoin;
+
+/// A loaded model and how it is used.
+#[derive(Clone)]
+pub struct Served {
+    /// Generates.
+    pub generator: Arc<dyn Generator>,
+    /// How it is prompted.
+    pub style: PromptStyle,
+    /// How it cites.
+    pub citing: Citing,
+    /// What the answer records.
+    pub info: ReleaseInfo,
+}
+
+/// What a request asks to be answered by.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Route {
+    /// `quoin`: the champion, or the base model while there is none.
+    Routed,
+    /// `base`: the base model without an adapter.
+    Base,
+    /// `NAME@VERSION`.
+    Pinned(AdapterId),
+}
+
+impl Route {
+    /// Reads the `model` of a request; none is `quoin`.
+    ///
+    /// # Errors
+    /// [`AnswerError::UnknownModel`] for anything else.
+    pub fn parse(model: Option<&str>) -> Result<Self, AnswerError> {
+        match model {
+            None | Some("quoin") => Ok(Self::Routed),
+            Some("base") => Ok(Self::Base),
+            Some(name) => AdapterId::from_str(name)
+                .map(Self::Pinned)
+                .map_err(|_| AnswerError::UnknownModel(name.chars().take(128).collect())),
+        }
+    }
+}
+
+impl Quoin {
+    /// The model for a request, loaded if need be, with the release that its answer records.
+    pub(crate) async fn served(&self, model: Option<&str>, generation: u64) -> Result<Served, AnswerError> {
+        let (adapter, route) = match Route::parse(model)? {
+            Route::Base => (None, "base"),
+            Route::Pinned(id) => (Some(id), "pinned"),
+            Route::Routed => (self.champion(), "stable"),
+        };
+        let generator = match &adapter {
+            None => self.base_model().await?,
+            Some(id) => self.adapted_model(id).await?,
+        };
+        let style = self.style(generator.as_ref());
+        let citing = self.config().answers.citing;
+        let name = adapter.map_or_else(|| "base".to_owned(), |id| id.to_string());
+        let info = ReleaseInfo {
+            id: self.release_digest(Some(generator.as_ref()), style, &name, generation),
+            adapter: name,
+            generation,
+            route: route.to_owned(),
+        };
+        Ok(Served {
+            generator,
+            style,
+            citing,
+            info,
+        })
+    }
+
+    /// The adapter version that `quoin` routes to.
+    fn champion(&self) -> Option<AdapterId> {
+        self.registry().alias(&Alias::champion())
+    }
+
+    fn style(&self, generator: &dyn Generator) -> PromptStyle {
+        match self.config().model.prompt.as_str() {
+            "pointer" => PromptStyle::Pointer,
+            "instruct" => PromptStyle::Instruct,
+            _ if has_marker_tokens(generator) => PromptStyle::Pointer,
+            _ => PromptStyle::Instruct,
+        }
+    }
+
+    /// The release of an answer without a model.
+    pub(crate) fn extractive_release(&self, generation: u64, route: String) -> ReleaseInfo {
+        ReleaseInfo {
+            id: self.release_digest(None, PromptStyle::Pointer, "extractive", generation),
+            adapter: "base".to_owned(),
+            generation,
+            route,
+        }
+    }
+}
+
+/// Only a model trained on the marker format has a token of its own for each marker.
+fn has_marker_tokens(generator: &dyn Generator) -> bool {
+    ["[[P]]", "[[0]]", "[[1]]", "[[64]]"]
+        .iter()
+        .all(|marker| generator.count_tokens(&[Part::Trusted((*marker).to_owned())]) == 1)
+}
+
+/// What the engine is told, from the configuration.
+///
+/// # Errors
+/// [`EngineError::Setting`] names the key.
+pub fn engine_settings(config: &Config) -> Result<EngineSettings, EngineError> {
+    let model = &config.model;
+    let mut settings = EngineSettings::new(models_folder(config.data()));
+    settings.device = model.device.parse()?;
+    settings.quantization = model.quantization.as_deref().map(str::parse).transpose()?;
+    settings.context_length = Some(model.context_length);
+    settings.max_running = model.max_running;
+    settings.queue_length = model.queue_length;
+    settings.time_limit = std::time::Duration::from_millis(model.time_limit_ms);
+    settings.prefix_cache = model.prefix_cache;
+    settings.network = model.network;
+    Ok(settings)
+}
+
+/// Where models lie in a data folder.
+#[must_use]
+pub fn models_folder(data: &Path) -> PathBuf {
+    data.join("models")
+}
+
+/// Where the configured base model comes from; unpacks the bundled one.
+///
+/// # Errors
+/// As [`quoin_engine::bundled::unpack`].
+pub fn base_source(model: &ModelConfig, data: &Path) -> Result<BaseModel, EngineError> {
+    let models = models_folder(data);
+    if model.source == "bundled" {
+        return quoin_engine::bundled::unpack(&models).map(BaseModel::Folder);
+    }
+    let given = PathBuf::from(&model.source);
+    let imported = models.join(&model.source);
+    let path = [given, imported].into_iter().find(|path| path.exists());
+    Ok(match path {
+        Some(path) if path.extension().is_some_and(|extension| extension == "gguf") => BaseModel::Gguf(path),
+        Some(path) => BaseModel::Folder(path),
+        None => BaseModel::Hub {
+            id: model.source.clone(),
+            revision: model.revision.clone(),
+        },
+    })
+}
+
+/// The base model under an adapter version, or alone.
+#[must_use]
+pub fn source(base: BaseModel, adapter: Option<PathBuf>) -> ModelSource {
+    ModelSource { base, adapter }
+}

@@ -1,0 +1,426 @@
+//! Everything one process holds, and the life of it: opened once, shared by every request.
+
+use std::fs::{File, OpenOptions as FileOptions};
+use std::io::{Read as _, Seek as _, Write as _};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+use quoin_adapters::{AdapterId, BaseIdentity, Registry};
+use quoin_engine::{BaseModel, Engine, EngineError, Generator};
+use quoin_retriever::{Retriever, RetrieverError, RetrieverSettings};
+use serde::Serialize;
+use tokio::sync::{Mutex, watch};
+use utoipa::ToSchema;
+
+use crate::answer::error::AnswerError;
+use crate::answer::prompt::PromptStyle;
+use crate::config::Config;
+use crate::release::{base_source, engine_settings, source};
+use crate::storage::{Storage, StorageError};
+
+/// The base model's name in the engine.
+const BASE: &str = "base";
+/// Adapter versions kept loaded beside the base model.
+const MAX_ADAPTED: usize = 3;
+
+/// When the language model is loaded.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Load {
+    /// At once, in the background.
+    #[default]
+    Background,
+    /// With the first answer that needs it.
+    OnDemand,
+}
+
+/// How to open.
+#[derive(Default)]
+pub struct OpenOptions {
+    /// When the model is loaded.
+    pub load: Load,
+    /// A generator to use instead of the configured model.
+    pub generator: Option<Arc<dyn Generator>>,
+}
+
+/// Why the data folder cannot be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The folder cannot be made or written.
+    #[error("cannot use the data folder `{}`", path.display())]
+    Folder {
+        /// The folder or the file in it.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// Another process owns it.
+    #[error("the data folder `{}` belongs to another process{}", path.display(), owner.map(|pid| format!(" (pid {pid})")).unwrap_or_default())]
+    Locked {
+        /// The folder.
+        path: PathBuf,
+        /// The process, when it left its number.
+        owner: Option<u32>,
+    },
+    /// Keys and logs cannot be opened.
+    #[error("cannot open keys and logs")]
+    Storage(#[from] StorageError),
+    /// The documents cannot be opened.
+    #[error("cannot open the documents")]
+    Retriever(#[from] RetrieverError),
+    /// The adapters cannot be opened.
+    #[error("cannot open the adapters")]
+    Adapters(#[from] quoin_adapters::AdapterError),
+    /// A setting of the model is wrong.
+    #[error("cannot set up the engine")]
+    Engine(#[from] EngineError),
+    /// A background task ended early.
+    #[error("internal task failed")]
+    Task(#[from] tokio::task::JoinError),
+}
+
+/// What became of the language model.
+#[derive(Clone)]
+enum ModelState {
+    /// Not asked for yet.
+    Idle,
+    /// On its way.
+    Loading,
+    /// Generates.
+    Ready(Arc<dyn Generator>),
+    /// Could not be loaded; the reason.
+    Failed(String),
+}
+
+/// One part of the process and how it is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+pub struct Check {
+    /// `documents` or `model`.
+    pub name: &'static str,
+    /// Whether it can be used.
+    pub ready: bool,
+    /// In words.
+    pub state: String,
+}
+
+/// Whether answers can be made.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+pub struct Readiness {
+    /// All checks are.
+    pub ready: bool,
+    /// Each part.
+    pub checks: Vec<Check>,
+}
+
+/// A model that `model` may name.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+pub struct ModelCard {
+    /// `quoin`, `base` or `NAME@VERSION`.
+    pub id: String,
+    /// The base model.
+    pub root: String,
+    /// What it is an adapter of; null for the base.
+    pub parent: Option<String>,
+    /// Seconds since 1970.
+    pub created: u64,
+    /// Whether it is in memory.
+    pub loaded: bool,
+}
+
+/// One process: its documents, its models, its keys.
+pub struct Quoin {
+    config: Config,
+    retriever: Arc<Retriever>,
+    registry: Registry,
+    storage: Storage,
+    engine: Engine,
+    base: watch::Sender<ModelState>,
+    /// One model is loaded at a time; holds the loaded adapter versions, least recently used first.
+    loading: Mutex<Vec<AdapterId>>,
+    started: SystemTime,
+    /// Locked for as long as the process lives.
+    _lock: File,
+}
+
+impl Quoin {
+    /// Opens the data folder and starts to load the model.
+    ///
+    /// # Errors
+    /// [`OpenError`]: the folder is not usable, belongs to another process, or holds what cannot be read. A model that
+    /// cannot be loaded is not an error here: see [`Quoin::readiness`].
+    pub async fn open(config: Config) -> Result<Arc<Self>, OpenError> {
+        Self::open_with(config, OpenOptions::default()).await
+    }
+
+    /// [`Quoin::open`], with choices.
+    ///
+    /// # Errors
+    /// As [`Quoin::open`].
+    pub async fn open_with(config: Config, options: OpenOptions) -> Result<Arc<Self>, OpenError> {
+        let opened = Instant::now();
+        let quoin = tokio::task::spawn_blocking(move || Self::open_folder(config)).await??;
+        let quoin = Arc::new(quoin);
+        match (options.generator, options.load) {
+            (Some(generator), _) => {
+                quoin.base.send_replace(ModelState::Ready(generator));
+            }
+            (None, Load::Background) => {
+                quoin.base.send_replace(ModelState::Loading);
+                let background = Arc::clone(&quoin);
+                tokio::spawn(async move { background.load_base().await });
+            }
+            (None, Load::OnDemand) => {}
+        }
+        tracing::info!(elapsed_ms = opened.elapsed().as_millis(), "data folder opened");
+        Ok(quoin)
+    }
+
+    fn open_folder(config: Config) -> Result<Self, OpenError> {
+        let data = config.data().to_owned();
+        let folder_error = |path: &Path| {
+            let path = path.to_owned();
+            move |source| OpenError::Folder { path, source }
+        };
+        for folder in [data.clone(), data.join("models"), data.join("adapters")] {
+            std::fs::create_dir_all(&folder).map_err(folder_error(&folder))?;
+        }
+        let lock = lock(&data)?;
+        let settings = RetrieverSettings {
+            default_acl: config.retrieval.default_acl.clone(),
+            ..RetrieverSettings::default()
+        };
+        let retriever = Arc::new(Retriever::open(&data, settings)?);
+        Ok(Self {
+            retriever,
+            registry: Registry::open(&data.join("adapters"))?,
+            storage: Storage::open(&data.join("quoin.db"))?,
+            engine: Engine::new(engine_settings(&config)?)?,
+            base: watch::Sender::new(ModelState::Idle),
+            loading: Mutex::new(Vec::new()),
+            started: SystemTime::now(),
+            _lock: lock,
+            config,
+        })
+    }
+
+    /// The settings.
+    #[must_use]
+    pub const fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// The documents.
+    #[must_use]
+    pub const fn retriever(&self) -> &Arc<Retriever> {
+        &self.retriever
+    }
+
+    /// The adapter versions.
+    #[must_use]
+    pub const fn registry(&self) -> &Registry {
+        &self.registry
+    }
+
+    /// Keys, feedback and the request log.
+    #[must_use]
+    pub const fn storage(&self) -> &Storage {
+        &self.storage
+    }
+
+    /// Whether answers can be made, and what is missing.
+    #[must_use]
+    pub fn readiness(&self) -> Readiness {
+        let (ready, state) = match &*self.base.borrow() {
+            ModelState::Idle => (true, "loads with the first answer".to_owned()),
+            ModelState::Loading => (false, "loading".to_owned()),
+            ModelState::Ready(generator) => (true, generator.description().name.clone()),
+            ModelState::Failed(reason) => (false, reason.clone()),
+        };
+        let statistics = self.retriever.statistics();
+        let checks = vec![
+            Check {
+                name: "documents",
+                ready: true,
+                state: format!("{} documents, {} passages", statistics.documents, statistics.passages),
+            },
+            Check {
+                name: "model",
+                ready,
+                state,
+            },
+        ];
+        Readiness { ready, checks }
+    }
+
+    /// Waits until the model is loaded or has failed to load.
+    pub async fn settled(&self) {
+        let mut state = self.base.subscribe();
+        // The sender lives as long as `self`.
+        let _ = state.wait_for(|state| !matches!(state, ModelState::Loading)).await;
+    }
+
+    /// The models that a request may name.
+    #[must_use]
+    pub fn models(&self) -> Vec<ModelCard> {
+        let loaded = self.engine.names();
+        let root = self.config.model.source.clone();
+        let created = self.started.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+        let base_loaded = matches!(&*self.base.borrow(), ModelState::Ready(_));
+        let mut cards: Vec<ModelCard> = ["quoin", BASE]
+            .into_iter()
+            .map(|id| ModelCard {
+                id: id.to_owned(),
+                root: root.clone(),
+                parent: None,
+                created,
+                loaded: base_loaded,
+            })
+            .collect();
+        cards.extend(self.registry.list().into_iter().map(|version| {
+            let id = version.id.to_string();
+            ModelCard {
+                loaded: loaded.contains(&id),
+                root: root.clone(),
+                parent: Some(BASE.to_owned()),
+                created,
+                id,
+            }
+        }));
+        cards
+    }
+
+    /// What an adapter must fit: the base model's digest and shapes. Blocking: reads the weights.
+    ///
+    /// # Errors
+    /// The base model is not a folder of safetensors, or cannot be read.
+    pub fn base_identity(&self) -> Result<BaseIdentity, AnswerError> {
+        let unavailable = |reason: String| AnswerError::Unavailable { reason };
+        match base_source(&self.config.model, self.config.data()).map_err(AnswerError::Engine)? {
+            BaseModel::Folder(folder) => BaseIdentity::of_folder(&folder).map_err(|error| unavailable(error.to_string())),
+            BaseModel::Gguf(_) | BaseModel::Hub { .. } => Err(unavailable(
+                "adapters need a base model that is a local folder of safetensors".to_owned(),
+            )),
+        }
+    }
+
+    /// The base model, loaded if it was not.
+    pub(crate) async fn base_model(&self) -> Result<Arc<dyn Generator>, AnswerError> {
+        if matches!(&*self.base.borrow(), ModelState::Idle) {
+            self.load_base().await;
+        }
+        self.settled().await;
+        match &*self.base.borrow() {
+            ModelState::Ready(generator) => Ok(Arc::clone(generator)),
+            ModelState::Failed(reason) => Err(AnswerError::Unavailable { reason: reason.clone() }),
+            ModelState::Idle | ModelState::Loading => Err(AnswerError::Unavailable {
+                reason: "the model is loading".to_owned(),
+            }),
+        }
+    }
+
+    async fn load_base(&self) {
+        let _one_at_a_time = self.loading.lock().await;
+        if matches!(&*self.base.borrow(), ModelState::Ready(_) | ModelState::Failed(_)) {
+            return;
+        }
+        let begun = Instant::now();
+        let state = match self.load(BASE, None).await {
+            Ok(generator) => {
+                tracing::info!(model = generator.description().name, elapsed_ms = begun.elapsed().as_millis(), "model loaded");
+                ModelState::Ready(generator)
+            }
+            Err(error) => {
+                tracing::error!(error = &error as &dyn std::error::Error, "the model could not be loaded");
+                ModelState::Failed(error.to_string())
+            }
+        };
+        self.base.send_replace(state);
+    }
+
+    async fn load(&self, name: &str, adapter: Option<PathBuf>) -> Result<Arc<dyn Generator>, EngineError> {
+        let (model, data) = (self.config.model.clone(), self.config.data().to_owned());
+        let base = tokio::task::spawn_blocking(move || base_source(&model, &data))
+            .await
+            .map_err(|error| EngineError::Load {
+                name: name.to_owned(),
+                reason: error.to_string(),
+            })??;
+        self.engine.load(name, &source(base, adapter)).await
+    }
+
+    /// An adapter version, loaded if it was not; the least recently used one makes room.
+    pub(crate) async fn adapted_model(&self, id: &AdapterId) -> Result<Arc<dyn Generator>, AnswerError> {
+        let name = id.to_string();
+        let Some(version) = self.registry.show(id) else {
+            return Err(AnswerError::UnknownModel(name));
+        };
+        if let Some(generator) = self.engine.get(&name) {
+            return Ok(generator);
+        }
+        let mut recent = self.loading.lock().await;
+        if let Some(generator) = self.engine.get(&name) {
+            return Ok(generator);
+        }
+        while recent.len() >= MAX_ADAPTED {
+            self.engine.unload(&recent.remove(0).to_string());
+        }
+        let generator = self.load(&name, Some(version.folder)).await.map_err(AnswerError::Engine)?;
+        recent.push(id.clone());
+        Ok(generator)
+    }
+
+    /// The digest of everything that decides an answer.
+    pub(crate) fn release_digest(
+        &self,
+        generator: Option<&dyn Generator>,
+        style: PromptStyle,
+        adapter: &str,
+        generation: u64,
+    ) -> String {
+        let description = generator.map(Generator::description);
+        quoin_adapters::Release {
+            base: description.map(|model| model.base_digest.clone()),
+            adapter: description.and_then(|model| model.adapter_digest.clone()),
+            adapter_name: adapter.to_owned(),
+            generation,
+            pipeline: self.retriever.fingerprint(),
+            template: style.template().to_owned(),
+            citing: format!("{:?}", self.config.answers.citing).to_lowercase(),
+            settings: serde_json::to_value(&self.config.answers).unwrap_or_default(),
+        }
+        .digest()
+    }
+}
+
+/// Takes the folder for this process, and leaves its number for those who come later.
+fn lock(data: &Path) -> Result<File, OpenError> {
+    let path = data.join("quoin.lock");
+    let io = |source| OpenError::Folder {
+        path: path.clone(),
+        source,
+    };
+    let mut file = FileOptions::new()
+        .create(true)
+        .read(true)
+        .write(true)
+        .truncate(false)
+        .open(&path)
+        .map_err(io)?;
+    match file.try_lock() {
+        Ok(()) => {}
+        Err(std::fs::TryLockError::WouldBlock) => {
+            let mut text = String::new();
+            let _ = file.read_to_string(&mut text);
+            return Err(OpenError::Locked {
+                path: data.to_owned(),
+                owner: text.trim().parse().ok(),
+            });
+        }
+        Err(std::fs::TryLockError::Error(source)) => return Err(io(source)),
+    }
+    file.set_len(0).map_err(io)?;
+    file.rewind().map_err(io)?;
+    write!(file, "{}", std::process::id()).map_err(io)?;
+    Ok(file)
+}
