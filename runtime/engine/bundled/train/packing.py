@@ -1,0 +1,283 @@
+"""Turns passages and questions into packed training sequences: one shared context, several questions behind it."""
+
+import json
+import random
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from tokenizers import Tokenizer
+
+import templates
+from layout import ANSWER_STRING, CITE, CLOSE, LAST_MARKER, MARKERS, PASSAGE, QUESTION, TURN_END, TURN_START
+from questions import cloze
+from tokenizer import plain
+
+
+class Ids:
+    """Token ids of the frame. Text is encoded without added tokens, as the runtime does."""
+
+    def __init__(self, tokenizer_file: Path):
+        self.full = Tokenizer.from_file(str(tokenizer_file))
+        self.text = plain(tokenizer_file)
+        one = self.full.token_to_id
+        self.size = self.full.get_vocab_size()
+        self.marker0 = one(MARKERS[0])
+        assert one(MARKERS[-1]) == self.marker0 + LAST_MARKER
+        self.passage, self.question, self.cite, self.close, self.answer = map(one, (PASSAGE, QUESTION, CITE, CLOSE, ANSWER_STRING))
+        self.turn_end = one(TURN_END)
+        self.user = [one(TURN_START), *self.encode("user\n")]
+        self.assistant = [self.turn_end, one(TURN_START), *self.encode("assistant\n")]
+
+    def encode(self, text):
+        return self.text.encode(text, add_special_tokens=False).ids
+
+    def encode_all(self, texts):
+        return self.text.encode_batch(texts, add_special_tokens=False)
+
+
+@dataclass
+class Ask:
+    question: list[int]
+    sentences: tuple[int, ...]  # empty: nothing answers
+    answer: list[int] | None = None
+
+
+@dataclass
+class Passage:
+    source: str
+    group: str
+    title: list[int]
+    sentences: list[list[int]]
+    asks: list[Ask] = field(default_factory=list)
+
+
+def answer_ids(encoding, sentence, answer):
+    """The sentence's own tokens that cover the answer, so that copying them is exact. None: the answer is not there."""
+    at = sentence.lower().find(answer.lower())
+    if at < 0 or not answer:
+        return None
+    first, last = at + 1, at + 1 + len(answer)  # the sentence was encoded with a leading space
+    covered = [i for i, (a, b) in enumerate(encoding.offsets) if b > first and a < last]
+    return encoding.ids[covered[0] : covered[-1] + 1] if covered else None
+
+
+def load_passages(corpus: Path, ids: Ids, held_out: bool, seed: int, variants: int, limit=None):
+    """Corpus passages with clozes (`asks`), and those that people asked about (second list)."""
+    r = random.Random(seed)
+    rows = [row for row in map(json.loads, corpus.open()) if row["held_out"] == held_out]
+    r.shuffle(rows)
+    rows = rows[:limit]
+    foreign = {"capital": [], "digit": [], "lower": []}
+    for row in rows[:4000]:
+        for word in " ".join(row["sentences"]).split():
+            word = word.strip(".,;:()|")
+            if len(word) > 3:
+                foreign["capital" if word[0].isupper() else "digit" if word[0].isdigit() else "lower"].append(word)
+    passages, asked = [], []
+    for row in rows:
+        encodings = ids.encode_all([" " + s for s in row["sentences"]])
+        base = Passage(row["source"], row["group"], ids.encode(row["title"]) if row["title"] else [], [e.ids for e in encodings])
+        made = [(n, c) for n, s in enumerate(row["sentences"]) for _ in range(variants) if (c := cloze(s, r, foreign))]
+        for (n, (_, answer)), question in zip(made, ids.encode_all([" " + c[0] for _, c in made])):
+            if answer is None:
+                base.asks.append(Ask(question.ids, ()))
+            elif (copied := answer_ids(encodings[n], row["sentences"][n], answer)) and len(copied) <= 14:
+                base.asks.append(Ask(question.ids, (n,), copied))
+        if base.asks:
+            passages.append(base)
+        if row["questions"]:
+            own = Passage(base.source, base.group, base.title, base.sentences)
+            for q in row["questions"]:
+                copied = answer_ids(encodings[q["sentence"]], row["sentences"][q["sentence"]], q["answer"])
+                own.asks.append(Ask(ids.encode(" " + q["text"]), (q["sentence"],), copied if copied and len(copied) <= 24 else None))
+            asked.append(own)
+    return passages, asked
+
+
+def templated_passage(r, ids: Ids, held_out: bool, low=2, high=8):
+    stated, missing = templates.facts(r, r.randint(low, high), held_out)
+    encodings = ids.encode_all([" " + f.sentence for f in stated])
+    p = Passage("templates", "", ids.encode(templates.title(r)), [e.ids for e in encodings])
+    texts = [(n, q, a) for n, f in enumerate(stated) for q, a in f.asked]
+    for (n, _, a), q in zip(texts, ids.encode_all([" " + q for _, q, _ in texts])):
+        p.asks.append(Ask(q.ids, (n,), answer_ids(encodings[n], stated[n].sentence, a)))
+    p.asks += [Ask(q.ids, ()) for q in ids.encode_all([" " + q for q in missing])]
+    if len(stated) > 1 and r.random() < 0.6:  # one question on two facts
+        a, b = sorted(r.sample(range(len(stated)), 2))
+        first, second = r.choice(stated[a].asked)[0].rstrip("?."), r.choice(stated[b].asked)[0]
+        if r.random() < 0.5:
+            first, second = r.choice(stated[b].asked)[0].rstrip("?."), r.choice(stated[a].asked)[0]
+        joined = first + r.choice([" and ", ", and ", "? "]) + second[:1].lower() + second[1:]
+        p.asks.append(Ask(ids.encode(" " + joined), (a, b)))
+    return p
+
+
+def random_passage(r, ids: Ids):
+    """Sentences of random tokens: nothing to learn but matching, voting and copying."""
+    low, high = 260, ids.marker0 - 8
+    p = Passage("random", "", [r.randint(low, high) for _ in range(r.randint(1, 4))], [])
+    for n in range(r.randint(2, 8)):
+        tokens = [r.randint(low, high) for _ in range(r.randint(4, 14))]
+        p.sentences.append(tokens)
+        for _ in range(2):
+            start = r.randrange(len(tokens) - 1)
+            cut = tokens[start : start + r.randint(1, 3)]
+            near = [t for t in tokens if t not in cut]
+            words = r.sample(near, min(len(near), r.randint(1, 5))) + [r.randint(low, high) for _ in range(r.randint(0, 3))]
+            if near:
+                r.shuffle(words)
+                p.asks.append(Ask(words, (n,), cut))
+    p.asks += [Ask([r.randint(low, high) for _ in range(r.randint(3, 8))], ()) for _ in range(3)]
+    return p
+
+
+def window(p: Passage, r, budget, need):
+    """A run of sentences around `need` that fits the budget, or None."""
+    first = last = need
+    total = len(p.sentences[need])
+    while total <= budget:
+        sides = [n for n in (first - 1, last + 1) if 0 <= n < len(p.sentences) and total + len(p.sentences[n]) <= budget]
+        if not sides:
+            return first, last
+        n = r.choice(sides)
+        total += len(p.sentences[n])
+        first, last = min(first, n), max(last, n)
+    return None
+
+
+class Packer:
+    def __init__(self, corpus: Path, ids: Ids, held_out=False, seed=0, variants=3, limit=None):
+        self.ids, self.held_out, self.r = ids, held_out, random.Random(seed)
+        self.passages, self.asked = load_passages(corpus, ids, held_out, seed, variants, limit)
+        self.by_group = {}
+        for p in (*self.passages, *self.asked):
+            self.by_group.setdefault(p.group, []).append(p)
+        self.missing_share = 0.4
+
+    def choose(self, kind, count):
+        r = self.r
+        if kind == "random":
+            return [random_passage(r, self.ids) for _ in range(count)]
+        if kind == "templates":
+            return [templated_passage(r, self.ids, self.held_out) for _ in range(count)]
+        pool = self.asked if kind == "asked" else self.passages
+        chosen = [r.choice(pool)]
+        near = self.by_group[chosen[0].group]
+        while len(chosen) < count:
+            p = r.choice(near) if r.random() < 0.5 else r.choice(self.passages)
+            if not any(p.sentences is c.sentences for c in chosen):
+                chosen.append(p)
+            elif len(near) <= count:
+                chosen.append(r.choice(self.passages))
+        return chosen
+
+    def context(self, windows):
+        """Ids of the shared context and {(passage, sentence): marker}."""
+        r, ids = self.r, list(self.ids.user)
+        total = sum(b - a + 1 for _, a, b in windows)
+        if total > LAST_MARKER:
+            return None
+        shown = list(range(1, total + 1))
+        if r.random() < 0.35:  # other numbers too, so that every marker is learnt
+            shown = sorted(r.sample(range(1, LAST_MARKER + 1), total))
+        titled, markers = r.random() < 0.5, {}
+        for n, (p, first, last) in enumerate(windows):
+            ids.append(self.ids.passage)
+            if titled and p.title and r.random() < 0.85:
+                ids += p.title[:16]
+            for s in range(first, last + 1):
+                marker = shown[len(markers)]
+                markers[n, s] = marker
+                ids += [self.ids.marker0 + marker, *p.sentences[s]]
+        return ids, markers
+
+    def block(self, ask: Ask, markers, with_answer):
+        """A question with its target: ids and the loss kind of each (0 none, 1 marker choice, 2 end, 3 answer token)."""
+        t = self.ids
+        prompt = [t.question, *ask.question[:40], *t.assistant, t.cite]
+        target, kinds = [t.marker0 + m for m in (markers or [0])], [1] * max(1, len(markers))
+        if with_answer and ask.answer and len(markers) == 1:
+            target += [t.answer, *ask.answer, t.close, t.turn_end]
+            kinds += [0, *[3] * len(ask.answer), 3, 2]
+        else:
+            target += [t.close, t.turn_end]
+            kinds += [2, 2]
+        return prompt + target, [0] * len(prompt) + kinds
+
+    def sequence(self, kind, length, context_tokens, answers):
+        r = self.r
+        count = r.choice([1, 2, 3, 3, 4, 5, 6] if context_tokens > 300 else [1, 2, 3, 3, 4] if context_tokens > 150 else [1, 2, 2])
+        chosen = self.choose(kind, count)
+        if kind in ("cloze", "asked") and count > 1 and r.random() < 0.25:
+            chosen[-1] = templated_passage(r, self.ids, self.held_out)
+        if kind == "templates" and count > 1 and r.random() < 0.3:
+            chosen[-1] = r.choice(self.passages)
+        r.shuffle(chosen)
+        windows = []
+        for p in chosen:
+            answered = [s for a in p.asks for s in a.sentences]
+            need = r.choice(answered) if answered else r.randrange(len(p.sentences))
+            if w := window(p, r, context_tokens // count, need):
+                windows.append((p, *w))
+        made = self.context(windows) if windows else None
+        if made is None or len(made[0]) > length - 60:
+            return None
+        ids, markers = made
+        blocks = []
+        for n, (p, first, last) in enumerate(windows):
+            for ask in p.asks:
+                places = [markers[n, s] for s in ask.sentences if first <= s <= last]
+                if len(places) == len(ask.sentences):
+                    blocks.append((ask, places))
+                elif not places and r.random() < 0.3:  # the sentence that answers was cut away
+                    blocks.append((ask, []))
+        if kind != "random":
+            for _ in range(2):
+                other = r.choice(self.asked if kind == "asked" else self.passages)
+                if not any(other.sentences is p.sentences for p, _, _ in windows):
+                    blocks.append((r.choice(other.asks), []))
+        if kind == "cloze":
+            blocks += self.pairs(blocks)
+        r.shuffle(blocks)
+        return self.lay_out(ids, blocks, length, answers)
+
+    def pairs(self, blocks):
+        """Two clozes asked at once cite two sentences."""
+        single = [b for b in blocks if len(b[1]) == 1]
+        if len(single) < 2 or self.r.random() > 0.35:
+            return []
+        (a, x), (b, y) = self.r.sample(single, 2)
+        joint = self.ids.encode(self.r.choice([" and", ", and", " as well as"]))
+        return [(Ask(a.question[:-1] + joint + b.question, (0, 0)), sorted(x + y))] if x != y else []
+
+    def lay_out(self, ids, blocks, length, answers):
+        context = len(ids)
+        segments, positions, kinds = [0] * context, list(range(context)), [0] * context
+        answered = sum(1 for _, places in blocks if places)
+        missing = packed = 0
+        for ask, places in blocks:
+            if not places:
+                if missing >= max(1, answered * self.missing_share):
+                    continue
+                missing += 1
+            block, block_kinds = self.block(ask, places, self.r.random() < answers)
+            if len(ids) + len(block) > length:
+                continue
+            packed += 1
+            ids, kinds = ids + block, kinds + block_kinds
+            segments += [packed] * len(block)
+            positions += range(context, context + len(block))
+        if not packed:
+            return None
+        padding = length - len(ids)
+        return ids + [0] * padding, segments + [-1] * padding, positions + [0] * padding, kinds + [0] * padding
+
+    def batch(self, size, length, context_tokens, mix, answers):
+        """Arrays (ids, segments, positions, loss kinds), each size × length. mix: {kind: share}."""
+        rows = []
+        while len(rows) < size:
+            row = self.sequence(self.r.choices(list(mix), mix.values())[0], length, context_tokens, answers)
+            if row:
+                rows.append(row)
+        return [np.array(column, dtype=np.int64) for column in zip(*rows)]

@@ -1,0 +1,164 @@
+"""Trains the pointer model on one core: structured start, then random tokens, then templates, clozes and questions."""
+
+import os
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("RAYON_NUM_THREADS", "1")
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+
+import argparse
+import json
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+import circuit
+from model import Pointer, Shape, block_mask
+from packing import Ids, Packer
+
+LOSS_WEIGHT = torch.tensor([0.0, 3.0, 1.0, 0.4])  # by loss kind: none, marker, end, answer token
+STAGES = [(0.12, 160, 384), (0.45, 260, 512), (1.01, 470, 768)]  # until this share: context tokens, sequence length
+
+
+def mix_at(done):
+    """Share of each kind of passage. Random tokens first, questions by people more towards the end."""
+    random = 0.3 if done < 0.06 else max(0.03, 0.3 * (1 - (done - 0.06) / 0.2))
+    asked = 0.05 + 0.09 * done
+    left = 1 - random - asked
+    return {"random": random, "templates": 0.45 * left, "cloze": 0.55 * left, "asked": asked}
+
+
+def rate_at(step, done, warm_up=60, floor=0.04):
+    return min(1, (step + 1) / warm_up) * (1 if done < 0.35 else floor + (1 - floor) * (1 - (done - 0.35) / 0.65))
+
+
+def loss_of(model, hidden, batch):
+    ids, segments, positions, kinds = [torch.from_numpy(x) for x in batch]
+    states = hidden(ids, positions, block_mask(segments))
+    wanted = kinds[:, 1:] > 0
+    logits, target, kind = model.logits(states[:, :-1][wanted]), ids[:, 1:][wanted], kinds[:, 1:][wanted]
+    weight = LOSS_WEIGHT[kind]
+    return (F.cross_entropy(logits, target, reduction="none") * weight).sum() / weight.sum(), logits, target, kind
+
+
+@torch.no_grad()
+def validate(model, batches, ids):
+    scores = {}
+    for kind, batch in batches.items():
+        loss, logits, target, kinds = loss_of(model, model.hidden, batch)
+        right, marker = (logits.argmax(-1) == target).float(), kinds == 1
+        missing = marker & (target == ids.marker0)
+        share = lambda chosen: round(right[chosen].mean().item(), 3) if chosen.any() else None
+        scores[kind] = {"loss": round(loss.item(), 3), "found": share(marker & ~missing), "abstained": share(missing), "end": share(kinds == 2), "answer": share(kinds == 3)}
+    return scores
+
+
+def token_shares(packer, size):
+    counts = np.zeros(size)
+    for p in packer.passages:
+        for s in p.sentences:
+            np.add.at(counts, s, 1)
+    return counts / counts.sum()
+
+
+def optimisers(model, rate):
+    first = [p for p in model.blocks[0].parameters() if p.dim() == 2]
+    others = [p for block in model.blocks[1:] for p in block.parameters() if p.dim() == 2]
+    vectors = [p for p in model.parameters() if p.dim() == 1]
+    muon = torch.optim.Muon(
+        [{"params": first, "share": 0.25}, {"params": others, "share": 1.0}], lr=rate, momentum=0.95, weight_decay=0.05, adjust_lr_fn="match_rms_adamw"
+    )
+    adam = torch.optim.AdamW(
+        [{"params": [model.embedding.weight], "share": 0.4}, {"params": vectors, "share": 1.0}], lr=rate, betas=(0.9, 0.98), weight_decay=0.0
+    )
+    return muon, adam
+
+
+def hold_structure(model):
+    """Drops gradients of what the structured start laid down: embeddings, layer 0, layer 1's queries and keys."""
+    model.embedding.weight.grad = None
+    for p in model.blocks[0].parameters():
+        p.grad = None
+    matching = model.blocks[1]
+    shape = model.shape
+    matching.qkv.weight.grad[: (shape.heads + shape.key_value_heads) * shape.head_width] = 0
+    matching.query_norm.weight.grad = matching.key_norm.weight.grad = None
+
+
+def main():
+    a = argparse.ArgumentParser(description=__doc__)
+    a.add_argument("--corpus", type=Path, required=True)
+    a.add_argument("--tokenizer", type=Path, required=True)
+    a.add_argument("--out", type=Path, required=True, help="checkpoint; a .log.jsonl is written beside it")
+    a.add_argument("--cpu-minutes", type=float, default=45)
+    a.add_argument("--wall-minutes", type=float, default=75)
+    a.add_argument("--batch-tokens", type=int, default=4096)
+    a.add_argument("--rate", type=float, default=1e-3)
+    a.add_argument("--hold", type=float, default=0.2, help="share of the training during which the structure is held")
+    a.add_argument("--answers", type=float, default=0.35, help="share of questions that also copy an answer")
+    a.add_argument("--layers", type=int, default=4)
+    a.add_argument("--inner-width", type=int, default=320)
+    a.add_argument("--start", type=Path, help="continue from this checkpoint: no random tokens, long contexts, no holding")
+    a.add_argument("--seed", type=int, default=0)
+    a.add_argument("--compile", action=argparse.BooleanOptionalAction, default=True)
+    a = a.parse_args()
+    torch.set_num_threads(1)
+    torch.manual_seed(a.seed)
+    ids = Ids(a.tokenizer)
+    packer, unseen = Packer(a.corpus, ids, seed=a.seed), Packer(a.corpus, ids, held_out=True, seed=99, variants=1)
+    batches = {}
+    for kind in ("templates", "cloze", "asked"):
+        unseen.r.seed(5)
+        batches[kind] = unseen.batch(10, 768, 400, {kind: 1}, 0.3)
+    model = Pointer(Shape(vocabulary=ids.size, layers=a.layers, inner_width=a.inner_width))
+    if a.start:
+        model.load_state_dict(torch.load(a.start)["weights"])
+    else:
+        texts = [ids.full.decode([n], skip_special_tokens=False) for n in range(ids.size)]
+        circuit.initialise(model, ids.full, texts, token_shares(packer, ids.size), a.seed)
+    muon, adam = optimisers(model, a.rate)
+    hidden = torch.compile(model.hidden, dynamic=False) if a.compile else model.hidden
+    print(f"{sum(p.numel() for p in model.parameters()) / 1e6:.2f} M parameters, {len(packer.passages)} passages", flush=True)
+
+    def save(extra):
+        torch.save({"weights": model.state_dict(), "shape": model.shape.as_dict(), **extra}, a.out)
+
+    cpu, wall, step, tokens, questions, shown, mean = time.process_time(), time.time(), 0, 0, 0, 0.0, None
+    log = a.out.with_suffix(".log.jsonl").open("w")
+    while True:
+        done = max((time.process_time() - cpu) / 60 / a.cpu_minutes, (time.time() - wall) / 60 / a.wall_minutes)
+        if done >= 1:
+            break
+        place = 1.0 if a.start else done
+        context, length = next((c, n) for until, c, n in STAGES if place < until)
+        packer.missing_share = 0.15 if place < 0.1 else 0.45
+        batch = packer.batch(max(1, a.batch_tokens // length), length, context, mix_at(place), a.answers)
+        for optimiser in (muon, adam):
+            for group in optimiser.param_groups:
+                group["lr"] = a.rate * group["share"] * rate_at(step, done)
+        loss, *_ = loss_of(model, hidden, batch)
+        loss.backward()
+        if done < a.hold and not a.start:
+            hold_structure(model)
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        for optimiser in (muon, adam):
+            optimiser.step()
+            optimiser.zero_grad()
+        step, tokens, questions = step + 1, tokens + batch[0].size, questions + int(batch[1].max(1).sum())
+        mean = loss.item() if mean is None else 0.97 * mean + 0.03 * loss.item()
+        if time.time() - shown > 60 or step == 20:
+            shown = time.time()
+            line = {"step": step, "cpu_minutes": round((time.process_time() - cpu) / 60, 2), "wall_minutes": round((shown - wall) / 60, 1), "tokens": tokens, "questions": questions, "loss": round(mean, 3), "unseen": validate(model, batches, ids)}
+            print(json.dumps(line), flush=True)
+            log.write(json.dumps(line) + "\n")
+            log.flush()
+            save({"tokens": tokens})
+    save({"tokens": tokens, "questions": questions, "cpu_minutes": (time.process_time() - cpu) / 60})
+    print("done", step, tokens, questions, json.dumps(validate(model, batches, ids)))
+
+
+if __name__ == "__main__":
+    main()
