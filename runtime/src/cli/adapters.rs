@@ -1,0 +1,164 @@
+//! `quoin adapters`: LoRA adapter versions, and the names that requests know them by.
+
+use std::path::PathBuf;
+
+use clap::Subcommand;
+use serde_json::{Value, json};
+
+use super::Setting;
+use super::failure::{Context as _, Failure};
+use super::output::{self, Output};
+use super::transport::{Client, segment};
+
+/// `quoin adapters …`
+#[derive(Debug, Subcommand)]
+pub enum Adapters {
+    /// Check an adapter against the base model and store it as the next version of NAME
+    Add {
+        /// Folder with adapter_config.json and adapter_model.safetensors, as PEFT writes it
+        path: PathBuf,
+        /// Name of the adapter
+        #[arg(long)]
+        name: String,
+    },
+    /// Compare a stored version with its digests and the base model
+    Verify {
+        /// NAME@VERSION
+        version: String,
+    },
+    /// List versions
+    List,
+    /// Show one version
+    Show {
+        /// NAME@VERSION
+        version: String,
+    },
+    /// List aliases, or point one at a version
+    Alias {
+        /// The alias
+        #[arg(requires = "to")]
+        alias: Option<String>,
+        /// NAME@VERSION, or `base`
+        to: Option<String>,
+        /// Only if the alias points at this version now
+        #[arg(long, value_name = "NAME@VERSION")]
+        expect: Option<String>,
+    },
+}
+
+impl Adapters {
+    /// Runs the command.
+    ///
+    /// # Errors
+    /// The folder does not exist, or the request is refused.
+    pub async fn run(self, setting: &Setting) -> Result<(), Failure> {
+        let client = setting.client().await?;
+        let result = self.ask(&client).await;
+        client.close().await;
+        self.print(&result?, setting.output)
+    }
+
+    async fn ask(&self, client: &Client) -> Result<Value, Failure> {
+        match self {
+            Self::Add { path, name } => {
+                // The server may run in another folder.
+                let whole = path
+                    .canonicalize()
+                    .context(|| format!("cannot read `{}`", path.display()))?;
+                let body = json!({ "path": whole, "name": name });
+                client.post("/admin/v1/adapters", &body).await
+            }
+            Self::Verify { version } => {
+                let path = format!("/admin/v1/adapters/{}/verify", segment(version));
+                client.post(&path, &json!({})).await
+            }
+            Self::List => client.get("/admin/v1/adapters").await,
+            Self::Show { version } => {
+                client
+                    .get(&format!("/admin/v1/adapters/{}", segment(version)))
+                    .await
+            }
+            Self::Alias {
+                alias: Some(alias),
+                to,
+                expect,
+            } => {
+                let mut body = json!({ "to": to });
+                if let Some(expect) = expect {
+                    body["expect"] = json!(expect);
+                }
+                let path = format!("/admin/v1/aliases/{}", segment(alias));
+                client.send(http::Method::PUT, &path, Some(&body)).await
+            }
+            Self::Alias { alias: None, .. } => client.get("/admin/v1/aliases").await,
+        }
+    }
+
+    fn print(&self, answer: &Value, output: Output) -> Result<(), Failure> {
+        if output.is_json() {
+            return output.json(answer);
+        }
+        match self {
+            Self::Add { .. } => output.line(format!("added {}", label(answer))),
+            Self::Verify { version } => {
+                output.line(format!("{version} is intact and fits the base model"))
+            }
+            Self::List => output.line(listing(answer)),
+            Self::Show { .. } => output.line(serde_json::to_string_pretty(answer)?),
+            Self::Alias {
+                alias: Some(alias),
+                to,
+                ..
+            } => output.line(format!("{alias} -> {}", to.as_deref().unwrap_or_default())),
+            Self::Alias { alias: None, .. } => output.line(aliases(answer)),
+        }
+    }
+}
+
+fn label(version: &Value) -> String {
+    match version["id"].as_str() {
+        Some(id) => id.to_owned(),
+        None => format!(
+            "{}@{}",
+            version["name"].as_str().unwrap_or_default(),
+            version["version"]
+        ),
+    }
+}
+
+fn listing(answer: &Value) -> String {
+    let none = Vec::new();
+    let mut rows = vec![["ADAPTER", "RANK", "DIGEST"].map(str::to_owned).to_vec()];
+    rows.extend(
+        answer["adapters"]
+            .as_array()
+            .unwrap_or(&none)
+            .iter()
+            .map(|version| {
+                vec![
+                    label(version),
+                    version["rank"].to_string(),
+                    version["digest"].as_str().unwrap_or_default().to_owned(),
+                ]
+            }),
+    );
+    output::table(&rows)
+}
+
+fn aliases(answer: &Value) -> String {
+    let none = Vec::new();
+    let mut rows = vec![["ALIAS", "VERSION"].map(str::to_owned).to_vec()];
+    rows.extend(
+        answer["aliases"]
+            .as_array()
+            .unwrap_or(&none)
+            .iter()
+            .map(|alias| {
+                vec![
+                    alias["alias"].as_str().unwrap_or_default().to_owned(),
+                    alias["to"].as_str().unwrap_or_default().to_owned(),
+                ]
+            }),
+    );
+    output::table(&rows)
+}

@@ -1,0 +1,177 @@
+//! `quoin documents`: what the catalogue holds.
+
+use clap::Subcommand;
+use serde_json::{Value, json};
+
+use super::Setting;
+use super::failure::Failure;
+use super::output::{self, Output};
+use super::transport::{Client, segment};
+
+/// Most documents of one page of the listing.
+const PAGE: usize = 500;
+
+/// `quoin documents …`
+#[derive(Debug, Subcommand)]
+pub enum Documents {
+    /// List documents, by id
+    List {
+        /// Most documents
+        #[arg(long, value_name = "N")]
+        limit: Option<usize>,
+        /// Begin after this id
+        #[arg(long, value_name = "ID")]
+        after: Option<String>,
+    },
+    /// Show one document: its fields, or its text
+    Show {
+        /// Document id
+        id: String,
+        /// Print the text alone, as the offsets of quotes count it
+        #[arg(long)]
+        text: bool,
+    },
+    /// Delete documents; nothing finds them once this has answered
+    Delete {
+        /// Document ids
+        #[arg(required = true, value_name = "ID")]
+        ids: Vec<String>,
+    },
+}
+
+impl Documents {
+    /// Runs the command.
+    ///
+    /// # Errors
+    /// The request is refused; for several ids, after all were tried.
+    pub async fn run(self, setting: &Setting) -> Result<(), Failure> {
+        let client = setting.client().await?;
+        let result = match self {
+            Self::List { limit, after } => list(&client, limit, after, setting.output).await,
+            Self::Show { id, text: true } => show_text(&client, &id, setting.output).await,
+            Self::Show { id, text: false } => show(&client, &id, setting.output).await,
+            Self::Delete { ids } => delete(&client, &ids, setting.output).await,
+        };
+        client.close().await;
+        result
+    }
+}
+
+/// Collects pages until there are no more, or enough.
+async fn list(
+    client: &Client,
+    limit: Option<usize>,
+    mut after: Option<String>,
+    output: Output,
+) -> Result<(), Failure> {
+    let limit = limit.unwrap_or(usize::MAX);
+    let mut documents: Vec<Value> = Vec::new();
+    while documents.len() < limit {
+        let page = PAGE.min(limit - documents.len());
+        let mut path = format!("/v1/documents?limit={page}");
+        if let Some(after) = &after {
+            path.push_str("&after=");
+            path.push_str(&segment(after));
+        }
+        let mut answer = client.get(&path).await?;
+        let Some(found) = answer["documents"].as_array_mut() else {
+            break;
+        };
+        after = found
+            .last()
+            .and_then(|last| last["id"].as_str())
+            .map(str::to_owned);
+        let last_page = found.len() < page || after.is_none();
+        documents.append(found);
+        if last_page {
+            break;
+        }
+    }
+    if output.is_json() {
+        return output.json(&json!({ "documents": documents }));
+    }
+    let mut rows = vec![
+        ["ID", "VERSION", "ACCESS", "TITLE"]
+            .map(str::to_owned)
+            .to_vec(),
+    ];
+    rows.extend(documents.iter().map(row));
+    output.line(output::table(&rows))?;
+    output.note(output::count(documents.len(), "document"));
+    Ok(())
+}
+
+fn row(document: &Value) -> Vec<String> {
+    let acl = document["acl"].as_array().map(|tokens| {
+        let tokens: Vec<_> = tokens.iter().filter_map(Value::as_str).collect();
+        tokens.join(",")
+    });
+    vec![
+        document["id"].as_str().unwrap_or_default().to_owned(),
+        document["version"].to_string(),
+        acl.filter(|acl| !acl.is_empty())
+            .unwrap_or_else(|| "admin only".to_owned()),
+        document["title"].as_str().unwrap_or_default().to_owned(),
+    ]
+}
+
+async fn show(client: &Client, id: &str, output: Output) -> Result<(), Failure> {
+    let document = client
+        .get(&format!("/v1/documents/{}", segment(id)))
+        .await?;
+    if output.is_json() {
+        return output.json(&document);
+    }
+    let Some(fields) = document.as_object() else {
+        return output.json(&document);
+    };
+    let rows: Vec<_> = fields
+        .iter()
+        .filter(|(_, value)| !value.is_null())
+        .map(|(name, value)| {
+            let value = value
+                .as_str()
+                .map_or_else(|| value.to_string(), str::to_owned);
+            vec![name.clone(), value]
+        })
+        .collect();
+    output.line(output::table(&rows))
+}
+
+async fn show_text(client: &Client, id: &str, output: Output) -> Result<(), Failure> {
+    let answer = client
+        .get(&format!("/v1/documents/{}/text", segment(id)))
+        .await?;
+    if output.is_json() {
+        return output.json(&answer);
+    }
+    output.line(answer["text"].as_str().unwrap_or_default())
+}
+
+async fn delete(client: &Client, ids: &[String], output: Output) -> Result<(), Failure> {
+    let mut receipts = Vec::new();
+    let mut failed = 0;
+    for id in ids {
+        let path = format!("/v1/documents/{}", segment(id));
+        match client.send(http::Method::DELETE, &path, None).await {
+            Ok(receipt) => {
+                if !output.is_json() {
+                    output.line(format!("deleted {id}"))?;
+                }
+                receipts.push(receipt);
+            }
+            Err(failure) => {
+                failed += 1;
+                output.warn(format!("{id}: {}", failure.message()));
+            }
+        }
+    }
+    if output.is_json() {
+        output.json(&json!({ "receipts": receipts }))?;
+    }
+    if failed > 0 {
+        let failed = output::count(failed, "document");
+        return Err(Failure::new(format!("{failed} could not be deleted")));
+    }
+    Ok(())
+}

@@ -1,0 +1,319 @@
+//! `quoin ingest`: files and folders into the catalogue, in batches, each file answered for.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use clap::Args;
+use indicatif::ProgressBar;
+use serde::Serialize;
+use serde_json::{Value, json};
+use tokio::sync::mpsc;
+
+use super::Setting;
+use super::failure::Failure;
+use super::output::{self, Output};
+use super::transport::{self, Client};
+use super::walk::{self, Failed, Found, Skipped, Walk};
+
+/// Most documents in one request.
+const BATCH_DOCUMENTS: usize = 64;
+/// A request is sent once it holds this much, bytes.
+const BATCH_BYTES: u64 = 4 << 20;
+/// Room for the JSON around the content of one document, bytes.
+const ENVELOPE_BYTES: usize = 64 << 10;
+/// How much of a file is searched for the zero bytes that text does not have.
+const SNIFF_BYTES: usize = 8 << 10;
+/// Most skipped files that are listed one by one.
+const LISTED_SKIPS: usize = 10;
+
+/// What `quoin ingest` is told.
+#[derive(Args, Debug)]
+pub struct Ingest {
+    /// Files and folders
+    #[arg(required = true, value_name = "PATH")]
+    paths: Vec<PathBuf>,
+    /// Access tokens that may read the documents, such as `public` or `group:hr`; without them only admins may
+    #[arg(long, value_delimiter = ',', value_name = "TOKEN,…")]
+    acl: Option<Vec<String>>,
+    /// Name of the collection that the documents come from
+    #[arg(long, value_name = "NAME")]
+    source: Option<String>,
+    /// Put this before every id
+    #[arg(long, value_name = "PREFIX")]
+    prefix: Option<String>,
+}
+
+/// What happened to the files.
+#[derive(Debug, Default, Serialize)]
+struct Summary {
+    /// Files read.
+    read: usize,
+    /// Documents stored, new or changed.
+    stored: usize,
+    /// Documents that were there already, with the same content.
+    unchanged: usize,
+    /// Passages of the stored documents.
+    passages: u64,
+    /// Generation of the index that has them all.
+    generation: Option<u64>,
+    /// Milliseconds.
+    elapsed_ms: u64,
+    /// Left out on purpose.
+    skipped: Vec<Skipped>,
+    /// Should be in the catalogue and are not.
+    failed: Vec<Failed>,
+}
+
+/// A batch that was read, and what could not be.
+#[derive(Default)]
+struct Batch {
+    documents: Vec<Value>,
+    paths: Vec<PathBuf>,
+    bytes: u64,
+    skipped: Vec<Skipped>,
+    failed: Vec<Failed>,
+}
+
+impl Ingest {
+    /// Runs the command.
+    ///
+    /// # Errors
+    /// A path does not exist, the data folder cannot be reached, or any file failed.
+    pub async fn run(self, setting: &Setting) -> Result<(), Failure> {
+        let started = Instant::now();
+        let limit = largest_file(setting.config.server.max_document_bytes);
+        let seen = walk::walk(&self.paths, self.prefix.as_deref(), limit)?;
+        let client = setting.client().await?;
+        let bar = setting
+            .output
+            .progress(seen.found.len() as u64, "ingesting");
+        let result = self.send_all(&client, seen, &bar).await;
+        bar.finish_and_clear();
+        client.close().await;
+        let mut summary = result?;
+        summary.elapsed_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+        summary.print(setting.output)
+    }
+
+    /// Reads on one thread while the requests go out, a few batches ahead of them.
+    async fn send_all(
+        &self,
+        client: &Client,
+        seen: Walk,
+        bar: &ProgressBar,
+    ) -> Result<Summary, Failure> {
+        let mut summary = Summary {
+            skipped: seen.skipped,
+            failed: seen.failed,
+            ..Summary::default()
+        };
+        let (sender, mut batches) = mpsc::channel(2);
+        let (acl, source) = (self.acl.clone(), self.source.clone());
+        let reader = tokio::task::spawn_blocking(move || {
+            read_batches(seen.found, acl.as_deref(), source.as_deref(), &sender);
+        });
+        while let Some(batch) = batches.recv().await {
+            let files = batch.paths.len() + batch.skipped.len() + batch.failed.len();
+            summary.send(client, batch).await?;
+            bar.inc(files as u64);
+        }
+        reader.await?;
+        Ok(summary)
+    }
+}
+
+impl Summary {
+    /// Sends one batch and notes what became of each of its documents. A batch that is refused as a whole is sent again one
+    /// by one, so that one bad document costs no other.
+    async fn send(&mut self, client: &Client, batch: Batch) -> Result<(), Failure> {
+        self.read += batch.paths.len();
+        self.skipped.extend(batch.skipped);
+        self.failed.extend(batch.failed);
+        if batch.documents.is_empty() {
+            return Ok(());
+        }
+        let body = json!({ "documents": batch.documents });
+        match client.post("/admin/v1/ingest", &body).await {
+            Ok(answer) => self.note(&batch.paths, &answer),
+            Err(failure) if batch.documents.len() == 1 => self.fail(&batch.paths[0], &failure),
+            Err(_) => {
+                for (document, path) in batch.documents.into_iter().zip(batch.paths) {
+                    let body = json!({ "documents": [document] });
+                    match client.post("/admin/v1/ingest", &body).await {
+                        Ok(answer) => self.note(&[path], &answer),
+                        Err(failure) => self.fail(&path, &failure),
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn note(&mut self, paths: &[PathBuf], answer: &Value) {
+        self.generation = answer["generation"].as_u64().or(self.generation);
+        let none = Vec::new();
+        let results = answer["results"].as_array().unwrap_or(&none);
+        for (index, path) in paths.iter().enumerate() {
+            let result = results.get(index).unwrap_or(&Value::Null);
+            if result["version"].is_u64() {
+                if result["unchanged"].as_bool() == Some(true) {
+                    self.unchanged += 1;
+                } else {
+                    self.stored += 1;
+                    self.passages += result["passages"].as_u64().unwrap_or(0);
+                }
+                continue;
+            }
+            let reason = result["error"]["message"].as_str();
+            self.failed.push(Failed {
+                path: path.clone(),
+                reason: reason
+                    .unwrap_or("the server gave no result for it")
+                    .to_owned(),
+            });
+        }
+    }
+
+    fn fail(&mut self, path: &std::path::Path, failure: &Failure) {
+        self.failed.push(Failed {
+            path: path.to_owned(),
+            reason: failure.message().to_owned(),
+        });
+    }
+
+    fn print(&self, output: Output) -> Result<(), Failure> {
+        if output.is_json() {
+            output.json(self)?;
+        } else {
+            self.print_text(output)?;
+        }
+        if !self.failed.is_empty() {
+            let failed = output::count(self.failed.len(), "file");
+            return Err(Failure::new(format!("{failed} could not be ingested")));
+        }
+        if self.read == 0 {
+            return Err(Failure::new("nothing was read").hint(
+                "Markdown, plain text and HTML are read: .md .markdown .txt .text .rst .html .htm",
+            ));
+        }
+        Ok(())
+    }
+
+    fn print_text(&self, output: Output) -> Result<(), Failure> {
+        for failed in &self.failed {
+            output.warn(format!("{}: {}", failed.path.display(), failed.reason));
+        }
+        self.note_skipped(output);
+        let elapsed = output::duration(Duration::from_millis(self.elapsed_ms));
+        output.line(format!(
+            "read {} in {elapsed}: {} stored with {}, {} unchanged, {} skipped, {} failed",
+            output::count(self.read, "file"),
+            self.stored,
+            output::count(
+                usize::try_from(self.passages).unwrap_or(usize::MAX),
+                "passage"
+            ),
+            self.unchanged,
+            self.skipped.len(),
+            self.failed.len(),
+        ))
+    }
+
+    /// A few by name, many by reason.
+    fn note_skipped(&self, output: Output) {
+        if self.skipped.len() <= LISTED_SKIPS {
+            for skipped in &self.skipped {
+                output.note(format!(
+                    "skipped {}: {}",
+                    skipped.path.display(),
+                    skipped.reason
+                ));
+            }
+            return;
+        }
+        let mut by_reason: BTreeMap<&str, usize> = BTreeMap::new();
+        for skipped in &self.skipped {
+            *by_reason.entry(&skipped.reason).or_default() += 1;
+        }
+        for (reason, number) in by_reason {
+            output.note(format!(
+                "skipped {}: {reason}",
+                output::count(number, "path")
+            ));
+        }
+    }
+}
+
+/// The largest file whose document fits a request: base64 makes 4 bytes of 3.
+fn largest_file(max_document_bytes: usize) -> u64 {
+    (max_document_bytes.saturating_sub(ENVELOPE_BYTES) / 4 * 3) as u64
+}
+
+fn read_batches(
+    found: Vec<Found>,
+    acl: Option<&[String]>,
+    source: Option<&str>,
+    batches: &mpsc::Sender<Batch>,
+) {
+    let mut batch = Batch::default();
+    for file in found {
+        let full = batch.bytes + file.bytes > BATCH_BYTES || batch.paths.len() >= BATCH_DOCUMENTS;
+        if full
+            && !batch.paths.is_empty()
+            && batches.blocking_send(std::mem::take(&mut batch)).is_err()
+        {
+            return;
+        }
+        read_into(&mut batch, file, acl, source);
+    }
+    // The receiver is gone only when the command has failed already.
+    let _ = batches.blocking_send(batch);
+}
+
+fn read_into(batch: &mut Batch, file: Found, acl: Option<&[String]>, source: Option<&str>) {
+    let content = match std::fs::read(&file.path) {
+        Ok(content) => content,
+        Err(error) => {
+            batch.failed.push(Failed {
+                path: file.path,
+                reason: error.to_string(),
+            });
+            return;
+        }
+    };
+    if content[..content.len().min(SNIFF_BYTES)].contains(&0) {
+        batch.skipped.push(Skipped {
+            path: file.path,
+            reason: "binary".to_owned(),
+        });
+        return;
+    }
+    let mut document = json!({
+        "id": file.id,
+        "content_base64": transport::base64(&content),
+        "content_type": file.content_type,
+    });
+    if let Some(acl) = acl {
+        document["acl"] = json!(acl);
+    }
+    if let Some(source) = source {
+        document["source"] = json!(source);
+    }
+    batch.bytes += content.len() as u64;
+    batch.documents.push(document);
+    batch.paths.push(file.path);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::largest_file;
+
+    #[test]
+    fn the_largest_file_fits_its_request() {
+        let limit = 48 << 20;
+        let encoded = largest_file(limit).div_ceil(3) * 4;
+        assert!(encoded < limit as u64);
+        assert!(encoded > limit as u64 * 9 / 10);
+    }
+}

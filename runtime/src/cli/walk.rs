@@ -1,0 +1,339 @@
+//! Which files of the given paths become documents, under which ids, and why the others do not.
+//!
+//! Only looks at names and sizes; the content is read later, a batch at a time.
+
+use std::collections::{BTreeMap, HashMap};
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+use walkdir::{DirEntry, WalkDir};
+
+use super::failure::Failure;
+use super::output;
+
+/// Extensions that have a reader, with the content type to announce.
+const CONTENT_TYPES: [(&str, &str); 7] = [
+    ("md", "text/markdown"),
+    ("markdown", "text/markdown"),
+    ("txt", "text/plain"),
+    ("text", "text/plain"),
+    ("rst", "text/plain"),
+    ("html", "text/html"),
+    ("htm", "text/html"),
+];
+
+/// A file to read.
+#[derive(Debug)]
+pub struct Found {
+    /// Where it is.
+    pub path: PathBuf,
+    /// The id it gets: its path below the root, with `/`.
+    pub id: String,
+    /// What it is, by its extension.
+    pub content_type: &'static str,
+    /// Its size when it was seen.
+    pub bytes: u64,
+}
+
+/// A path that is not read, on purpose.
+#[derive(Debug, Serialize)]
+pub struct Skipped {
+    /// Where it is.
+    pub path: PathBuf,
+    /// Why.
+    pub reason: String,
+}
+
+/// A file that should have been read and was not, or a document that was refused.
+#[derive(Debug, Serialize)]
+pub struct Failed {
+    /// Where it is.
+    pub path: PathBuf,
+    /// Why.
+    pub reason: String,
+}
+
+/// What the walk saw.
+#[derive(Debug, Default)]
+pub struct Walk {
+    /// To read.
+    pub found: Vec<Found>,
+    /// Left out.
+    pub skipped: Vec<Skipped>,
+    /// Could not be looked at.
+    pub failed: Vec<Failed>,
+}
+
+/// Walks `roots`. Ids are relative to the root, after the root's own name when there are several roots; `prefix` is put
+/// before all of them. Hidden files, unknown formats, links back to a parent, and files over `limit_bytes` are left out.
+///
+/// # Errors
+/// A root does not exist, or two roots would give the same ids.
+pub fn walk(roots: &[PathBuf], prefix: Option<&str>, limit_bytes: u64) -> Result<Walk, Failure> {
+    let mut seen = Walk::default();
+    let bases = bases(roots)?;
+    for (root, base) in roots.iter().zip(bases) {
+        let base = match prefix {
+            Some(prefix) => join(prefix.trim_end_matches('/'), &base),
+            None => base,
+        };
+        walk_root(root, &base, limit_bytes, &mut seen);
+    }
+    refuse_same_ids(&mut seen);
+    Ok(seen)
+}
+
+/// What stands before the ids of each root: nothing for a single one, else the name of the root.
+fn bases(roots: &[PathBuf]) -> Result<Vec<String>, Failure> {
+    let mut by_name: BTreeMap<String, &Path> = BTreeMap::new();
+    let mut bases = Vec::new();
+    for root in roots {
+        let whole = root.canonicalize().map_err(|error| {
+            Failure::from(error).during(format!("cannot read `{}`", root.display()))
+        })?;
+        if roots.len() == 1 {
+            bases.push(String::new());
+            continue;
+        }
+        if whole.is_file() {
+            // A file is its own name; two of the same name are told apart later.
+            bases.push(String::new());
+            continue;
+        }
+        let name = whole
+            .file_name()
+            .and_then(OsStr::to_str)
+            .unwrap_or_default()
+            .to_owned();
+        if let Some(other) = by_name.insert(name.clone(), root) {
+            return Err(Failure::usage(format!(
+                "`{}` and `{}` would give their documents the same ids: both folders are named `{name}`",
+                other.display(),
+                root.display()
+            ))
+            .hint("ingest them one after the other, each with its own `--prefix`"));
+        }
+        bases.push(name);
+    }
+    Ok(bases)
+}
+
+fn walk_root(root: &Path, base: &str, limit_bytes: u64, seen: &mut Walk) {
+    let mut entries = WalkDir::new(root)
+        .follow_links(true)
+        .sort_by_file_name()
+        .into_iter();
+    while let Some(entry) = entries.next() {
+        match entry {
+            Ok(entry) if entry.depth() > 0 && is_hidden(&entry) => {
+                if entry.file_type().is_dir() {
+                    entries.skip_current_dir();
+                }
+                skip(seen, entry.path(), "hidden");
+            }
+            Ok(entry) if entry.file_type().is_file() => {
+                consider(root, base, limit_bytes, &entry, seen)
+            }
+            Ok(entry) if entry.file_type().is_dir() => {}
+            Ok(entry) => skip(seen, entry.path(), "not a regular file"),
+            Err(error) => note_error(root, &error, seen),
+        }
+    }
+}
+
+fn note_error(root: &Path, error: &walkdir::Error, seen: &mut Walk) {
+    let path = error.path().unwrap_or(root).to_owned();
+    if error.loop_ancestor().is_some() {
+        skip(seen, &path, "a link to a folder above it");
+        return;
+    }
+    let reason = match error.io_error() {
+        Some(cause) => cause.to_string(),
+        None => error.to_string(),
+    };
+    seen.failed.push(Failed { path, reason });
+}
+
+fn consider(root: &Path, base: &str, limit_bytes: u64, entry: &DirEntry, seen: &mut Walk) {
+    let path = entry.path();
+    let extension = path
+        .extension()
+        .and_then(OsStr::to_str)
+        .map(str::to_ascii_lowercase);
+    let known = CONTENT_TYPES
+        .iter()
+        .find(|(known, _)| Some(*known) == extension.as_deref());
+    let Some((_, content_type)) = known else {
+        let reason = match extension {
+            Some(extension) => format!("no reader for .{extension}"),
+            None => "no reader for a file without an extension".to_owned(),
+        };
+        return skip(seen, path, reason);
+    };
+    let bytes = match entry.metadata() {
+        Ok(metadata) => metadata.len(),
+        Err(error) => return fail(seen, path, error.to_string()),
+    };
+    if bytes > limit_bytes {
+        let reason = format!(
+            "{} is more than the limit of {} (`server.max_document_bytes`, encoded)",
+            output::bytes(bytes),
+            output::bytes(limit_bytes)
+        );
+        return fail(seen, path, reason);
+    }
+    let below = path.strip_prefix(root).unwrap_or(path);
+    let below = if below.as_os_str().is_empty() {
+        // The root is this file.
+        path.file_name().map_or(below, Path::new)
+    } else {
+        below
+    };
+    match id(base, below) {
+        Some(id) => seen.found.push(Found {
+            path: path.to_owned(),
+            id,
+            content_type,
+            bytes,
+        }),
+        None => fail(seen, path, "the name is not UTF-8".to_owned()),
+    }
+}
+
+/// The second file of an id would replace the first: it is refused instead.
+fn refuse_same_ids(seen: &mut Walk) {
+    let mut owner: HashMap<String, PathBuf> = HashMap::new();
+    let mut kept = Vec::with_capacity(seen.found.len());
+    for found in std::mem::take(&mut seen.found) {
+        if let Some(first) = owner.get(&found.id) {
+            seen.failed.push(Failed {
+                reason: format!("`{}` has the same id `{}`", first.display(), found.id),
+                path: found.path,
+            });
+            continue;
+        }
+        owner.insert(found.id.clone(), found.path.clone());
+        kept.push(found);
+    }
+    seen.found = kept;
+}
+
+fn is_hidden(entry: &DirEntry) -> bool {
+    entry.file_name().as_encoded_bytes().first() == Some(&b'.')
+}
+
+fn skip(seen: &mut Walk, path: &Path, reason: impl Into<String>) {
+    seen.skipped.push(Skipped {
+        path: path.to_owned(),
+        reason: reason.into(),
+    });
+}
+
+fn fail(seen: &mut Walk, path: &Path, reason: String) {
+    seen.failed.push(Failed {
+        path: path.to_owned(),
+        reason,
+    });
+}
+
+fn id(base: &str, below: &Path) -> Option<String> {
+    let mut id = base.to_owned();
+    for part in below.components() {
+        id = join(&id, part.as_os_str().to_str()?);
+    }
+    Some(id)
+}
+
+fn join(left: &str, right: &str) -> String {
+    match (left.is_empty(), right.is_empty()) {
+        (true, _) => right.to_owned(),
+        (_, true) => left.to_owned(),
+        _ => format!("{left}/{right}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::walk;
+    use std::fs;
+    use std::path::Path;
+
+    fn tree(files: &[&str]) -> tempfile::TempDir {
+        let root = tempfile::tempdir().expect("a temporary folder");
+        for file in files {
+            let path = root.path().join(file);
+            fs::create_dir_all(path.parent().expect("a parent")).expect("a folder");
+            fs::write(&path, *file).expect("a file");
+        }
+        root
+    }
+
+    fn ids(roots: &[&Path], prefix: Option<&str>) -> Vec<String> {
+        let roots: Vec<_> = roots.iter().map(|root| (*root).to_owned()).collect();
+        let seen = walk(&roots, prefix, 1 << 20).expect("the roots exist");
+        seen.found.into_iter().map(|found| found.id).collect()
+    }
+
+    #[test]
+    fn ids_are_paths_below_the_root() {
+        let root = tree(&["b/c.md", "a.TXT", "d/e.html"]);
+        assert_eq!(ids(&[root.path()], None), ["a.TXT", "b/c.md", "d/e.html"]);
+        assert_eq!(ids(&[&root.path().join("b/c.md")], None), ["c.md"]);
+        assert_eq!(ids(&[&root.path().join("b")], Some("kb/")), ["kb/c.md"]);
+    }
+
+    #[test]
+    fn several_roots_put_their_names_before_the_ids() {
+        let root = tree(&["one/a.md", "two/a.md"]);
+        let (one, two) = (root.path().join("one"), root.path().join("two"));
+        assert_eq!(ids(&[&one, &two], None), ["one/a.md", "two/a.md"]);
+    }
+
+    #[test]
+    fn two_roots_of_one_name_are_refused() {
+        let root = tree(&["x/docs/a.md", "y/docs/a.md"]);
+        let roots = [root.path().join("x/docs"), root.path().join("y/docs")];
+        let failure = walk(&roots, None, 1 << 20).expect_err("the ids would collide");
+        assert!(failure.to_string().contains("--prefix"), "{failure}");
+    }
+
+    #[test]
+    fn hidden_foreign_and_large_files_are_left_out_with_a_reason() {
+        let root = tree(&[".git/config.md", "a.md", "b.pdf", "Makefile"]);
+        fs::write(root.path().join("large.md"), vec![b'x'; 2048]).expect("a file");
+        let seen = walk(&[root.path().to_owned()], None, 1024).expect("the root exists");
+        assert_eq!(seen.found.len(), 1);
+        let reasons: Vec<_> = seen.skipped.iter().map(|one| one.reason.as_str()).collect();
+        assert_eq!(
+            reasons,
+            [
+                "hidden",
+                "no reader for a file without an extension",
+                "no reader for .pdf"
+            ]
+        );
+        assert!(
+            seen.failed[0].reason.contains("2.0 KB"),
+            "{:?}",
+            seen.failed
+        );
+    }
+
+    #[test]
+    fn a_link_to_a_folder_above_does_not_loop() {
+        let root = tree(&["a/b.md"]);
+        std::os::unix::fs::symlink(root.path(), root.path().join("a/up")).expect("a link");
+        let seen = walk(&[root.path().to_owned()], None, 1024).expect("the root exists");
+        assert_eq!(seen.found.len(), 1);
+        assert_eq!(seen.skipped[0].reason, "a link to a folder above it");
+    }
+
+    #[test]
+    fn the_same_file_by_two_links_is_two_documents_but_one_id_is_not() {
+        let root = tree(&["x/a.md", "y/a.md"]);
+        let roots = [root.path().join("x/a.md"), root.path().join("y/a.md")];
+        let seen = walk(&roots, None, 1024).expect("the files exist");
+        assert_eq!((seen.found.len(), seen.failed.len()), (1, 1));
+    }
+}
