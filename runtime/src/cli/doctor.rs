@@ -2,16 +2,17 @@
 
 use std::path::Path;
 
+use quoin_engine::BaseModel;
 use rusqlite::{Connection, OpenFlags};
 use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::Setting;
 use super::failure::Failure;
-use super::output;
-use super::socket;
 use super::transport::Client;
+use super::{models, output, socket};
 use crate::config::Config;
+use crate::release;
 
 /// Less than this on the disk of the data folder is reported, bytes.
 const SCARCE_DISK_BYTES: u64 = 1 << 30;
@@ -86,6 +87,7 @@ async fn look(config: &Config) -> Vec<Finding> {
         disk(data),
         owner(config).await,
         catalogue(data),
+        model_files(config),
     ];
     match Client::connect(config).await {
         Ok(client) => {
@@ -95,7 +97,7 @@ async fn look(config: &Config) -> Vec<Finding> {
         }
         Err(failure) => findings.push(Finding::bad(
             "service",
-            failure.to_string().trim_end().replace('\n', "; "),
+            failure.in_one_line(),
             "the findings above may say why",
         )),
     }
@@ -186,8 +188,33 @@ async fn index(client: &Client) -> Finding {
         Ok(_) => Finding::ok("index", "agrees with the catalogue"),
         Err(failure) => Finding::bad(
             "index",
-            failure.message(),
+            failure.in_one_line(),
             "`quoin index rebuild` makes it again from the catalogue",
+        ),
+    }
+}
+
+/// Whether what `model.source` names is there and complete. Unpacks the bundled model, which compares its digest.
+fn model_files(config: &Config) -> Finding {
+    const HINT: &str = "`quoin models list` shows what there is; `model.source` names one";
+    let source = &config.model.source;
+    let checked = match release::base_source(&config.model, config.data()) {
+        Ok(BaseModel::Folder(folder)) => models::check_folder(&folder),
+        Ok(BaseModel::Gguf(file)) => models::check_gguf(&file),
+        Ok(BaseModel::Hub { id, .. })
+            if models::is_pulled(config.data(), &id) || config.model.network =>
+        {
+            Ok(())
+        }
+        Ok(BaseModel::Hub { .. }) => Err(Failure::new("it is not on disk, and the network is off")),
+        Err(error) => Err(error.into()),
+    };
+    match checked {
+        Ok(()) => Finding::ok("model files", format!("`{source}` is complete")),
+        Err(failure) => Finding::bad(
+            "model files",
+            format!("`{source}`: {}", failure.in_one_line()),
+            HINT,
         ),
     }
 }
@@ -197,7 +224,7 @@ async fn model(client: &Client) -> Finding {
     let report = match client.get("/admin/v1/status").await {
         Ok(report) => report,
         Err(failure) => {
-            return Finding::bad("model", failure.message(), "see the log of the server");
+            return Finding::bad("model", failure.in_one_line(), "see the log of the server");
         }
     };
     let none = Vec::new();

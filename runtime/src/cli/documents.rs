@@ -77,14 +77,10 @@ async fn list(
         let Some(found) = answer["documents"].as_array_mut() else {
             break;
         };
-        after = found
-            .last()
-            .and_then(|last| last["id"].as_str())
-            .map(str::to_owned);
-        let last_page = found.len() < page || after.is_none();
         documents.append(found);
-        if last_page {
-            break;
+        match answer["next"].as_str() {
+            Some(next) => after = Some(next.to_owned()),
+            None => break,
         }
     }
     if output.is_json() {
@@ -162,7 +158,7 @@ async fn delete(client: &Client, ids: &[String], output: Output) -> Result<(), F
             }
             Err(failure) => {
                 failed += 1;
-                output.warn(format!("{id}: {}", failure.message()));
+                output.warn(format!("{id}: {}", failure.in_one_line()));
             }
         }
     }

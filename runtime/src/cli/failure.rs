@@ -86,10 +86,15 @@ impl Failure {
         self
     }
 
-    /// What went wrong, in one line.
+    /// What went wrong and why, in one line.
     #[must_use]
-    pub fn message(&self) -> &str {
-        &self.message
+    pub fn in_one_line(&self) -> String {
+        let mut line = self.message.clone();
+        for cause in &self.causes {
+            line.push_str(": ");
+            line.push_str(cause);
+        }
+        line
     }
 
     /// The exit code.

@@ -178,7 +178,7 @@ impl Summary {
     fn fail(&mut self, path: &std::path::Path, failure: &Failure) {
         self.failed.push(Failed {
             path: path.to_owned(),
-            reason: failure.message().to_owned(),
+            reason: failure.in_one_line(),
         });
     }
 

@@ -132,13 +132,13 @@ enum Command {
 }
 
 /// What a command works with.
-pub struct Setting {
+struct Setting {
     /// The settings in force.
-    pub config: Config,
+    config: Config,
     /// The configuration file, when one was named.
-    pub file: Option<PathBuf>,
+    file: Option<PathBuf>,
     /// Where to print.
-    pub output: Output,
+    output: Output,
 }
 
 impl Setting {
@@ -161,7 +161,7 @@ impl Setting {
     ///
     /// # Errors
     /// As [`Client::connect`].
-    pub async fn client(&self) -> Result<Client, Failure> {
+    async fn client(&self) -> Result<Client, Failure> {
         Client::connect(&self.config).await
     }
 }

@@ -132,6 +132,13 @@ fn found(folder: &Path, configured: &str) -> Result<Vec<Model>, Failure> {
     Ok(models)
 }
 
+/// Whether a model of the hub lies in the data folder.
+pub fn is_pulled(data: &Path, id: &str) -> bool {
+    models_folder(data)
+        .join(format!("{HUB_PREFIX}{}", id.replace('/', "--")))
+        .is_dir()
+}
+
 /// Of all regular files below a path; the links of the hub's cache are not counted twice.
 fn size(path: &Path) -> u64 {
     walkdir::WalkDir::new(path)
@@ -251,7 +258,7 @@ fn copy_folder(source: &Path, target: &Path) -> Result<(), Failure> {
 }
 
 /// Enough to refuse what is no model or was cut short; the engine checks the rest when it loads.
-fn check_folder(folder: &Path) -> Result<(), Failure> {
+pub fn check_folder(folder: &Path) -> Result<(), Failure> {
     for name in ["config.json", "tokenizer.json"] {
         let text =
             fs::read_to_string(folder.join(name)).context(|| format!("cannot read `{name}`"))?;
@@ -302,7 +309,8 @@ fn check_safetensors(path: &Path) -> Result<(), Failure> {
     Ok(())
 }
 
-fn check_gguf(path: &Path) -> Result<(), Failure> {
+/// Enough to refuse what is something else.
+pub fn check_gguf(path: &Path) -> Result<(), Failure> {
     let mut magic = [0; 4];
     File::open(path)?
         .read_exact(&mut magic)

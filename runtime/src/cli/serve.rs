@@ -1,33 +1,26 @@
 //! `quoin serve`: opens the data folder, listens, says when it is ready, and drains when told to stop.
 
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use axum::Router;
 use clap::Args;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use hyper_util::server::conn::auto;
-use hyper_util::server::graceful::GracefulShutdown;
-use hyper_util::service::TowerToHyperService;
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, UnixListener};
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::Setting;
 use super::failure::{Context as _, Exit, Failure};
-use super::{output, socket};
+use super::output::{self, Output};
+use super::socket;
 use crate::config::Config;
-use crate::http::{AppState, Identity, router};
+use crate::http::{AppState, Identity, serve};
+use crate::samples;
 use crate::service::{Load, OpenError, OpenOptions, Quoin};
 
-/// Longest time for a client to send the head of a request.
-const HEAD_PATIENCE: Duration = Duration::from_secs(15);
-/// Pause after a connection could not be accepted, as when no file descriptor is left.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// Longest wait for a command that is at work on the data folder.
+const COMMAND_PATIENCE: Duration = Duration::from_secs(5);
 /// Longest wait at the end for work in the background.
 const CLOSE_PATIENCE: Duration = Duration::from_secs(10);
 
@@ -70,20 +63,13 @@ struct Server {
     address: SocketAddr,
     local: UnixListener,
     local_path: PathBuf,
-    drain_patience: Duration,
 }
 
 impl Server {
     async fn open(setting: &Setting) -> Result<Self, Failure> {
         let config = &setting.config;
-        let options = OpenOptions {
-            load: Load::Background,
-            ..OpenOptions::default()
-        };
-        let quoin = Quoin::open_with(config.clone(), options)
-            .await
-            .map_err(|error| not_opened(error, config.data()))?;
-        let open_to_all = !quoin.keys().any();
+        let quoin = open_folder(config).await?;
+        let open_to_all = !quoin.storage().keys().any();
         if open_to_all && !config.server.listen.ip().is_loopback() {
             return Err(no_keys(config));
         }
@@ -103,124 +89,84 @@ impl Server {
             address,
             local,
             local_path,
-            drain_patience: Duration::from_millis(config.server.drain_timeout_ms),
         })
     }
 
     /// Serves from the start, so that `/health` answers while the model loads; the line on stderr waits for readiness.
-    async fn run(self, output: output::Output, stop: CancellationToken) -> Result<(), Failure> {
-        let connections = Arc::new(GracefulShutdown::new());
-        let mut listeners = JoinSet::new();
-        let public = Surface::new(&self.quoin, Identity::Keys, &connections);
-        listeners.spawn(serve_tcp(self.tcp, public, stop.clone()));
-        let local = Surface::new(&self.quoin, Identity::LocalOwner, &connections);
-        listeners.spawn(serve_local(self.local, local, stop.clone()));
-        tokio::select! {
-            () = self.quoin.settled() => {
-                output::complain(&format!("listening on http://{}\n", self.address));
-                stop.cancelled().await;
+    async fn run(self, output: Output, stop: CancellationToken) -> Result<(), Failure> {
+        let samples = tokio::spawn(ingest_samples(Arc::clone(&self.quoin), output));
+        let quoin = Arc::clone(&self.quoin);
+        let address = self.address;
+        let until_stopped = async move {
+            let ready = async {
+                // What went wrong with them was told; the server is of use without.
+                let _ = samples.await;
+                quoin.settled().await;
+            };
+            tokio::select! {
+                () = ready => {
+                    output::complain(&format!("listening on http://{address}\n"));
+                    stop.cancelled().await;
+                }
+                () = stop.cancelled() => {}
             }
-            () = stop.cancelled() => {}
-        }
-        output.note("stopping: requests in flight may finish; stop again to end at once");
-        while listeners.join_next().await.is_some() {}
-        let drained = async {
-            // The listeners have ended, so this is the only holder.
-            if let Some(connections) = Arc::into_inner(connections) {
-                connections.shutdown().await;
-            }
+            output.note("stopping: requests in flight may finish; stop again to end at once");
         };
-        if tokio::time::timeout(self.drain_patience, drained)
-            .await
-            .is_err()
-        {
-            output.warn(format!(
-                "requests were still running after {} (`server.drain_timeout_ms`); they are cut off",
-                output::duration(self.drain_patience)
-            ));
-        }
+        let state = AppState::new(Arc::clone(&self.quoin), Identity::Keys);
+        serve::run(state, self.tcp, Some(self.local), until_stopped).await;
         // Gone before the lock is, so that whoever gets the lock next finds no socket of ours.
         socket::remove(&self.local_path)?;
         if tokio::time::timeout(CLOSE_PATIENCE, self.quoin.close())
             .await
             .is_err()
         {
-            tracing::warn!("work in the background did not end in time");
+            output.warn("work in the background did not end in time; nothing acknowledged is lost");
         }
         Ok(())
     }
 }
 
-/// The router with what a connection needs.
-#[derive(Clone)]
-struct Surface {
-    router: Router,
-    connections: Arc<GracefulShutdown>,
-    protocol: auto::Builder<TokioExecutor>,
-}
-
-impl Surface {
-    fn new(quoin: &Arc<Quoin>, identity: Identity, connections: &Arc<GracefulShutdown>) -> Self {
-        let mut protocol = auto::Builder::new(TokioExecutor::new());
-        protocol
-            .http1()
-            .timer(TokioTimer::new())
-            .header_read_timeout(HEAD_PATIENCE);
-        protocol.http2().timer(TokioTimer::new());
-        Self {
-            router: router(AppState::new(Arc::clone(quoin), identity)),
-            connections: Arc::clone(connections),
-            protocol,
-        }
-    }
-
-    /// Serves one connection on a task that the shutdown waits for.
-    fn attend(&self, stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) {
-        let service = TowerToHyperService::new(self.router.clone());
-        let connection = self
-            .protocol
-            .serve_connection(TokioIo::new(stream), service)
-            .into_owned();
-        let watched = self.connections.watch(connection);
-        tokio::spawn(async move {
-            if let Err(error) = watched.await {
-                tracing::debug!(error = &*error, "connection ended");
-            }
-        });
-    }
-}
-
-async fn serve_tcp(listener: TcpListener, surface: Surface, stop: CancellationToken) {
+/// Opens the data folder. A command that is at work on it is waited for, another server is not.
+async fn open_folder(config: &Config) -> Result<Arc<Quoin>, Failure> {
+    let deadline = Instant::now() + COMMAND_PATIENCE;
     loop {
-        tokio::select! {
-            accepted = listener.accept() => match accepted {
-                Ok((stream, _)) => {
-                    // Streams of small events must not wait for one another; a socket that refuses only is slower.
-                    let _ = stream.set_nodelay(true);
-                    surface.attend(stream);
-                }
-                Err(error) => pause_after(&error).await,
-            },
-            () = stop.cancelled() => return,
+        let options = OpenOptions {
+            load: Load::Background,
+            ..OpenOptions::default()
+        };
+        let error = match Quoin::open_with(config.clone(), options).await {
+            Ok(quoin) => return Ok(quoin),
+            Err(error) => error,
+        };
+        let locked = matches!(error, OpenError::Locked { .. });
+        if !locked {
+            return Err(error.into());
         }
+        if Instant::now() > deadline || socket::connect(&config.socket()).await.is_ok() {
+            let shown = config.data().display();
+            return Err(Failure::from(error).hint(format!(
+                "stop that process, or give this one a folder of its own: `--data DIR` (this is `{shown}`)"
+            )));
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
     }
 }
 
-async fn serve_local(listener: UnixListener, surface: Surface, stop: CancellationToken) {
-    loop {
-        tokio::select! {
-            accepted = listener.accept() => match accepted {
-                Ok((stream, _)) => surface.attend(stream),
-                Err(error) => pause_after(&error).await,
-            },
-            () = stop.cancelled() => return,
-        }
+/// Writes the sample handbook into a catalogue that was never written to.
+async fn ingest_samples(quoin: Arc<Quoin>, output: Output) {
+    if !quoin.config().server.samples {
+        return;
     }
-}
-
-async fn pause_after(error: &std::io::Error) {
-    tracing::warn!(%error, "cannot accept a connection");
-    tokio::time::sleep(ACCEPT_PAUSE).await;
+    let retriever = Arc::clone(quoin.retriever());
+    match tokio::task::spawn_blocking(move || samples::ingest_once(&retriever)).await {
+        Ok(Ok(0)) => {}
+        Ok(Ok(pages)) => output.note(format!(
+            "first start: ingested the sample handbook, {}",
+            output::count(pages, "page")
+        )),
+        Ok(Err(error)) => output.warn(format!("the sample handbook was not ingested: {error}")),
+        Err(error) => output.warn(format!("the sample handbook was not ingested: {error}")),
+    }
 }
 
 async fn bind(address: SocketAddr) -> Result<TcpListener, Failure> {
@@ -244,19 +190,6 @@ fn no_keys(config: &Config) -> Failure {
         "create one first: `quoin keys create --name N --scopes answer,search --data {}`; or listen on 127.0.0.1",
         config.data().display()
     ))
-}
-
-fn not_opened(error: OpenError, data: &Path) -> Failure {
-    let locked = matches!(error, OpenError::Locked { .. });
-    let failure = Failure::from(error);
-    if locked {
-        failure.hint(format!(
-            "stop that process, or give this one a folder of its own: `--data DIR` (this is `{}`)",
-            data.display()
-        ))
-    } else {
-        failure
-    }
 }
 
 /// The token is cancelled by the first SIGTERM or SIGINT; the second ends the process.

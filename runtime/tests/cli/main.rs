@@ -1,0 +1,17 @@
+//! The command line as a person or a script meets it: the built binary on temporary data folders, no network.
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a failed expectation is the message of a test"
+)]
+
+mod adapters;
+mod configuration;
+mod crash;
+mod documents;
+mod evaluation;
+mod keys;
+mod ownership;
+mod place;
+mod serving;
+mod usage;
