@@ -15,7 +15,7 @@ use super::transport::{Client, segment};
 pub enum Adapters {
     /// Check an adapter against the base model and store it as the next version of NAME
     Add {
-        /// Folder with adapter_config.json and adapter_model.safetensors, as PEFT writes it
+        /// Folder with `adapter_config.json` and `adapter_model.safetensors`, as PEFT writes it
         path: PathBuf,
         /// Name of the adapter
         #[arg(long)]
@@ -103,7 +103,12 @@ impl Adapters {
             Self::Verify { version } => {
                 output.line(format!("{version} is intact and fits the base model"))
             }
-            Self::List => output.line(listing(answer)),
+            Self::List => {
+                for damaged in answer["damaged"].as_array().into_iter().flatten() {
+                    output.warn(damaged.as_str().unwrap_or_default());
+                }
+                output.line(listing(answer))
+            }
             Self::Show { .. } => output.line(serde_json::to_string_pretty(answer)?),
             Self::Alias {
                 alias: Some(alias),

@@ -7,6 +7,7 @@ use serde_json::json;
 
 use super::Setting;
 use super::failure::{Context as _, Failure};
+use super::output;
 
 /// What `quoin backup` is told.
 #[derive(Args, Debug)]
@@ -35,6 +36,11 @@ impl Backup {
         if setting.output.is_json() {
             return setting.output.json(&answer);
         }
-        setting.output.line(format!("backed up to {shown}"))
+        let files = usize::try_from(answer["files"].as_u64().unwrap_or(0)).unwrap_or(usize::MAX);
+        setting.output.line(format!(
+            "backed up {}, {}, to {shown}",
+            output::count(files, "file"),
+            output::bytes(answer["bytes"].as_u64().unwrap_or(0))
+        ))
     }
 }

@@ -198,7 +198,7 @@ mod tests {
         for (section, values) in default.as_object().expect("an object") {
             match values {
                 Value::Object(values) => {
-                    expected.extend(values.keys().map(|key| format!("{section}.{key}")))
+                    expected.extend(values.keys().map(|key| format!("{section}.{key}")));
                 }
                 _ => expected.push(section.clone()),
             }

@@ -117,7 +117,7 @@ fn found(folder: &Path, configured: &str) -> Result<Vec<Model>, Failure> {
         }
         let (name, kind) = match name.strip_prefix(HUB_PREFIX) {
             Some(id) => (id.replace("--", "/"), "hub"),
-            None if name.ends_with(".gguf") => (name.to_owned(), "gguf"),
+            None if is_gguf(&path) => (name.to_owned(), "gguf"),
             None if path.join("config.json").is_file() => (name.to_owned(), "folder"),
             None => continue,
         };
@@ -130,6 +130,12 @@ fn found(folder: &Path, configured: &str) -> Result<Vec<Model>, Failure> {
     }
     models.sort_by(|a, b| a.name.cmp(&b.name));
     Ok(models)
+}
+
+/// As the service tells them apart.
+fn is_gguf(path: &Path) -> bool {
+    path.extension()
+        .is_some_and(|extension| extension == "gguf")
 }
 
 /// Whether a model of the hub lies in the data folder.
@@ -193,7 +199,7 @@ fn import(folder: &Path, source: &Path, name: &str, output: Output) -> Result<()
     let is_file = fs::metadata(source)
         .context(|| format!("cannot read `{}`", source.display()))?
         .is_file();
-    let name = if is_file && !name.ends_with(".gguf") {
+    let name = if is_file && !is_gguf(Path::new(name)) {
         format!("{name}.gguf")
     } else {
         name.to_owned()

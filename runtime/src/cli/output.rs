@@ -18,6 +18,10 @@ pub struct Output {
     quiet: bool,
 }
 
+#[expect(
+    clippy::unused_self,
+    reason = "whoever prints holds an `Output`: nothing is printed past it"
+)]
 impl Output {
     /// `json`: one JSON document on stdout. `quiet`: nothing but errors on stderr.
     #[must_use]

@@ -25,7 +25,7 @@ use crate::service::{Load, OpenError, OpenOptions, Quoin};
 /// Longest wait for a folder whose owner has no socket: a server that is starting, or another command that is at work.
 const OWNER_PATIENCE: Duration = Duration::from_secs(10);
 /// Longest time that one request is tried again while the queue is full.
-const BUSY_PATIENCE: Duration = Duration::from_secs(60);
+const BUSY_PATIENCE: Duration = Duration::from_mins(1);
 
 /// A way to the router of the data folder.
 pub struct Client {

@@ -133,7 +133,7 @@ fn walk_root(root: &Path, base: &str, limit_bytes: u64, seen: &mut Walk) {
                 skip(seen, entry.path(), "hidden");
             }
             Ok(entry) if entry.file_type().is_file() => {
-                consider(root, base, limit_bytes, &entry, seen)
+                consider(root, base, limit_bytes, &entry, seen);
             }
             Ok(entry) if entry.file_type().is_dir() => {}
             Ok(entry) => skip(seen, entry.path(), "not a regular file"),
