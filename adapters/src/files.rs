@@ -1,0 +1,148 @@
+//! Files that survive a crash at any moment: written beside, synced, renamed, and their folder synced.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{Read, Write};
+use std::path::Path;
+
+use sha2::{Digest, Sha256};
+use tempfile::NamedTempFile;
+
+use crate::digest::hex;
+use crate::error::AdapterError;
+use crate::version::StoredFile;
+
+const BUFFER_BYTES: usize = 1 << 20;
+
+/// Copies a regular file of at most `limit` bytes to `target`, synced and read-only, and digests what it wrote, so that what
+/// is checked later is what was stored.
+pub(crate) fn copy(source: &Path, target: &Path, limit: u64) -> Result<StoredFile, AdapterError> {
+    let name = target
+        .file_name()
+        .unwrap_or_default()
+        .to_string_lossy()
+        .into_owned();
+    let metadata = fs::metadata(source).map_err(AdapterError::io("open", source))?;
+    if !metadata.is_file() {
+        return Err(AdapterError::refused(
+            &name,
+            "its type",
+            "not a regular file",
+            "must be one",
+        ));
+    }
+    let too_big = |bytes: u64| {
+        AdapterError::refused(
+            &name,
+            "its size",
+            format!("{bytes} bytes"),
+            format!("must be at most {limit}"),
+        )
+    };
+    if metadata.len() > limit {
+        return Err(too_big(metadata.len()));
+    }
+    let mut reader = File::open(source).map_err(AdapterError::io("open", source))?;
+    let mut writer = File::create_new(target).map_err(AdapterError::io("create", target))?;
+    let mut hasher = Sha256::new();
+    let mut buffer = vec![0; BUFFER_BYTES];
+    let mut bytes = 0;
+    loop {
+        let count = reader
+            .read(&mut buffer)
+            .map_err(AdapterError::io("read", source))?;
+        if count == 0 {
+            break;
+        }
+        bytes += count as u64;
+        if bytes > limit {
+            return Err(too_big(bytes));
+        }
+        hasher.update(&buffer[..count]);
+        writer
+            .write_all(&buffer[..count])
+            .map_err(AdapterError::io("write", target))?;
+    }
+    finish(&writer, target)?;
+    Ok(StoredFile {
+        name,
+        sha256: hex(hasher),
+        bytes,
+    })
+}
+
+/// A new read-only file, synced.
+pub(crate) fn write_new(path: &Path, content: &[u8]) -> Result<(), AdapterError> {
+    let mut file = File::create_new(path).map_err(AdapterError::io("create", path))?;
+    file.write_all(content)
+        .map_err(AdapterError::io("write", path))?;
+    finish(&file, path)
+}
+
+fn finish(file: &File, path: &Path) -> Result<(), AdapterError> {
+    let mut permissions = file
+        .metadata()
+        .map_err(AdapterError::io("read", path))?
+        .permissions();
+    permissions.set_readonly(true);
+    file.set_permissions(permissions)
+        .map_err(AdapterError::io("change", path))?;
+    file.sync_all().map_err(AdapterError::io("sync", path))
+}
+
+/// Puts `content` in the place of the file, all or nothing.
+pub(crate) fn replace(path: &Path, content: &[u8]) -> Result<(), AdapterError> {
+    let folder = path.parent().unwrap_or(Path::new("."));
+    let mut file =
+        NamedTempFile::new_in(folder).map_err(AdapterError::io("create a file in", folder))?;
+    file.write_all(content)
+        .map_err(AdapterError::io("write", path))?;
+    file.as_file()
+        .sync_all()
+        .map_err(AdapterError::io("sync", path))?;
+    file.persist(path)
+        .map_err(|error| error.error)
+        .map_err(AdapterError::io("replace", path))?;
+    sync_folder(folder)
+}
+
+/// Makes what was created or renamed in the folder outlive a power cut.
+pub(crate) fn sync_folder(folder: &Path) -> Result<(), AdapterError> {
+    File::open(folder)
+        .and_then(|folder| folder.sync_all())
+        .map_err(AdapterError::io("sync", folder))
+}
+
+/// The lock file, open; locking it excludes other threads as well as other processes, and dropping it releases.
+pub(crate) fn lock_file(path: &Path) -> Result<File, AdapterError> {
+    OpenOptions::new()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(path)
+        .map_err(AdapterError::io("open", path))
+}
+
+pub(crate) fn lock(path: &Path) -> Result<File, AdapterError> {
+    let file = lock_file(path)?;
+    file.lock().map_err(AdapterError::io("lock", path))?;
+    Ok(file)
+}
+
+/// At most `limit` bytes of a file, or what it is too big by.
+pub(crate) fn read_bounded(path: &Path, limit: u64) -> Result<Vec<u8>, AdapterError> {
+    let file = File::open(path).map_err(AdapterError::io("open", path))?;
+    let mut bytes = Vec::new();
+    file.take(limit + 1)
+        .read_to_end(&mut bytes)
+        .map_err(AdapterError::io("read", path))?;
+    if bytes.len() as u64 > limit {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        return Err(AdapterError::refused(
+            &name,
+            "its size",
+            format!("more than {limit} bytes"),
+            format!("must be at most {limit}"),
+        ));
+    }
+    Ok(bytes)
+}

@@ -1,0 +1,375 @@
+//! What would be served otherwise than it was trained is refused, and the refusal names the field, the limit and what came.
+
+use std::fs;
+use std::path::Path;
+
+use crate::support::{PeftFolder, Tensor, base, name};
+use quoin_adapters::Registry;
+use safetensors::Dtype;
+use serde_json::{Value, json};
+
+fn refusal_of_folder(source: &Path) -> String {
+    let data = tempfile::tempdir().unwrap();
+    let registry = Registry::open(data.path()).unwrap();
+    let error = registry
+        .add(source, &name("support"), &base())
+        .expect_err("it was added");
+    assert!(
+        registry.list().unwrap().versions.is_empty(),
+        "a refused adapter became a version"
+    );
+    assert_eq!(
+        fs::read_dir(data.path().join(".incoming")).unwrap().count(),
+        0,
+        "a refused copy was left"
+    );
+    error.to_string()
+}
+
+fn refusal(folder: &PeftFolder) -> String {
+    refusal_of_folder(folder.write().path())
+}
+
+#[track_caller]
+fn assert_says(text: &str, parts: &[&str]) {
+    for part in parts {
+        assert!(text.contains(part), "`{text}` does not say `{part}`");
+    }
+}
+
+#[test]
+fn what_peft_writes_by_default_is_accepted() {
+    let data = tempfile::tempdir().unwrap();
+    let registry = Registry::open(data.path()).unwrap();
+    let version = registry
+        .add(
+            PeftFolder::new(0.5).write().path(),
+            &name("support"),
+            &base(),
+        )
+        .unwrap();
+    assert_eq!(version.lora.r, 4);
+    assert!((version.lora.lora_alpha - 8.0).abs() < f64::EPSILON);
+    assert_eq!(version.lora.target_modules, ["q_proj", "v_proj"]);
+}
+
+#[test]
+fn every_setting_that_the_engine_ignores_is_refused_by_name() {
+    let settings: &[(&str, Value)] = &[
+        ("use_dora", json!(true)),
+        ("use_rslora", json!(true)),
+        ("use_qalora", json!(true)),
+        ("lora_bias", json!(true)),
+        ("bias", json!("lora_only")),
+        ("bias", json!("all")),
+        ("fan_in_fan_out", json!(true)),
+        ("rank_pattern", json!({"q_proj": 8})),
+        ("alpha_pattern", json!({"q_proj": 8})),
+        ("modules_to_save", json!(["lm_head"])),
+        ("layers_to_transform", json!([0])),
+        ("layers_to_transform", json!(0)),
+        ("trainable_token_indices", json!([1, 2])),
+        ("target_parameters", json!(["mlp.experts.gate_up_proj"])),
+        ("exclude_modules", json!(["q_proj"])),
+        ("init_lora_weights", json!("pissa_niter_16")),
+        ("peft_type", json!("LOHA")),
+        ("task_type", json!("SEQ_CLS")),
+        ("a_setting_of_next_year", json!(1)),
+    ];
+    for (field, value) in settings {
+        let text = refusal(&PeftFolder::new(0.5).with(field, value.clone()));
+        assert_says(
+            &text,
+            &[
+                "adapter_config.json",
+                &format!("`{field}`"),
+                &value.to_string(),
+            ],
+        );
+    }
+}
+
+#[test]
+fn the_text_of_a_refusal() {
+    assert_eq!(
+        refusal(&PeftFolder::new(0.5).with("use_dora", json!(true))),
+        "adapter_config.json: `use_dora` is true, must be off: DoRA's magnitudes would be ignored"
+    );
+    assert_eq!(
+        refusal(&PeftFolder::new(0.5).with("r", json!(0))),
+        "adapter_config.json: `r` is 0, must be a whole number from 1 to 1024"
+    );
+}
+
+#[test]
+fn target_modules_must_be_a_list_of_modules_of_the_base() {
+    for value in [
+        json!("q_proj"),
+        json!("all-linear"),
+        json!([]),
+        json!(["q_proj", "lm_head"]),
+        json!([".*"]),
+        json!([1]),
+        Value::Null,
+    ] {
+        let text = refusal(&PeftFolder::new(0.5).with("target_modules", value));
+        assert_says(
+            &text,
+            &[
+                "`target_modules`",
+                "must be a list of modules that the base has",
+                "\"down_proj\"",
+            ],
+        );
+    }
+}
+
+#[test]
+fn rank_and_alpha_are_bounded_numbers() {
+    for value in [
+        json!(0),
+        json!(-1),
+        json!(1.5),
+        json!(1025),
+        json!("8"),
+        json!(1e30),
+        Value::Null,
+    ] {
+        assert_says(
+            &refusal(&PeftFolder::new(0.5).with("r", value)),
+            &["`r`", "1 to 1024"],
+        );
+    }
+    for value in [json!("8"), json!(1e9), Value::Null] {
+        assert_says(
+            &refusal(&PeftFolder::new(0.5).with("lora_alpha", value)),
+            &["`lora_alpha`"],
+        );
+    }
+}
+
+#[test]
+fn a_pickle_is_refused_even_beside_good_weights() {
+    for file in [
+        "adapter_model.bin",
+        "training_args.bin",
+        "optimizer.pt",
+        "rng_state.PTH",
+    ] {
+        let mut folder = PeftFolder::new(0.5);
+        folder.others.push((file, "\u{80}"));
+        assert_says(&refusal(&folder), &[file, "pickle", "remove it"]);
+    }
+}
+
+#[test]
+fn shapes_must_agree_with_the_rank_and_the_base() {
+    let text = refusal(&PeftFolder::new(0.5).with("r", json!(8)));
+    assert_says(
+        &text,
+        &["lora_A.weight`", "of shape [4, 8]", "must be [8, 8]"],
+    );
+
+    let mut folder = PeftFolder::new(0.5);
+    *folder.tensor("1.self_attn.v_proj.lora_B") = Tensor::f32(&[7, 4], 0.1);
+    assert_says(
+        &refusal(&folder),
+        &[
+            "layers.1.self_attn.v_proj.lora_B.weight",
+            "[7, 4]",
+            "must be [6, 4]",
+        ],
+    );
+
+    let mut folder = PeftFolder::new(0.5);
+    *folder.tensor("0.self_attn.q_proj.lora_A") = Tensor {
+        shape: vec![4, 8],
+        dtype: Dtype::I8,
+        bytes: vec![0; 32],
+    };
+    assert_says(
+        &refusal(&folder),
+        &["of type I8", "must be F32, F16 or BF16"],
+    );
+}
+
+#[test]
+fn every_module_of_every_layer_has_its_pair_and_nothing_else_is_there() {
+    let mut folder = PeftFolder::new(0.5);
+    folder
+        .tensors
+        .remove("base_model.model.model.layers.1.self_attn.q_proj.lora_B.weight");
+    assert_says(
+        &refusal(&folder),
+        &["layers.1.self_attn.q_proj.lora_B.weight", "missing"],
+    );
+
+    for stranger in [
+        "base_model.model.model.layers.0.self_attn.q_proj.lora_magnitude_vector",
+        "base_model.model.model.layers.2.self_attn.q_proj.lora_A.weight",
+        "base_model.model.model.layers.0.mlp.down_proj.lora_A.weight",
+        "base_model.model.model.embed_tokens.lora_embedding_A",
+        "base_model.model.lm_head.weight",
+        "model.layers.0.self_attn.q_proj.lora_A.weight",
+    ] {
+        let mut folder = PeftFolder::new(0.5);
+        folder
+            .tensors
+            .insert(stranger.to_owned(), Tensor::f32(&[4, 8], 0.5));
+        assert_says(&refusal(&folder), &["not one that is served"]);
+    }
+}
+
+#[test]
+fn a_value_that_is_no_finite_number_is_found_in_each_type() {
+    let bits: [(Dtype, &[u8]); 6] = [
+        (Dtype::F32, &[0, 0, 0xc0, 0x7f]),
+        (Dtype::F32, &[0, 0, 0x80, 0xff]),
+        (Dtype::BF16, &[0xc0, 0x7f]),
+        (Dtype::BF16, &[0x80, 0xff]),
+        (Dtype::F16, &[0x01, 0x7c]),
+        (Dtype::F16, &[0x00, 0xfc]),
+    ];
+    for (dtype, value) in bits {
+        let mut folder = PeftFolder::new(0.5);
+        let mut bytes = vec![0; 32 * value.len()];
+        bytes[31 * value.len()..].copy_from_slice(value);
+        *folder.tensor("1.self_attn.q_proj.lora_A") = Tensor {
+            shape: vec![4, 8],
+            dtype,
+            bytes,
+        };
+        assert_says(
+            &refusal(&folder),
+            &[
+                "layers.1.self_attn.q_proj.lora_A.weight`, value 31",
+                "NaN or infinite",
+            ],
+        );
+    }
+}
+
+#[test]
+fn the_largest_finite_values_are_no_infinity() {
+    let mut folder = PeftFolder::new(0.5);
+    *folder.tensor("0.self_attn.q_proj.lora_A") = Tensor::f32(&[4, 8], f32::MAX);
+    let mut bytes = Vec::new();
+    for _ in 0..32 {
+        bytes.extend([0xff, 0x7b]);
+    }
+    *folder.tensor("1.self_attn.q_proj.lora_A") = Tensor {
+        shape: vec![4, 8],
+        dtype: Dtype::F16,
+        bytes,
+    };
+    let data = tempfile::tempdir().unwrap();
+    Registry::open(data.path())
+        .unwrap()
+        .add(folder.write().path(), &name("support"), &base())
+        .unwrap();
+}
+
+/// Each way to lie in a header: the file is refused, in bounded memory, without a panic.
+#[test]
+fn a_header_that_lies_is_refused() {
+    let good = PeftFolder::new(0.5).weights();
+    let header = |length: u64, json: &str, data: usize| {
+        let mut bytes = length.to_le_bytes().to_vec();
+        bytes.extend(json.as_bytes());
+        bytes.extend(vec![0; data]);
+        bytes
+    };
+    let tensor = |shape: &str, offsets: &str| {
+        let json = format!(r#"{{"t":{{"dtype":"F32","shape":{shape},"data_offsets":{offsets}}}}}"#);
+        header(json.len() as u64, &json, 16)
+    };
+    let mut longer = good.clone();
+    longer.push(0);
+    let cases: Vec<(&str, Vec<u8>)> = vec![
+        ("nothing", Vec::new()),
+        ("seven bytes", vec![0; 7]),
+        ("a header longer than the file", header(1 << 40, "{}", 0)),
+        ("a header of the largest length", header(u64::MAX, "{}", 0)),
+        ("no JSON", header(4, "abcd", 0)),
+        (
+            "not UTF-8",
+            [&2_u64.to_le_bytes()[..], &[0xff, 0xff]].concat(),
+        ),
+        (
+            "a pickle in the wrong place",
+            b"\x80\x04\x95\x00\x00\x00\x00\x00\x00\x00\x00".to_vec(),
+        ),
+        ("the last byte cut off", good[..good.len() - 1].to_vec()),
+        ("a byte too many", longer),
+        ("offsets beyond the file", tensor("[8]", "[0,32]")),
+        ("offsets that run backwards", tensor("[4]", "[16,0]")),
+        ("offsets that leave a hole", tensor("[2]", "[8,16]")),
+        ("a shape larger than its data", tensor("[400]", "[0,16]")),
+        (
+            "a shape that overflows",
+            tensor("[4294967296,4294967296,4294967296]", "[0,16]"),
+        ),
+        ("a negative size", tensor("[-4]", "[0,16]")),
+        ("no tensors", header(2, "{}", 0)),
+    ];
+    for (what, bytes) in cases {
+        let folder = PeftFolder::new(0.5).write();
+        fs::write(folder.path().join("adapter_model.safetensors"), bytes).unwrap();
+        let text = refusal_of_folder(folder.path());
+        assert!(
+            text.starts_with("adapter_model.safetensors: "),
+            "{what}: {text}"
+        );
+    }
+}
+
+#[test]
+fn a_huge_header_is_refused_by_its_size_before_it_is_read() {
+    let folder = PeftFolder::new(0.5).write();
+    let path = folder.path().join("adapter_model.safetensors");
+    let file = fs::File::create(&path).unwrap();
+    file.set_len(64 << 20).unwrap();
+    std::os::unix::fs::FileExt::write_all_at(&file, &(32_u64 << 20).to_le_bytes(), 0).unwrap();
+    assert_says(
+        &refusal_of_folder(folder.path()),
+        &["its header is 33554432 bytes", "must be at most 8388608"],
+    );
+}
+
+#[test]
+fn a_weights_file_over_the_limit_is_refused_before_it_is_copied() {
+    let folder = PeftFolder::new(0.5).write();
+    let file = fs::File::create(folder.path().join("adapter_model.safetensors")).unwrap();
+    file.set_len(quoin_adapters::WEIGHTS_BYTES_MAX + 1).unwrap();
+    assert_says(
+        &refusal_of_folder(folder.path()),
+        &["its size is 8589934593 bytes", "must be at most 8589934592"],
+    );
+}
+
+#[test]
+fn a_file_that_is_missing_or_no_file_is_named() {
+    let folder = PeftFolder::new(0.5).write();
+    fs::remove_file(folder.path().join("adapter_config.json")).unwrap();
+    assert_says(
+        &refusal_of_folder(folder.path()),
+        &["cannot open", "adapter_config.json"],
+    );
+
+    let folder = PeftFolder::new(0.5).write();
+    fs::remove_file(folder.path().join("adapter_model.safetensors")).unwrap();
+    fs::create_dir(folder.path().join("adapter_model.safetensors")).unwrap();
+    assert_says(&refusal_of_folder(folder.path()), &["not a regular file"]);
+}
+
+#[test]
+fn a_configuration_that_is_no_object_is_refused() {
+    for content in ["", "[]", "null", "{\"r\": 4", "\u{feff}{}"] {
+        let folder = PeftFolder::new(0.5).write();
+        fs::write(folder.path().join("adapter_config.json"), content).unwrap();
+        assert_says(
+            &refusal_of_folder(folder.path()),
+            &["adapter_config.json", "must be a JSON object"],
+        );
+    }
+}
