@@ -9,6 +9,7 @@ use serde_json::{Map, Value, json};
 use super::Setting;
 use super::failure::{Context as _, Failure};
 use crate::config::Config;
+use crate::release;
 
 const EXAMPLE: &str = include_str!("../../../deploy/quoin.toml");
 
@@ -30,6 +31,9 @@ impl ConfigCommand {
     /// stdout cannot be written.
     pub fn run(&self, setting: &Setting) -> Result<(), Failure> {
         let output = setting.output;
+        if matches!(self, Self::Check) {
+            check(&setting.config)?;
+        }
         match self {
             Self::Check if output.is_json() => {
                 output.json(&json!({ "ok": true, "file": setting.file }))
@@ -47,6 +51,14 @@ impl ConfigCommand {
             Self::Schema => output.json(&schema()?),
         }
     }
+}
+
+/// What only its users can judge: the settings of the engine and the filter of the log.
+fn check(config: &Config) -> Result<(), Failure> {
+    release::engine_settings(config)?;
+    tracing_subscriber::EnvFilter::try_new(&config.log.filter)
+        .context(|| format!("`log.filter` is not a filter: `{}`", config.log.filter))?;
+    Ok(())
 }
 
 /// One key of the example file.

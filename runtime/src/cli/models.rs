@@ -15,8 +15,10 @@ use crate::release::models_folder;
 
 /// How the hub's cache names the folder of `ORG/NAME`.
 const HUB_PREFIX: &str = "models--";
-/// The name of the model in the binary, and of the folder that it is unpacked to.
+/// The name of the model in the binary.
 const BUNDLED: &str = "bundled";
+/// How the folders begin that it is unpacked to; what follows is its digest.
+const UNPACKED_PREFIX: &str = "pointer-";
 /// The longest header of a safetensors file that is believed, bytes.
 const LONGEST_HEADER_BYTES: u64 = 100_000_000;
 
@@ -112,7 +114,7 @@ fn found(folder: &Path, configured: &str) -> Result<Vec<Model>, Failure> {
         let Some(name) = path.file_name().and_then(|name| name.to_str()) else {
             continue;
         };
-        if name.starts_with('.') || name.starts_with(BUNDLED) {
+        if name.starts_with('.') || name.starts_with(UNPACKED_PREFIX) {
             continue;
         }
         let (name, kind) = match name.strip_prefix(HUB_PREFIX) {
@@ -238,16 +240,16 @@ fn import(folder: &Path, source: &Path, name: &str, output: Output) -> Result<()
 fn check_name(name: &str) -> Result<(), Failure> {
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
     let starts = name.starts_with(|c: char| c.is_ascii_alphanumeric());
-    if starts
-        && name.len() <= 128
-        && name.chars().all(plain)
-        && !name.starts_with(BUNDLED)
-        && !name.starts_with(HUB_PREFIX)
-    {
+    let reserved = name == BUNDLED
+        || [HUB_PREFIX, UNPACKED_PREFIX]
+            .iter()
+            .any(|prefix| name.starts_with(prefix));
+    if starts && name.len() <= 128 && name.chars().all(plain) && !reserved {
         return Ok(());
     }
     Err(Failure::usage(format!(
-        "`{name}` cannot be the name of a model: letters, digits, `-`, `_` and `.`, at most 128, not beginning with `{BUNDLED}` or `{HUB_PREFIX}`"
+        "`{name}` cannot be the name of a model: letters, digits, `-`, `_` and `.`, at most 128; not `{BUNDLED}`, and not \
+         beginning with `{HUB_PREFIX}` or `{UNPACKED_PREFIX}`"
     )))
 }
 
@@ -361,7 +363,15 @@ mod tests {
         for name in ["qwen3-0.6b", "a.gguf"] {
             assert!(check_name(name).is_ok(), "{name}");
         }
-        for name in ["", "..", ".x", "a/b", "bundled", "models--a--b"] {
+        for name in [
+            "",
+            "..",
+            ".x",
+            "a/b",
+            "bundled",
+            "models--a--b",
+            "pointer-0",
+        ] {
             assert!(check_name(name).is_err(), "{name}");
         }
     }

@@ -18,6 +18,7 @@ use crate::config::Config;
 use crate::http::{AppState, Identity, serve};
 use crate::samples;
 use crate::service::{Load, OpenError, OpenOptions, Quoin};
+use crate::telemetry;
 
 /// Longest wait for a command that is at work on the data folder.
 const COMMAND_PATIENCE: Duration = Duration::from_secs(5);
@@ -48,6 +49,7 @@ impl Serve {
             setting.config.model.source = model;
         }
         let stop = stop_on_signals()?;
+        telemetry::init_metrics();
         tokio::select! {
             server = Server::open(&setting) => server?.run(setting.output, stop).await,
             // Nothing was served yet: nothing to drain.

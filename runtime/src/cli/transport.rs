@@ -235,19 +235,21 @@ fn refusal(status: StatusCode, body: &[u8]) -> Failure {
         return Failure::new(format!("the server answered {status}"));
     };
     let failure = Failure::new(message);
-    match (status, error["code"].as_str()) {
-        (StatusCode::UNPROCESSABLE_ENTITY, _) => {
+    match status {
+        StatusCode::INTERNAL_SERVER_ERROR => failure.hint(format!(
+            "the log has the cause, under request {}",
+            envelope["request_id"].as_str().unwrap_or("unknown")
+        )),
+        StatusCode::UNPROCESSABLE_ENTITY => {
             failure.hint("simplify the schema; the message names the part that cannot be enforced")
         }
-        (StatusCode::TOO_MANY_REQUESTS, _) => failure.hint(
+        StatusCode::TOO_MANY_REQUESTS => failure.hint(
             "try again later, or raise `model.queue_length` or `server.max_concurrent_requests`",
         ),
-        (StatusCode::PAYLOAD_TOO_LARGE, _) => {
+        StatusCode::PAYLOAD_TOO_LARGE => {
             failure.hint("the limits are `server.max_body_bytes` and `server.max_document_bytes`")
         }
-        (StatusCode::SERVICE_UNAVAILABLE, _) => {
-            failure.hint("`quoin doctor` says what is not ready")
-        }
+        StatusCode::SERVICE_UNAVAILABLE => failure.hint("`quoin doctor` says what is not ready"),
         _ => failure,
     }
 }
