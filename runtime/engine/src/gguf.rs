@@ -1,0 +1,163 @@
+//! Reads the head of a GGUF file: enough to refuse a damaged one and to find its chat template.
+//!
+//! Format: <https://github.com/ggml-org/ggml/blob/master/docs/gguf.md>, versions 2 and 3, little-endian.
+
+use std::{
+    collections::HashMap,
+    fs::File,
+    io::{BufReader, Read, Seek},
+    path::Path,
+};
+
+use crate::EngineError;
+
+/// Larger numbers are taken for damage.
+const MOST_ENTRIES: u64 = 1 << 20;
+const MOST_ITEMS: u64 = 1 << 26;
+const LONGEST_TEXT_BYTES: u64 = 1 << 26;
+
+/// What we need of the metadata: texts, whole numbers and lists of texts.
+#[derive(Debug, PartialEq)]
+pub(crate) enum Field {
+    Text(String),
+    Number(u64),
+    Texts(Vec<String>),
+    Other,
+}
+
+#[derive(Debug)]
+pub(crate) struct Head {
+    fields: HashMap<String, Field>,
+}
+
+struct Reader {
+    file: BufReader<File>,
+}
+
+type Parsed<T> = Result<T, String>;
+
+impl Head {
+    pub fn read(path: &Path) -> Result<Self, EngineError> {
+        let file = File::open(path).map_err(EngineError::io(path))?;
+        let size = file.metadata().map_err(EngineError::io(path))?.len();
+        let mut reader = Reader { file: BufReader::new(file) };
+        reader.head(size).map_err(|reason| EngineError::file(path, reason))
+    }
+
+    pub fn text(&self, key: &str) -> Option<&str> {
+        match self.fields.get(key) {
+            Some(Field::Text(text)) => Some(text),
+            _ => None,
+        }
+    }
+
+    /// The text of the token that a key holds the id of.
+    pub fn token(&self, key: &str) -> Option<String> {
+        match (self.fields.get(key), self.fields.get("tokenizer.ggml.tokens")) {
+            (Some(Field::Number(id)), Some(Field::Texts(tokens))) => tokens.get(usize::try_from(*id).ok()?).cloned(),
+            _ => None,
+        }
+    }
+
+    pub fn flag(&self, key: &str) -> Option<bool> {
+        match self.fields.get(key) {
+            Some(Field::Number(value)) => Some(*value != 0),
+            _ => None,
+        }
+    }
+}
+
+impl Reader {
+    fn head(&mut self, size: u64) -> Parsed<Head> {
+        if &self.bytes::<4>()? != b"GGUF" {
+            return Err("not a GGUF file: it does not begin with `GGUF`".into());
+        }
+        let version = self.u32()?;
+        if !(2..=3).contains(&version) {
+            return Err(format!("GGUF version {version} is not supported, versions 2 and 3 are"));
+        }
+        let tensors = bounded(self.u64()?, MOST_ENTRIES, "tensors")?;
+        let entries = bounded(self.u64()?, MOST_ENTRIES, "metadata entries")?;
+        let mut fields = HashMap::new();
+        for _ in 0..entries {
+            let key = self.text()?;
+            let kind = self.u32()?;
+            fields.insert(key, self.field(kind)?);
+        }
+        let mut last_offset = 0;
+        for _ in 0..tensors {
+            last_offset = last_offset.max(self.tensor_offset()?);
+        }
+        let here = self.file.stream_position().map_err(|error| error.to_string())?;
+        if tensors == 0 || here + last_offset >= size {
+            return Err(format!("cut short: {size} bytes, its last tensor begins at byte {}", here + last_offset));
+        }
+        Ok(Head { fields })
+    }
+
+    fn tensor_offset(&mut self) -> Parsed<u64> {
+        self.text()?;
+        let dimensions = bounded(self.u32()?.into(), 8, "dimensions")?;
+        for _ in 0..dimensions {
+            self.u64()?;
+        }
+        self.u32()?;
+        self.u64()
+    }
+
+    fn field(&mut self, kind: u32) -> Parsed<Field> {
+        match kind {
+            0 | 7 => Ok(Field::Number(self.bytes::<1>()?[0].into())),
+            1 => self.bytes::<1>().map(|_| Field::Other),
+            2 => Ok(Field::Number(u16::from_le_bytes(self.bytes()?).into())),
+            3 => self.bytes::<2>().map(|_| Field::Other),
+            4 => Ok(Field::Number(self.u32()?.into())),
+            5 | 6 => self.bytes::<4>().map(|_| Field::Other),
+            8 => self.text().map(Field::Text),
+            9 => self.list(),
+            10 => self.u64().map(Field::Number),
+            11 | 12 => self.bytes::<8>().map(|_| Field::Other),
+            _ => Err(format!("damaged: metadata of the unknown type {kind}")),
+        }
+    }
+
+    fn list(&mut self) -> Parsed<Field> {
+        let kind = self.u32()?;
+        let items = bounded(self.u64()?, MOST_ITEMS, "list items")?;
+        let mut texts = Vec::new();
+        for _ in 0..items {
+            if let Field::Text(text) = self.field(kind)? {
+                texts.push(text);
+            }
+        }
+        Ok(if kind == 8 { Field::Texts(texts) } else { Field::Other })
+    }
+
+    fn text(&mut self) -> Parsed<String> {
+        let length = bounded(self.u64()?, LONGEST_TEXT_BYTES, "bytes in a text")?;
+        let mut bytes = Vec::new();
+        let read = (&mut self.file).take(length).read_to_end(&mut bytes).map_err(|error| error.to_string())?;
+        if u64::try_from(read).ok() != Some(length) {
+            return Err("cut short inside its metadata".into());
+        }
+        Ok(String::from_utf8_lossy(&bytes).into_owned())
+    }
+
+    fn bytes<const N: usize>(&mut self) -> Parsed<[u8; N]> {
+        let mut bytes = [0; N];
+        self.file.read_exact(&mut bytes).map_err(|_| "cut short inside its metadata".to_owned())?;
+        Ok(bytes)
+    }
+
+    fn u32(&mut self) -> Parsed<u32> {
+        self.bytes().map(u32::from_le_bytes)
+    }
+
+    fn u64(&mut self) -> Parsed<u64> {
+        self.bytes().map(u64::from_le_bytes)
+    }
+}
+
+fn bounded(value: u64, most: u64, what: &str) -> Parsed<u64> {
+    if value > most { Err(format!("damaged: {value} {what}")) } else { Ok(value) }
+}

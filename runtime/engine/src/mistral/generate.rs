@@ -1,0 +1,400 @@
+//! [`Generator`] on a loaded mistralrs model: prompt, admission, decoding, time limit, cancellation.
+
+use std::{
+    future::Future,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use async_trait::async_trait;
+use futures::StreamExt;
+use llguidance::Matcher;
+use mistralrs::{
+    MistralRs, NormalRequest, Request, RequestMessage, Response, SamplingParams,
+};
+use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
+use tokio_stream::wrappers::UnboundedReceiverStream;
+
+use super::{
+    load::{self, Loaded, LocalSource},
+    sampler::{Sampler, Step},
+    vocabulary::Vocabulary,
+};
+use crate::{
+    Constraint, EngineError, EngineSettings, Event, EventStream, Finish, GenerationRequest, Generator, Message, ModelDescription,
+    Occupancy, Outcome, Part, Role, Sampling, Timings, Usage,
+    in_flight::InFlight,
+    queue::{Place, Queue},
+    template::{ChatTemplate, Piece},
+    tokens::SegmentTokenizer,
+};
+
+pub(crate) struct MistralGenerator {
+    model: Arc<Model>,
+    in_flight: InFlight,
+}
+
+/// Held by every request: the model lives until the last of them has ended.
+struct Model {
+    mistral: Arc<MistralRs>,
+    description: ModelDescription,
+    template: ChatTemplate,
+    tokenizer: SegmentTokenizer,
+    vocabulary: Arc<Vocabulary>,
+    queue: Arc<Queue>,
+    time_limit: Duration,
+    generated: Arc<AtomicU64>,
+}
+
+/// A request, ready to be decoded.
+struct Decoding {
+    prompt: Vec<u32>,
+    matcher: Option<Matcher>,
+    sampling: Sampling,
+    max_tokens: usize,
+    arrival: Instant,
+    time_limit: Duration,
+}
+
+type Events = UnboundedSender<Result<Event, EngineError>>;
+
+impl MistralGenerator {
+    /// Loads a model and has it produce a token, so that one which cannot is refused here.
+    pub async fn load(name: &str, source: LocalSource, settings: &EngineSettings, in_flight: InFlight) -> Result<Self, EngineError> {
+        let loaded = load::load(name, source, settings).await?;
+        let model = Arc::new(Model::new(name, loaded, settings)?);
+        let generator = Self { model, in_flight };
+        generator.warm_up().await?;
+        Ok(generator)
+    }
+
+    async fn warm_up(&self) -> Result<(), EngineError> {
+        let request = Decoding {
+            prompt: vec![0],
+            matcher: None,
+            sampling: Sampling::Greedy,
+            max_tokens: 1,
+            arrival: Instant::now(),
+            time_limit: Duration::MAX,
+        };
+        let mut events = self.start(request)?;
+        while let Some(event) = events.next().await {
+            let failed = |reason: String| EngineError::Load { name: self.model.description.name.clone(), reason };
+            event.map_err(|error| failed(error.to_string()))?;
+        }
+        self.model.generated.store(0, Ordering::SeqCst);
+        Ok(())
+    }
+
+    fn start(&self, request: Decoding) -> Result<EventStream, EngineError> {
+        let place = self.model.queue.enter()?;
+        let (events, stream) = mpsc::unbounded_channel();
+        let model = Arc::clone(&self.model);
+        self.in_flight.spawn(async move { model.serve(request, place, events).await });
+        Ok(Box::pin(UnboundedReceiverStream::new(stream)))
+    }
+}
+
+#[async_trait]
+impl Generator for MistralGenerator {
+    fn description(&self) -> &ModelDescription {
+        &self.model.description
+    }
+
+    fn count_tokens(&self, parts: &[Part]) -> usize {
+        let count = |part: &Part| self.model.tokenizer.encode(part, false).map_or(0, |ids| ids.len());
+        parts.iter().map(count).sum()
+    }
+
+    fn check(&self, constraint: &Constraint) -> Result<(), EngineError> {
+        self.model.vocabulary.matcher(constraint).map(|_| ())
+    }
+
+    fn occupancy(&self) -> Occupancy {
+        Occupancy {
+            running: self.model.queue.running(),
+            waiting: self.model.queue.waiting(),
+            generated_tokens: self.model.generated.load(Ordering::SeqCst),
+        }
+    }
+
+    async fn generate(&self, request: GenerationRequest) -> Result<EventStream, EngineError> {
+        let arrival = Instant::now();
+        let model = Arc::clone(&self.model);
+        // A long prompt takes a while to tokenise, a grammar to compile.
+        let prepared = tokio::task::spawn_blocking(move || model.prepare(&request, arrival)).await;
+        let decoding = prepared.map_err(|error| EngineError::Generation { reason: error.to_string() })??;
+        self.start(decoding)
+    }
+}
+
+impl Model {
+    fn new(name: &str, loaded: Loaded, settings: &EngineSettings) -> Result<Self, EngineError> {
+        let tokenizer = SegmentTokenizer::new(&loaded.tokenizer)?;
+        let vocabulary = Arc::new(Vocabulary::new(&loaded.tokenizer, loaded.ends)?);
+        let context_length = settings.context_length.unwrap_or(usize::MAX).min(loaded.model_length);
+        let mut description = ModelDescription {
+            name: name.to_owned(),
+            base_digest: loaded.base_digest,
+            adapter_digest: loaded.adapter_digest,
+            context_length,
+            architecture: loaded.architecture,
+            device: loaded.device,
+            quantization: settings.quantization.map(|quantization| quantization.to_string()),
+            template_tokens: 0,
+        };
+        let empty = [Message { role: Role::User, parts: vec![Part::Data(String::new())] }];
+        description.template_tokens = prompt(&loaded.template, &tokenizer, &empty)?.len();
+        Ok(Self {
+            mistral: loaded.mistral,
+            description,
+            template: loaded.template,
+            tokenizer,
+            vocabulary,
+            queue: Queue::new(settings.max_running, settings.queue_length),
+            time_limit: settings.time_limit,
+            generated: Arc::new(AtomicU64::new(0)),
+        })
+    }
+
+    fn prepare(&self, request: &GenerationRequest, arrival: Instant) -> Result<Decoding, EngineError> {
+        let invalid = |reason: &str| Err(EngineError::InvalidRequest { reason: reason.to_owned() });
+        if request.max_tokens == 0 {
+            return invalid("`max_tokens` is 0");
+        }
+        if let Sampling::Random { temperature, top_p, .. } = request.sampling
+            && !(temperature > 0.0 && temperature.is_finite() && top_p > 0.0 && top_p <= 1.0)
+        {
+            return invalid("`temperature` must be above 0, `top_p` above 0 and at most 1");
+        }
+        let prompt = prompt(&self.template, &self.tokenizer, &request.messages)?;
+        if prompt.is_empty() {
+            return invalid("the prompt is empty");
+        }
+        // At least one token must fit after the prompt.
+        let limit = self.description.context_length.saturating_sub(1);
+        if prompt.len() > limit {
+            return Err(EngineError::PromptTooLong { tokens: prompt.len(), limit });
+        }
+        Ok(Decoding {
+            matcher: self.vocabulary.matcher(&request.constraint)?,
+            sampling: request.sampling,
+            max_tokens: request.max_tokens.min(self.description.context_length - prompt.len()),
+            prompt,
+            arrival,
+            time_limit: request.time_limit.unwrap_or(Duration::MAX).min(self.time_limit),
+        })
+    }
+
+    /// From admission to the end. Errors go to the caller as the last event.
+    async fn serve(self: Arc<Self>, request: Decoding, mut place: Place, events: Events) {
+        let deadline = request.arrival.checked_add(request.time_limit);
+        let limit = request.time_limit;
+        let admitted = tokio::select! {
+            biased;
+            () = events.closed() => return,
+            admitted = place.admitted() => admitted,
+            () = until(deadline) => Err(EngineError::TimeLimit { limit }),
+        };
+        let start = Instant::now();
+        if let Err(error) = admitted {
+            let _ = events.send(Err(error));
+            return;
+        }
+        if let Err(error) = self.decode(request, deadline, &events).await {
+            let _ = events.send(Err(error));
+        }
+        place.queue().record_run(start.elapsed());
+    }
+
+    /// Returns when mistralrs has let go of the request, so that the place in the queue is truly free.
+    async fn decode(&self, request: Decoding, deadline: Option<Instant>, events: &Events) -> Result<(), EngineError> {
+        let cancelled = Arc::new(AtomicBool::new(false));
+        let limit = request.time_limit;
+        let mut output = Output::new(&self.vocabulary, &request);
+        let (mut steps, mut responses) = self.submit(request, &cancelled).await?;
+        let _ = events.send(Ok(output.started()));
+        loop {
+            tokio::select! {
+                biased;
+                Some(step) = steps.recv() => {
+                    for event in output.take(step)? {
+                        let _ = events.send(Ok(event));
+                    }
+                }
+                response = responses.recv() => return output.end(response),
+                () = events.closed(), if !cancelled.load(Ordering::SeqCst) => cancelled.store(true, Ordering::SeqCst),
+                () = until(deadline), if !cancelled.load(Ordering::SeqCst) && !output.finished => {
+                    cancelled.store(true, Ordering::SeqCst);
+                    output.finished = true;
+                    let _ = events.send(Err(EngineError::TimeLimit { limit }));
+                }
+            }
+        }
+    }
+
+    async fn submit(
+        &self,
+        request: Decoding,
+        cancelled: &Arc<AtomicBool>,
+    ) -> Result<(UnboundedReceiver<Step>, mpsc::Receiver<Response>), EngineError> {
+        let failed = |error: &dyn std::fmt::Debug| EngineError::Generation { reason: format!("the engine is gone: {error:?}") };
+        let (step_sender, steps) = mpsc::unbounded_channel();
+        let (response_sender, responses) = mpsc::channel(4);
+        let sampler = Sampler::new(
+            Arc::clone(&self.vocabulary),
+            request.matcher,
+            request.sampling,
+            step_sender,
+            Arc::clone(cancelled),
+            Arc::clone(&self.generated),
+        );
+        // Temperature 0: take the one candidate that the sampler leaves.
+        let sampling = SamplingParams { temperature: Some(0.0), max_len: Some(request.max_tokens), ..SamplingParams::deterministic() };
+        let id = self.mistral.next_request_id();
+        let message = RequestMessage::CompletionTokens(request.prompt);
+        let mut normal = NormalRequest::new_simple(message, sampling, response_sender, id, None, None);
+        normal.logits_processors = Some(vec![Arc::new(sampler)]);
+        let sender = self.mistral.get_sender(None).map_err(|error| failed(&error))?;
+        sender.send(Request::Normal(Box::new(normal))).await.map_err(|_| failed(&"closed"))?;
+        Ok((steps, responses))
+    }
+}
+
+/// The prompt's token ids.
+fn prompt(template: &ChatTemplate, tokenizer: &SegmentTokenizer, messages: &[Message]) -> Result<Vec<u32>, EngineError> {
+    let mut ids = Vec::new();
+    for (index, piece) in template.render(messages)?.into_iter().enumerate() {
+        let encoded = match piece {
+            Piece::Template(text) => tokenizer.encode(&Part::Trusted(text), index == 0)?,
+            Piece::Part(part) => tokenizer.encode(part, index == 0)?,
+        };
+        ids.extend(encoded);
+    }
+    Ok(ids)
+}
+
+fn until(deadline: Option<Instant>) -> impl Future<Output = ()> {
+    async move {
+        match deadline {
+            Some(deadline) => tokio::time::sleep_until(deadline.into()).await,
+            None => std::future::pending().await,
+        }
+    }
+}
+
+/// What one request has produced so far.
+struct Output {
+    vocabulary: Arc<Vocabulary>,
+    text: String,
+    /// Bytes of a character that is not complete yet.
+    pending: Vec<u8>,
+    skips_space: bool,
+    usage: Usage,
+    max_tokens: usize,
+    logprobs: f32,
+    arrival: Instant,
+    admitted: Instant,
+    first_token: Option<Duration>,
+    /// The caller has its last event.
+    finished: bool,
+}
+
+impl Output {
+    fn new(vocabulary: &Arc<Vocabulary>, request: &Decoding) -> Self {
+        Self {
+            vocabulary: Arc::clone(vocabulary),
+            text: String::new(),
+            pending: Vec::new(),
+            skips_space: request.matcher.is_none() && vocabulary.leads_with_space,
+            usage: Usage { prompt_tokens: request.prompt.len(), completion_tokens: 0 },
+            max_tokens: request.max_tokens,
+            logprobs: 0.0,
+            arrival: request.arrival,
+            admitted: Instant::now(),
+            first_token: None,
+            finished: false,
+        }
+    }
+
+    fn started(&self) -> Event {
+        Event::Started { prompt_tokens: self.usage.prompt_tokens, queued: self.admitted - self.arrival }
+    }
+
+    fn take(&mut self, step: Step) -> Result<Vec<Event>, EngineError> {
+        if self.finished {
+            return Ok(Vec::new());
+        }
+        let mut events = Vec::new();
+        match step {
+            Step::Failed(reason) => {
+                self.finished = true;
+                return Err(EngineError::Generation { reason });
+            }
+            Step::End => events.extend(self.finish(Finish::Stop)),
+            Step::Token { id, logprob } => {
+                self.first_token.get_or_insert_with(|| self.admitted.elapsed());
+                self.usage.completion_tokens += 1;
+                self.logprobs += logprob;
+                self.pending.extend_from_slice(self.vocabulary.bytes(id));
+                events.extend(self.delta(false));
+                if self.usage.completion_tokens == self.max_tokens {
+                    events.extend(self.finish(Finish::Length));
+                }
+            }
+        }
+        Ok(events)
+    }
+
+    /// The complete characters among the pending bytes; at the end all of them.
+    fn delta(&mut self, at_end: bool) -> Option<Event> {
+        let mut text = String::new();
+        let mut rest = self.pending.as_slice();
+        for chunk in self.pending.utf8_chunks() {
+            text.push_str(chunk.valid());
+            rest = &rest[chunk.valid().len()..];
+            let cut_off = rest.len() == chunk.invalid().len() && std::str::from_utf8(rest).is_err_and(|error| error.error_len().is_none());
+            if chunk.invalid().is_empty() || (cut_off && !at_end) {
+                break;
+            }
+            text.push(char::REPLACEMENT_CHARACTER);
+            rest = &rest[chunk.invalid().len()..];
+        }
+        self.pending = rest.to_vec();
+        if std::mem::take(&mut self.skips_space) && text.starts_with(' ') {
+            text.remove(0);
+        }
+        self.text.push_str(&text);
+        (!text.is_empty()).then_some(Event::Delta(text))
+    }
+
+    fn finish(&mut self, finish: Finish) -> Vec<Event> {
+        let mut events: Vec<_> = self.delta(true).into_iter().collect();
+        self.finished = true;
+        let tokens = self.usage.completion_tokens;
+        #[expect(clippy::cast_precision_loss, reason = "a count of tokens")]
+        let mean_logprob = (tokens > 0).then(|| self.logprobs / tokens as f32);
+        let queued = self.admitted - self.arrival;
+        let first_token = self.first_token.unwrap_or_else(|| self.admitted.elapsed());
+        let timings = Timings { queued, first_token, total: self.arrival.elapsed() };
+        events.push(Event::Finished(Outcome { text: self.text.clone(), finish, usage: self.usage, timings, mean_logprob }));
+        events
+    }
+
+    /// mistralrs has answered: an error only if the caller has no end yet.
+    fn end(&self, response: Option<Response>) -> Result<(), EngineError> {
+        if self.finished {
+            return Ok(());
+        }
+        let reason = match response {
+            Some(Response::InternalError(error) | Response::ValidationError(error)) => error.to_string(),
+            Some(Response::CompletionModelError(error, _) | Response::ModelError(error, _)) => error,
+            Some(_) => "the engine ended it early".into(),
+            None => "the engine broke off".into(),
+        };
+        Err(EngineError::Generation { reason })
+    }
+}

@@ -1,0 +1,259 @@
+//! Loads one model into a mistralrs instance of its own, on a thread of its own.
+//!
+//! The thread matters: mistralrs keeps the adapters that it merges, and the quantisation that it applies, in thread-local
+//! lists that it never clears. A second model loaded on the same thread would get the first one's adapter.
+
+use std::{num::NonZeroUsize, path::{Path, PathBuf}, sync::Arc, thread};
+
+use mistralrs::{
+    DefaultSchedulerMethod, Device as Hardware, IsqType, MistralRs, ModelDType, SchedulerConfig,
+    core::{
+        AdapterPaths, DeviceMapSetting, GGUFLoaderBuilder, GGUFSpecificConfig, Loader, LocalModelPaths, MistralRsBuilder, ModelPaths,
+        NormalLoaderBuilder, NormalSpecificConfig, Pipeline,
+    },
+};
+use serde_json::{Value, json};
+use tokenizers::Tokenizer;
+
+use super::{adapter::Adapter, config::normalized, folder::{ModelFolder, Tensors}};
+use crate::{
+    Device, EngineError, EngineSettings, Quantization, digest,
+    gguf::Head,
+    template::{ChatTemplate, SpecialTokens},
+};
+
+/// On a CPU, models up to this size compute in f32, which is faster there than bf16; larger ones would take too much memory.
+const LARGEST_F32_PARAMETERS: usize = 200_000_000;
+
+/// A base model on this machine.
+pub(crate) enum LocalBase {
+    Folder(PathBuf),
+    Gguf(PathBuf),
+}
+
+pub(crate) struct LocalSource {
+    pub base: LocalBase,
+    pub adapter: Option<PathBuf>,
+}
+
+/// A model in memory and what is needed to talk to it.
+pub(super) struct Loaded {
+    pub mistral: Arc<MistralRs>,
+    pub tokenizer: Arc<Tokenizer>,
+    pub ends: Vec<u32>,
+    pub template: ChatTemplate,
+    pub model_length: usize,
+    pub architecture: String,
+    pub device: String,
+    pub base_digest: String,
+    pub adapter_digest: Option<String>,
+}
+
+struct Job {
+    name: String,
+    source: LocalSource,
+    settings: EngineSettings,
+}
+
+type SharedPipeline = Arc<tokio::sync::Mutex<dyn Pipeline + Send + Sync>>;
+
+/// # Errors
+/// What is wrong with the files, the settings or the machine. A panic inside mistralrs becomes an error too.
+pub(super) async fn load(name: &str, source: LocalSource, settings: &EngineSettings) -> Result<Loaded, EngineError> {
+    let job = Job { name: name.to_owned(), source, settings: settings.clone() };
+    let worker = thread::Builder::new().name(format!("load {name}")).spawn(move || job.run());
+    let worker = worker.map_err(|error| EngineError::Load { name: name.to_owned(), reason: error.to_string() })?;
+    let joined = tokio::task::spawn_blocking(move || worker.join()).await;
+    match joined {
+        Ok(Ok(result)) => result,
+        Ok(Err(panic)) => Err(EngineError::Load { name: name.to_owned(), reason: panic_message(panic.as_ref()) }),
+        Err(error) => Err(EngineError::Load { name: name.to_owned(), reason: error.to_string() }),
+    }
+}
+
+fn panic_message(panic: &(dyn std::any::Any + Send)) -> String {
+    let text = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
+    format!("the loader broke off: {}", text.unwrap_or("no reason given"))
+}
+
+impl Job {
+    fn run(self) -> Result<Loaded, EngineError> {
+        match &self.source.base {
+            LocalBase::Folder(path) => self.load_folder(path),
+            LocalBase::Gguf(path) => self.load_gguf(path),
+        }
+    }
+
+    fn load_folder(&self, path: &Path) -> Result<Loaded, EngineError> {
+        let folder = ModelFolder::open(path)?;
+        let adapter = self.source.adapter.as_ref().map(|path| Adapter::open(path, &folder.tensors)).transpose()?;
+        let hardware = hardware(self.settings.device)?;
+        let ends = folder.ends();
+        // mistralrs reads these copies; the weights and the tokenizer are read where they are.
+        let copies = tempfile::tempdir().map_err(EngineError::io(&std::env::temp_dir()))?;
+        let paths = LocalModelPaths {
+            tokenizer_filename: folder.tokenizer_file(),
+            config_filename: write_json(copies.path(), "config.json", &normalized(&folder.config, &path.join("config.json"))?)?,
+            // Prompts are rendered by us. A template of theirs would also switch on their parsers of reasoning and tools.
+            template_filename: Some(write_json(copies.path(), "tokenizer_config.json", &json!({"chat_template": "{{ messages }}"}))?),
+            filenames: folder.weights.clone(),
+            adapter_paths: adapter.as_ref().map_or(Ok(AdapterPaths::None), Adapter::paths)?,
+            gen_conf: Some(write_json(copies.path(), "generation_config.json", &json!({"eos_token_id": ends}))?),
+            preprocessor_config: None,
+            processor_config: None,
+            chat_template_json_filename: None,
+        };
+        let config = NormalSpecificConfig::default();
+        let mut builder = NormalLoaderBuilder::new(config, None, None, Some(self.name.clone()), false, None);
+        if adapter.is_some() {
+            builder = builder.with_lora(vec![self.name.clone()]);
+        }
+        let loader = builder.build(None).map_err(|error| self.failed(&error))?;
+        let pipeline = self.pipeline(loader.as_ref(), paths, &hardware, folder_dtype(&hardware, &folder.tensors))?;
+        let (tokenizer, model_length, _) = self.facts(&pipeline)?;
+        Ok(Loaded {
+            mistral: self.start(pipeline)?,
+            tokenizer,
+            ends,
+            template: folder.template()?,
+            model_length,
+            architecture: folder.architecture(),
+            device: device_name(&hardware),
+            base_digest: digest::of_files(&folder.identity_files())?,
+            adapter_digest: adapter.map(|adapter| digest::of_files(&adapter.identity_files())).transpose()?,
+        })
+    }
+
+    fn load_gguf(&self, path: &Path) -> Result<Loaded, EngineError> {
+        if let Some(adapter) = &self.source.adapter {
+            let reason = "a GGUF base takes no adapter: merge it before conversion, or use the model's safetensors";
+            return Err(EngineError::adapter(adapter, reason));
+        }
+        if let Some(quantization) = self.settings.quantization {
+            let reason = format!("{quantization} cannot be applied to `{}`: a GGUF file is quantised already", path.display());
+            return Err(EngineError::Setting { key: "quantization", reason });
+        }
+        let head = Head::read(path)?;
+        let hardware = hardware(self.settings.device)?;
+        let paths = LocalModelPaths {
+            tokenizer_filename: PathBuf::new(),
+            config_filename: PathBuf::new(),
+            template_filename: None,
+            filenames: vec![path.to_owned()],
+            adapter_paths: AdapterPaths::None,
+            gen_conf: None,
+            preprocessor_config: None,
+            processor_config: None,
+            chat_template_json_filename: None,
+        };
+        let loader =
+            GGUFLoaderBuilder::new(None, None, self.name.clone(), vec![], GGUFSpecificConfig::default(), false, None).build();
+        let dtype = if matches!(hardware, Hardware::Cpu) { ModelDType::F32 } else { ModelDType::Auto };
+        let pipeline = self.pipeline(loader.as_ref(), paths, &hardware, dtype)?;
+        let (tokenizer, model_length, ends) = self.facts(&pipeline)?;
+        let tokens = SpecialTokens {
+            bos_token: head.token("tokenizer.ggml.bos_token_id"),
+            eos_token: head.token("tokenizer.ggml.eos_token_id"),
+            unk_token: head.token("tokenizer.ggml.unknown_token_id"),
+            pad_token: head.token("tokenizer.ggml.padding_token_id"),
+        };
+        let template = head.text("tokenizer.chat_template").map(ToOwned::to_owned);
+        Ok(Loaded {
+            mistral: self.start(pipeline)?,
+            tokenizer,
+            ends,
+            template: ChatTemplate::new(template, tokens, head.flag("tokenizer.ggml.add_bos_token").unwrap_or(false))?,
+            model_length,
+            architecture: head.text("general.architecture").unwrap_or("unknown").to_owned(),
+            device: device_name(&hardware),
+            base_digest: digest::of_files(&[path.to_owned()])?,
+            adapter_digest: None,
+        })
+    }
+
+    fn pipeline(
+        &self,
+        loader: &dyn Loader,
+        paths: LocalModelPaths<PathBuf>,
+        hardware: &Hardware,
+        dtype: ModelDType,
+    ) -> Result<SharedPipeline, EngineError> {
+        let paths: Box<dyn ModelPaths> = Box::new(paths);
+        let quantization = self.settings.quantization.map(isq_type);
+        let map = DeviceMapSetting::dummy();
+        loader
+            .load_model_from_path(&paths, &dtype, hardware, true, map, quantization, None)
+            .map_err(|error| self.failed(&error))
+    }
+
+    /// Tokenizer, context length in tokens and ends of an output, as the loaded model has them.
+    fn facts(&self, pipeline: &SharedPipeline) -> Result<(Arc<Tokenizer>, usize, Vec<u32>), EngineError> {
+        let pipeline = pipeline.blocking_lock();
+        let tokenizer = pipeline.tokenizer().ok_or_else(|| self.failed(&"the model has no tokenizer"))?;
+        let metadata = pipeline.get_metadata();
+        Ok((tokenizer, metadata.max_seq_len, metadata.eos_tok.clone()))
+    }
+
+    fn start(&self, pipeline: SharedPipeline) -> Result<Arc<MistralRs>, EngineError> {
+        let running = NonZeroUsize::new(self.settings.max_running).unwrap_or(NonZeroUsize::MIN);
+        let scheduler = SchedulerConfig::DefaultScheduler { method: DefaultSchedulerMethod::Fixed(running) };
+        let builder = MistralRsBuilder::new(pipeline, scheduler, false, None)
+            .with_no_prefix_cache(self.settings.prefix_cache == 0)
+            .with_prefix_cache_n(self.settings.prefix_cache);
+        let runtime = tokio::runtime::Builder::new_current_thread().build().map_err(|error| self.failed(&error))?;
+        Ok(runtime.block_on(builder.build()))
+    }
+
+    fn failed(&self, reason: &dyn std::fmt::Display) -> EngineError {
+        // Some of mistralrs's errors carry a stack trace.
+        let reason = reason.to_string().lines().next().unwrap_or_default().to_owned();
+        EngineError::Load { name: self.name.clone(), reason }
+    }
+}
+
+fn write_json(folder: &Path, name: &str, value: &Value) -> Result<PathBuf, EngineError> {
+    let path = folder.join(name);
+    std::fs::write(&path, value.to_string()).map_err(EngineError::io(&path))?;
+    Ok(path)
+}
+
+fn folder_dtype(hardware: &Hardware, tensors: &Tensors) -> ModelDType {
+    let parameters: usize = tensors.values().map(|info| info.shape.iter().product::<usize>()).sum();
+    let all_f32 = tensors.values().all(|info| info.dtype == safetensors::Dtype::F32);
+    match hardware {
+        Hardware::Cpu if all_f32 || parameters <= LARGEST_F32_PARAMETERS => ModelDType::F32,
+        Hardware::Cpu => ModelDType::BF16,
+        _ => ModelDType::Auto,
+    }
+}
+
+fn isq_type(quantization: Quantization) -> IsqType {
+    match quantization {
+        Quantization::Q2K => IsqType::Q2K,
+        Quantization::Q3K => IsqType::Q3K,
+        Quantization::Q4K => IsqType::Q4K,
+        Quantization::Q5K => IsqType::Q5K,
+        Quantization::Q6K => IsqType::Q6K,
+        Quantization::Q8_0 => IsqType::Q8_0,
+    }
+}
+
+fn hardware(device: Device) -> Result<Hardware, EngineError> {
+    let absent = |name: &str, reason: String| EngineError::Setting { key: "device", reason: format!("{name}: {reason}") };
+    match device {
+        Device::Cpu => Ok(Hardware::Cpu),
+        Device::Auto => mistralrs::best_device(false).map_err(|error| absent("auto", error.to_string())),
+        Device::Cuda(_) if !cfg!(feature = "cuda") => Err(absent("cuda", "this program was built without the feature `cuda`".into())),
+        Device::Cuda(index) => Hardware::new_cuda(index).map_err(|error| absent("cuda", error.to_string())),
+        Device::Metal if !cfg!(feature = "metal") => Err(absent("metal", "this program was built without the feature `metal`".into())),
+        Device::Metal => Hardware::new_metal(0).map_err(|error| absent("metal", error.to_string())),
+    }
+}
+
+fn device_name(hardware: &Hardware) -> String {
+    match hardware {
+        Hardware::Cpu => "cpu".into(),
+        Hardware::Cuda(_) => "cuda".into(),
+        Hardware::Metal(_) => "metal".into(),
+    }
+}

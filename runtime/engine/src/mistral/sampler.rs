@@ -1,0 +1,239 @@
+//! Chooses each token, inside mistralrs's decoding loop.
+//!
+//! mistralrs calls a logits processor once for each token. This one makes the choice itself and hands back logits with one
+//! candidate left. So a grammar is compiled on our threads, a seed belongs to a request, cancellation takes effect at the
+//! next token, and text is made from ids (mistralrs 0.8.1 trims the first delta, turns `▁` into a space and holds back a
+//! last incomplete character for ever).
+
+use std::sync::{
+    Arc, Mutex, PoisonError,
+    atomic::{AtomicBool, AtomicU64, Ordering},
+};
+
+use llguidance::Matcher;
+use mistralrs::{CustomLogitsProcessor, Tensor};
+use tokio::sync::mpsc::UnboundedSender;
+
+use super::vocabulary::Vocabulary;
+use crate::Sampling;
+
+/// What was chosen.
+#[derive(Debug)]
+pub(super) enum Step {
+    Token { id: u32, logprob: f32 },
+    End,
+    Failed(String),
+}
+
+/// One request's choice of tokens.
+pub(super) struct Sampler {
+    state: Mutex<State>,
+    cancelled: Arc<AtomicBool>,
+    generated: Arc<AtomicU64>,
+}
+
+struct State {
+    vocabulary: Arc<Vocabulary>,
+    matcher: Option<Matcher>,
+    sampling: Sampling,
+    random: SplitMix,
+    steps: UnboundedSender<Step>,
+    /// The grammar is complete.
+    ended: bool,
+}
+
+impl Sampler {
+    pub fn new(
+        vocabulary: Arc<Vocabulary>,
+        matcher: Option<Matcher>,
+        sampling: Sampling,
+        steps: UnboundedSender<Step>,
+        cancelled: Arc<AtomicBool>,
+        generated: Arc<AtomicU64>,
+    ) -> Self {
+        let seed = if let Sampling::Random { seed, .. } = sampling { seed } else { 0 };
+        let state = State { vocabulary, matcher, sampling, random: SplitMix(seed), steps, ended: false };
+        Self { state: Mutex::new(state), cancelled, generated }
+    }
+}
+
+impl CustomLogitsProcessor for Sampler {
+    fn apply(&self, logits: &Tensor, _context: &[u32]) -> mistralrs::Result<Tensor> {
+        let mut values: Vec<f32> = logits.to_vec1()?;
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let over = state.ended || self.cancelled.load(Ordering::SeqCst);
+        let choice = if over { Ok(None) } else { state.choose(&values) };
+        let (id, step) = match choice {
+            Ok(Some((id, logprob))) => {
+                self.generated.fetch_add(1, Ordering::SeqCst);
+                (Some(id), Step::Token { id, logprob })
+            }
+            Ok(None) => (state.vocabulary.ends.first().copied(), Step::End),
+            Err(reason) => (None, Step::Failed(reason)),
+        };
+        // The receiver may have gone: then the request is cancelled already.
+        let _ = state.steps.send(step);
+        if !over && state.matcher.as_ref().is_some_and(Matcher::is_stopped) {
+            // The caller need not wait for the step in which mistralrs learns of it.
+            state.ended = true;
+            let _ = state.steps.send(Step::End);
+        }
+        let Some(id) = id else {
+            return Err(std::io::Error::other("the generation was ended").into());
+        };
+        values.fill(f32::NEG_INFINITY);
+        if let Some(chosen) = values.get_mut(index(id)) {
+            *chosen = 0.0;
+        }
+        let length = values.len();
+        Tensor::from_vec(values, length, logits.device())
+    }
+}
+
+impl State {
+    /// A token and its log-probability; `None` when the output ends here.
+    fn choose(&mut self, logits: &[f32]) -> Result<Option<(u32, f32)>, String> {
+        let known = &logits[..logits.len().min(self.vocabulary.size())];
+        let favourite = greatest(known.iter().copied().enumerate()).ok_or("the model's output is not a number")?;
+        let id = match self.sampling {
+            Sampling::Greedy => self.greedy(known, favourite)?,
+            Sampling::Random { temperature, top_p, .. } => {
+                let candidates = self.candidates(known)?;
+                draw(candidates, temperature, top_p, self.random.next_unit())
+            }
+        };
+        let Some(id) = id.filter(|id| !self.vocabulary.ends.contains(id)) else { return Ok(None) };
+        if let Some(matcher) = &mut self.matcher {
+            matcher.consume_token(id).map_err(|error| format!("the grammar lost its place: {error}"))?;
+        }
+        Ok(Some((id, logprob(known, index(id)))))
+    }
+
+    fn greedy(&mut self, logits: &[f32], favourite: u32) -> Result<Option<u32>, String> {
+        if self.allows(favourite) {
+            return Ok(Some(favourite));
+        }
+        let candidates = self.candidates(logits)?;
+        let best = candidates.iter().copied().reduce(|best, next| if next.1 > best.1 { next } else { best });
+        Ok(best.map(|(id, _)| id))
+    }
+
+    /// Cheaper than a whole mask, and enough when the model follows the grammar by itself.
+    fn allows(&mut self, id: u32) -> bool {
+        let Some(matcher) = &mut self.matcher else { return true };
+        if matcher.is_stopped() {
+            return false;
+        }
+        if self.vocabulary.ends.contains(&id) {
+            return matcher.is_accepting().unwrap_or(false);
+        }
+        matcher.validate_tokens(&[id]).is_ok_and(|valid| valid == 1)
+    }
+
+    /// What the grammar allows, with its logits. Empty when the grammar is complete.
+    fn candidates(&mut self, logits: &[f32]) -> Result<Vec<(u32, f32)>, String> {
+        let all = (0..).zip(logits.iter().copied()).filter(|(_, logit)| !logit.is_nan());
+        let Some(matcher) = &mut self.matcher else { return Ok(all.collect()) };
+        if matcher.is_stopped() {
+            return Ok(Vec::new());
+        }
+        let failed = |error: &dyn std::fmt::Display| format!("the grammar failed: {error}");
+        let accepting = matcher.is_accepting().map_err(|error| failed(&error))?;
+        let mask = matcher.compute_mask().map_err(|error| failed(&error))?;
+        let ends = &self.vocabulary.ends;
+        Ok(all.filter(|(id, _)| if ends.contains(id) { accepting } else { mask.is_allowed(*id) }).collect())
+    }
+}
+
+fn index(id: u32) -> usize {
+    usize::try_from(id).unwrap_or(usize::MAX)
+}
+
+/// The first of the greatest, as PyTorch's `argmax`.
+fn greatest(values: impl Iterator<Item = (usize, f32)>) -> Option<u32> {
+    let numbers = values.filter(|(_, value)| !value.is_nan());
+    let best = numbers.reduce(|best, next| if next.1 > best.1 { next } else { best })?;
+    u32::try_from(best.0).ok()
+}
+
+/// Natural log of the softmax at one place.
+fn logprob(logits: &[f32], place: usize) -> f32 {
+    let largest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    let sum: f32 = logits.iter().map(|logit| (logit - largest).exp()).sum();
+    logits.get(place).map_or(f32::NEG_INFINITY, |logit| logit - largest - sum.ln())
+}
+
+/// Nucleus sampling (Holtzman et al. 2020, <https://arxiv.org/abs/1904.09751>): of the most likely candidates that together
+/// have the probability `top_p`, the one in which `point`, in 0..1, falls.
+fn draw(mut candidates: Vec<(u32, f32)>, temperature: f64, top_p: f64, point: f64) -> Option<u32> {
+    candidates.sort_unstable_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
+    let largest = f64::from(candidates.first()?.1);
+    let weight = |logit: f32| ((f64::from(logit) - largest) / temperature).exp();
+    let total: f64 = candidates.iter().map(|(_, logit)| weight(*logit)).sum();
+    let mut kept = 0.0;
+    let mut nucleus = 0;
+    while nucleus < candidates.len() && (nucleus == 0 || kept < top_p * total) {
+        kept += weight(candidates[nucleus].1);
+        nucleus += 1;
+    }
+    let mut left = point * kept;
+    for (id, logit) in &candidates[..nucleus] {
+        left -= weight(*logit);
+        if left < 0.0 {
+            return Some(*id);
+        }
+    }
+    candidates.get(nucleus - 1).map(|last| last.0)
+}
+
+/// `SplitMix64` (Steele, Lea and Flood 2014, <https://doi.org/10.1145/2714064.2660195>).
+struct SplitMix(u64);
+
+impl SplitMix {
+    fn next_unit(&mut self) -> f64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = self.0;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^= mixed >> 31;
+        #[expect(clippy::cast_precision_loss, reason = "53 bits fit")]
+        let unit = (mixed >> 11) as f64 / (1_u64 << 53) as f64;
+        unit
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+    use super::*;
+
+    #[test]
+    fn the_nucleus_holds_the_likeliest_and_the_point_chooses_within() {
+        let candidates = || vec![(7, 0.5_f32.ln()), (3, 0.3_f32.ln()), (9, 0.2_f32.ln())];
+        let at = |top_p, point| draw(candidates(), 1.0, top_p, point).unwrap();
+        assert_eq!([at(1.0, 0.0), at(1.0, 0.49), at(1.0, 0.51), at(1.0, 0.79), at(1.0, 0.81), at(1.0, 0.9999)], [7, 7, 3, 3, 9, 9]);
+        assert_eq!([at(0.5, 0.99), at(0.6, 0.7), at(0.001, 0.99)], [7, 3, 7]);
+        assert_eq!(draw(candidates(), 0.05, 1.0, 0.99), Some(7));
+        assert_eq!(draw(Vec::new(), 1.0, 1.0, 0.5), None);
+    }
+
+    #[test]
+    fn the_same_seed_gives_the_same_numbers_spread_over_the_unit_interval() {
+        let numbers = |seed| {
+            let mut random = SplitMix(seed);
+            (0..1000).map(|_| random.next_unit()).collect::<Vec<_>>()
+        };
+        assert_eq!(numbers(5), numbers(5));
+        assert_ne!(numbers(5), numbers(6));
+        let mean = numbers(5).iter().sum::<f64>() / 1000.0;
+        assert!((0.45..0.55).contains(&mean) && numbers(5).iter().all(|number| (0.0..1.0).contains(number)));
+    }
+
+    #[test]
+    fn logprobs_are_of_the_softmax() {
+        let logits = [1.0, 2.0, 3.0];
+        let sum: f32 = (0..3).map(|place| logprob(&logits, place).exp()).sum();
+        assert!((sum - 1.0).abs() < 1e-6 && (logprob(&logits, 2) + 0.407_606).abs() < 1e-4);
+        assert_eq!(greatest([f32::NAN, 1.0, 1.0].into_iter().enumerate()), Some(1));
+    }
+}
