@@ -1,0 +1,195 @@
+//! Adapter versions and the aliases that point at them.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use axum::Json as JsonResponse;
+use axum::extract::{Path, State};
+use http::StatusCode;
+use quoin_adapters::{AdapterError, AdapterId, AdapterName, AdapterVersion, Alias, Aliases};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use utoipa::ToSchema;
+
+use crate::http::Http;
+use crate::http::body::Json;
+use crate::http::error::{ApiError, ErrorBody};
+use crate::http::identity::{Administering, Authorized};
+use crate::service::Quoin;
+
+/// An adapter to add.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(in crate::http) struct AdapterBody {
+    /// A folder on this machine, as PEFT writes it.
+    #[schema(value_type = String)]
+    path: PathBuf,
+    /// The adapter's name.
+    name: String,
+}
+
+/// Where an alias goes.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(in crate::http) struct AliasBody {
+    /// `NAME@VERSION`, or `base` for the base model without an adapter.
+    to: String,
+    /// Only if the alias is here now: `NAME@VERSION`, or `base`.
+    #[serde(default)]
+    expect: Option<String>,
+}
+
+/// Lists adapter versions.
+#[utoipa::path(
+    get, path = "/admin/v1/adapters", tag = "admin",
+    responses(
+        (status = 200, description = "`{adapters, damaged}`.", body = Object),
+        (status = "default", description = "The error.", body = ErrorBody),
+    )
+)]
+pub(in crate::http) async fn list(
+    State(http): State<Http>,
+    _caller: Authorized<Administering>,
+) -> Result<JsonResponse<Value>, ApiError> {
+    let listing = blocking(&http, |quoin| Ok(quoin.registry().list()?)).await?;
+    let adapters: Vec<Value> = listing.versions.iter().map(shown).collect();
+    let damaged: Vec<String> = listing.damaged.iter().map(ToString::to_string).collect();
+    Ok(JsonResponse(json!({"adapters": adapters, "damaged": damaged})))
+}
+
+/// Checks an adapter against the base model and stores it as the next version of its name.
+#[utoipa::path(
+    post, path = "/admin/v1/adapters", tag = "admin", request_body = AdapterBody,
+    responses(
+        (status = 201, description = "The version.", body = Object),
+        (status = "default", description = "The error.", body = ErrorBody),
+    )
+)]
+pub(in crate::http) async fn add(
+    State(http): State<Http>,
+    _caller: Authorized<Administering>,
+    Json(body): Json<AdapterBody>,
+) -> Result<(StatusCode, JsonResponse<Value>), ApiError> {
+    let name: AdapterName = body.name.parse()?;
+    let version = blocking(&http, move |quoin| {
+        let base = quoin.base_identity()?;
+        Ok(quoin.registry().add(&body.path, &name, &base)?)
+    })
+    .await?;
+    Ok((StatusCode::CREATED, JsonResponse(shown(&version))))
+}
+
+/// Shows one version.
+#[utoipa::path(
+    get, path = "/admin/v1/adapters/{version}", tag = "admin",
+    params(("version" = String, Path, description = "`NAME@VERSION`.")),
+    responses(
+        (status = 200, description = "The version.", body = Object),
+        (status = "default", description = "The error.", body = ErrorBody),
+    )
+)]
+pub(in crate::http) async fn show(
+    State(http): State<Http>,
+    _caller: Authorized<Administering>,
+    Path(version): Path<String>,
+) -> Result<JsonResponse<Value>, ApiError> {
+    let id: AdapterId = version.parse()?;
+    let version = blocking(&http, move |quoin| Ok(quoin.registry().show(&id)?)).await?;
+    Ok(JsonResponse(shown(&version)))
+}
+
+/// Reads every byte of a version again, and compares it with its digests and the base model.
+#[utoipa::path(
+    post, path = "/admin/v1/adapters/{version}/verify", tag = "admin",
+    params(("version" = String, Path, description = "`NAME@VERSION`.")),
+    responses(
+        (status = 200, description = "The version, intact.", body = Object),
+        (status = "default", description = "What differs.", body = ErrorBody),
+    )
+)]
+pub(in crate::http) async fn verify(
+    State(http): State<Http>,
+    _caller: Authorized<Administering>,
+    Path(version): Path<String>,
+) -> Result<JsonResponse<Value>, ApiError> {
+    let id: AdapterId = version.parse()?;
+    let version = blocking(&http, move |quoin| {
+        let version = quoin.registry().verify(&id)?;
+        version.check_base(&quoin.base_identity()?.digest)?;
+        Ok(version)
+    })
+    .await?;
+    Ok(JsonResponse(shown(&version)))
+}
+
+/// Lists aliases.
+#[utoipa::path(
+    get, path = "/admin/v1/aliases", tag = "admin",
+    responses(
+        (status = 200, description = "`{aliases: [{alias, to}]}`.", body = Object),
+        (status = "default", description = "The error.", body = ErrorBody),
+    )
+)]
+pub(in crate::http) async fn aliases(
+    State(http): State<Http>,
+    _caller: Authorized<Administering>,
+) -> Result<JsonResponse<Value>, ApiError> {
+    let aliases = blocking(&http, |quoin| Ok(quoin.registry().aliases()?)).await?;
+    Ok(JsonResponse(listed(&aliases)))
+}
+
+/// Moves an alias, by compare-and-swap.
+#[utoipa::path(
+    put, path = "/admin/v1/aliases/{alias}", tag = "admin", request_body = AliasBody,
+    params(("alias" = String, Path, description = "Such as `champion`.")),
+    responses(
+        (status = 200, description = "`{aliases: [{alias, to}]}`.", body = Object),
+        (status = "default", description = "The error.", body = ErrorBody),
+    )
+)]
+pub(in crate::http) async fn set_alias(
+    State(http): State<Http>,
+    _caller: Authorized<Administering>,
+    Path(alias): Path<String>,
+    Json(body): Json<AliasBody>,
+) -> Result<JsonResponse<Value>, ApiError> {
+    let alias: Alias = alias.parse()?;
+    let to = version_or_base(&body.to)?;
+    let expected = body.expect.as_deref().map(version_or_base).transpose()?;
+    let aliases = blocking(&http, move |quoin| {
+        let registry = quoin.registry();
+        let from = match expected {
+            Some(expected) => expected,
+            // Without a wish, from wherever it is: a move in between is still noticed.
+            None => registry.aliases()?.get(&alias).cloned(),
+        };
+        Ok(registry.set_alias(&alias, from.as_ref(), to.as_ref())?)
+    })
+    .await?;
+    Ok(JsonResponse(listed(&aliases)))
+}
+
+fn version_or_base(text: &str) -> Result<Option<AdapterId>, AdapterError> {
+    if text == "base" { Ok(None) } else { text.parse().map(Some) }
+}
+
+fn listed(aliases: &Aliases) -> Value {
+    let aliases: Vec<Value> = aliases.iter().map(|(alias, to)| json!({"alias": alias, "to": to})).collect();
+    json!({"aliases": aliases})
+}
+
+fn shown(version: &AdapterVersion) -> Value {
+    let mut shown = json!({"id": version.id(), "rank": version.lora.r});
+    if let (Some(fields), Ok(Value::Object(manifest))) = (shown.as_object_mut(), serde_json::to_value(version)) {
+        fields.extend(manifest);
+    }
+    shown
+}
+
+async fn blocking<T: Send + 'static>(
+    http: &Http,
+    work: impl FnOnce(&Quoin) -> Result<T, ApiError> + Send + 'static,
+) -> Result<T, ApiError> {
+    let quoin = Arc::clone(&http.quoin);
+    tokio::task::spawn_blocking(move || work(&quoin)).await?
+}

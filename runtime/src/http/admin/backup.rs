@@ -1,0 +1,133 @@
+//! A consistent copy of what cannot be made again: the database and the adapters, while the server runs.
+//!
+//! The index is not copied: it is made from the catalogue. Deleted documents are not in the copy of the database.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use axum::Json as JsonResponse;
+use axum::extract::State;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use walkdir::WalkDir;
+
+use crate::http::Http;
+use crate::http::body::Json;
+use crate::http::error::{ApiError, ErrorBody};
+use crate::http::identity::{Administering, Authorized};
+
+/// Where the copy goes.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(in crate::http) struct BackupBody {
+    /// An absolute path on this machine, to a folder that is empty or does not exist.
+    #[schema(value_type = String)]
+    path: PathBuf,
+}
+
+/// What was written.
+#[derive(Debug, Serialize, ToSchema)]
+pub(in crate::http) struct BackedUp {
+    /// The folder.
+    #[schema(value_type = String)]
+    path: PathBuf,
+    /// Files in it.
+    files: usize,
+    /// Their size.
+    bytes: u64,
+}
+
+/// Copies the database and the adapters into a folder, which appears whole or not at all.
+#[utoipa::path(
+    post, path = "/admin/v1/backup", tag = "admin", request_body = BackupBody,
+    responses(
+        (status = 201, description = "What was written.", body = BackedUp),
+        (status = "default", description = "The error.", body = ErrorBody),
+    )
+)]
+pub(in crate::http) async fn create(
+    State(http): State<Http>,
+    _caller: Authorized<Administering>,
+    Json(BackupBody { path }): Json<BackupBody>,
+) -> Result<(http::StatusCode, JsonResponse<BackedUp>), ApiError> {
+    if !path.is_absolute() {
+        return Err(ApiError::invalid("path", "`path` must be absolute"));
+    }
+    let parent = path
+        .parent()
+        .map(Path::to_owned)
+        .ok_or_else(|| ApiError::invalid("path", "`path` must not be the root folder"))?;
+    let target = path.clone();
+    let unfinished = tokio::task::spawn_blocking(move || {
+        refuse_full(&target)?;
+        std::fs::create_dir_all(&parent)
+            .and_then(|()| tempfile::Builder::new().prefix(".quoin-backup-").tempdir_in(&parent))
+            .map_err(|error| unwritable(&parent, &error))
+    })
+    .await??;
+    http.quoin.storage().copy_database(unfinished.path().join("quoin.db")).await?;
+    let adapters = http.quoin.config().data().join("adapters");
+    let written = tokio::task::spawn_blocking(move || {
+        copy_folder(&adapters, &unfinished.path().join("adapters"))
+            .and_then(|()| publish(unfinished, &path))
+            .map_err(|error| unwritable(&path, &error))
+    })
+    .await??;
+    Ok((http::StatusCode::CREATED, JsonResponse(written)))
+}
+
+fn unwritable(path: &Path, error: &io::Error) -> ApiError {
+    ApiError::invalid("path", format!("cannot write `{}`: {error}", path.display()))
+}
+
+fn refuse_full(path: &Path) -> Result<(), ApiError> {
+    match std::fs::read_dir(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(unwritable(path, &error)),
+        Ok(mut entries) => match entries.next() {
+            None => Ok(()),
+            Some(_) => Err(ApiError::conflict(format!("`{}` is not empty", path.display()))),
+        },
+    }
+}
+
+/// Copies regular files; half-added adapters and lock files stay behind.
+fn copy_folder(from: &Path, to: &Path) -> io::Result<()> {
+    let visible = |entry: &walkdir::DirEntry| entry.depth() == 0 || !entry.file_name().to_string_lossy().starts_with('.');
+    for entry in WalkDir::new(from).into_iter().filter_entry(visible) {
+        let entry = entry?;
+        let relative = entry.path().strip_prefix(from).map_err(io::Error::other)?;
+        let target = to.join(relative);
+        if entry.file_type().is_dir() {
+            std::fs::create_dir_all(&target)?;
+        } else if entry.file_type().is_file() {
+            std::fs::copy(entry.path(), &target)?;
+            std::fs::File::open(&target)?.sync_all()?;
+        }
+    }
+    Ok(())
+}
+
+/// Gives the finished folder its name.
+fn publish(unfinished: tempfile::TempDir, path: &Path) -> io::Result<BackedUp> {
+    let (mut files, mut bytes) = (0, 0);
+    for entry in WalkDir::new(unfinished.path()) {
+        let metadata = entry?.metadata()?;
+        if metadata.is_file() {
+            files += 1;
+            bytes += metadata.len();
+        }
+    }
+    std::fs::File::open(unfinished.path().join("quoin.db"))?.sync_all()?;
+    match std::fs::remove_dir(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    std::fs::rename(unfinished.path(), path)?;
+    let _renamed = unfinished.keep();
+    Ok(BackedUp {
+        path: path.to_owned(),
+        files,
+        bytes,
+    })
+}

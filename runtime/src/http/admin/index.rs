@@ -1,0 +1,114 @@
+//! The generations of the index: listed, rebuilt, verified, activated, rolled back.
+
+use std::sync::Arc;
+
+use axum::Json as JsonResponse;
+use axum::extract::{Path, State};
+use quoin_retriever::{Retriever, RetrieverError};
+use serde_json::{Value, json};
+
+use crate::http::Http;
+use crate::http::error::{ApiError, ErrorBody};
+use crate::http::identity::{Administering, Authorized};
+
+/// Lists the generations that are kept.
+#[utoipa::path(
+    get, path = "/admin/v1/index", tag = "admin",
+    responses(
+        (status = 200, description = "`{generation, generations}`.", body = Object),
+        (status = "default", description = "The error.", body = ErrorBody),
+    )
+)]
+pub(in crate::http) async fn list(
+    State(http): State<Http>,
+    _caller: Authorized<Administering>,
+) -> Result<JsonResponse<Value>, ApiError> {
+    let found = blocking(&http, |retriever| Ok((retriever.generation(), retriever.generations()))).await?;
+    Ok(JsonResponse(json!({"generation": found.0, "generations": found.1})))
+}
+
+/// Builds the index anew from the catalogue, and switches to it.
+#[utoipa::path(
+    post, path = "/admin/v1/index/rebuild", tag = "admin",
+    responses(
+        (status = 200, description = "`{generation}`.", body = Object),
+        (status = "default", description = "The error.", body = ErrorBody),
+    )
+)]
+pub(in crate::http) async fn rebuild(
+    State(http): State<Http>,
+    _caller: Authorized<Administering>,
+) -> Result<JsonResponse<Value>, ApiError> {
+    changed(&http, |retriever| retriever.rebuild().map(|_| ())).await
+}
+
+/// Switches back to the generation before.
+#[utoipa::path(
+    post, path = "/admin/v1/index/rollback", tag = "admin",
+    responses(
+        (status = 200, description = "`{generation}`.", body = Object),
+        (status = "default", description = "The error.", body = ErrorBody),
+    )
+)]
+pub(in crate::http) async fn rollback(
+    State(http): State<Http>,
+    _caller: Authorized<Administering>,
+) -> Result<JsonResponse<Value>, ApiError> {
+    changed(&http, |retriever| retriever.rollback().map(|_| ())).await
+}
+
+/// Switches to a generation that is kept.
+#[utoipa::path(
+    post, path = "/admin/v1/index/{generation}/activate", tag = "admin",
+    params(("generation" = u64, Path, description = "The generation.")),
+    responses(
+        (status = 200, description = "`{generation}`.", body = Object),
+        (status = "default", description = "The error.", body = ErrorBody),
+    )
+)]
+pub(in crate::http) async fn activate(
+    State(http): State<Http>,
+    _caller: Authorized<Administering>,
+    Path(generation): Path<String>,
+) -> Result<JsonResponse<Value>, ApiError> {
+    let number: u64 = generation
+        .parse()
+        .map_err(|_| ApiError::invalid("generation", "`generation` must be a number"))?;
+    changed(&http, move |retriever| retriever.activate(number).map(|_| ())).await
+}
+
+/// Compares the index with the catalogue, and its files with their digests.
+#[utoipa::path(
+    post, path = "/admin/v1/index/verify", tag = "admin",
+    responses(
+        (status = 200, description = "`{ok, problems}`.", body = Object),
+        (status = "default", description = "The error.", body = ErrorBody),
+    )
+)]
+pub(in crate::http) async fn verify(
+    State(http): State<Http>,
+    _caller: Authorized<Administering>,
+) -> Result<JsonResponse<Value>, ApiError> {
+    let report = blocking(&http, Retriever::verify).await?;
+    Ok(JsonResponse(json!(report)))
+}
+
+async fn changed(
+    http: &Http,
+    change: impl FnOnce(&Retriever) -> Result<(), RetrieverError> + Send + 'static,
+) -> Result<JsonResponse<Value>, ApiError> {
+    let generation = blocking(http, |retriever| {
+        change(retriever)?;
+        Ok(retriever.generation())
+    })
+    .await?;
+    Ok(JsonResponse(json!({"generation": generation})))
+}
+
+async fn blocking<T: Send + 'static>(
+    http: &Http,
+    work: impl FnOnce(&Retriever) -> Result<T, RetrieverError> + Send + 'static,
+) -> Result<T, ApiError> {
+    let retriever = Arc::clone(http.quoin.retriever());
+    Ok(tokio::task::spawn_blocking(move || work(&retriever)).await??)
+}

@@ -1,0 +1,34 @@
+//! `/admin/v1/…`: what the command line does, for keys with the scope `admin` and for the local socket.
+
+pub(super) mod adapters;
+pub(super) mod backup;
+pub(super) mod index;
+pub(super) mod ingest;
+pub(super) mod keys;
+pub(super) mod status;
+
+use axum::Router;
+use axum::routing::{delete, get, post, put};
+
+use super::Http;
+
+/// The routes below `/admin/v1`. None has a time limit: a rebuild takes as long as it takes.
+pub(super) fn routes() -> Router<Http> {
+    Router::new()
+        .route("/ingest", post(ingest::create))
+        .route("/keys", get(keys::list).post(keys::create))
+        .route("/keys/{id}", delete(keys::revoke))
+        .route("/index", get(index::list))
+        .route("/index/rebuild", post(index::rebuild))
+        .route("/index/verify", post(index::verify))
+        .route("/index/rollback", post(index::rollback))
+        .route("/index/{generation}/activate", post(index::activate))
+        .route("/adapters", get(adapters::list).post(adapters::add))
+        .route("/adapters/{version}", get(adapters::show))
+        .route("/adapters/{version}/verify", post(adapters::verify))
+        .route("/aliases", get(adapters::aliases))
+        .route("/aliases/{alias}", put(adapters::set_alias))
+        .route("/config", get(status::config))
+        .route("/status", get(status::status))
+        .route("/backup", post(backup::create))
+}

@@ -1,0 +1,94 @@
+//! `POST /retrieval`: Dify's external knowledge API.
+//!
+//! There is one catalogue: every `knowledge_id` names it.
+
+use axum::Json as JsonResponse;
+use axum::extract::State;
+use quoin_retriever::SearchRequest;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use utoipa::ToSchema;
+
+use super::body::Json;
+use super::error::{ApiError, ErrorBody};
+use super::identity::{Authorized, Searching};
+use super::{Http, limits, search};
+
+const DEFAULT_TOP_K: usize = 5;
+const MAX_TOP_K: usize = 100;
+
+/// The body of a retrieval request.
+#[derive(Debug, Deserialize, ToSchema)]
+pub(super) struct RetrievalRequest {
+    /// What to look for.
+    query: String,
+    /// How much, and how good.
+    #[serde(default)]
+    retrieval_setting: Option<RetrievalSetting>,
+}
+
+/// How much, and how good.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+pub(super) struct RetrievalSetting {
+    /// Records, 1 to 100.
+    #[serde(default)]
+    top_k: Option<usize>,
+    /// Least score.
+    #[serde(default)]
+    score_threshold: Option<f32>,
+}
+
+/// What was found.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Records {
+    /// Best first.
+    #[schema(value_type = Vec<Object>)]
+    records: Vec<Value>,
+}
+
+/// Finds passages for Dify.
+#[utoipa::path(
+    post, path = "/retrieval", tag = "dify", request_body = RetrievalRequest,
+    responses(
+        (status = 200, description = "Records, best first.", body = Records),
+        (status = "default", description = "The error.", body = ErrorBody),
+    )
+)]
+pub(super) async fn retrieve(
+    State(http): State<Http>,
+    caller: Authorized<Searching>,
+    Json(request): Json<RetrievalRequest>,
+) -> Result<JsonResponse<Records>, ApiError> {
+    http.limits.question("query", &request.query)?;
+    let setting = request.retrieval_setting.unwrap_or_default();
+    let wanted = SearchRequest {
+        query: request.query,
+        top_k: limits::within("retrieval_setting.top_k", setting.top_k, DEFAULT_TOP_K, MAX_TOP_K)?,
+        ..SearchRequest::default()
+    };
+    let least = setting.score_threshold.unwrap_or(f32::NEG_INFINITY);
+    let found = search::run(&http, &caller, wanted).await?;
+    let records = found
+        .hits
+        .into_iter()
+        .filter(|hit| hit.score >= least)
+        .map(|hit| {
+            json!({
+                "content": hit.text,
+                "score": hit.score,
+                "title": hit.title.unwrap_or_else(|| hit.document.to_string()),
+                // Dify refuses a record whose metadata is null.
+                "metadata": {
+                    "document": hit.document,
+                    "passage": hit.passage,
+                    "uri": hit.uri,
+                    "heading": hit.heading,
+                    "start": hit.start,
+                    "end": hit.end,
+                    "page": hit.page,
+                },
+            })
+        })
+        .collect();
+    Ok(JsonResponse(Records { records }))
+}

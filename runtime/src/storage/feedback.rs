@@ -1,0 +1,76 @@
+//! Feedback on answers, kept with the release that gave the answer.
+
+use rusqlite::{Connection, OptionalExtension, params};
+use serde_json::Value;
+use uuid::Uuid;
+
+use super::{StorageError, clock};
+
+/// A rating of one answer, already checked for its bounds.
+#[derive(Clone, Debug)]
+pub struct FeedbackInput {
+    /// The answer.
+    pub answer_id: String,
+    /// What was rated, such as `helpful`.
+    pub metric: String,
+    /// A number or a truth value.
+    pub value: Value,
+    /// The rater's words.
+    pub comment: Option<String>,
+    /// What the answer should have been.
+    pub demonstration: Option<Value>,
+    /// Index of the citation that is meant.
+    pub citation: Option<Value>,
+}
+
+/// What was stored.
+#[derive(Clone, Debug)]
+pub struct FeedbackRow {
+    /// `fb_…`.
+    pub id: String,
+    /// The answer.
+    pub answer_id: String,
+    /// When, milliseconds since 1970.
+    pub at_ms: i64,
+}
+
+pub(super) fn add(
+    connection: &Connection,
+    subject: &str,
+    anyone: bool,
+    input: FeedbackInput,
+) -> Result<FeedbackRow, StorageError> {
+    let answer: Option<(String, Option<String>)> = connection
+        .query_row(
+            "SELECT subject, release FROM request_log WHERE id = ?1 AND status IN ('answered', 'abstained')",
+            [&input.answer_id],
+            |row| Ok((row.get(0)?, row.get(1)?)),
+        )
+        .optional()?;
+    let release = match answer {
+        Some((owner, release)) if anyone || owner == subject => release,
+        _ => return Err(StorageError::UnknownAnswer(input.answer_id)),
+    };
+    let row = FeedbackRow {
+        id: format!("fb_{}", Uuid::now_v7().simple()),
+        answer_id: input.answer_id,
+        at_ms: clock::now_ms(),
+    };
+    connection.execute(
+        "INSERT INTO feedback (id, answer_id, at_ms, subject, release, metric, value, comment, demonstration, citation)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+        params![
+            row.id,
+            row.answer_id,
+            row.at_ms,
+            subject,
+            release,
+            input.metric,
+            input.value.to_string(),
+            input.comment,
+            input.demonstration.map(|value| value.to_string()),
+            input.citation.map(|value| value.to_string()),
+        ],
+    )?;
+    Ok(row)
+}

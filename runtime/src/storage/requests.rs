@@ -1,0 +1,109 @@
+//! The request log: one row for each answer asked for, bounded in rows and days. No text unless `log.content` is on.
+
+use rusqlite::{Connection, params};
+use serde_json::Value;
+
+use super::{StorageError, clock};
+
+/// How much of the request log is kept.
+#[derive(Clone, Copy, Debug)]
+pub struct Retention {
+    /// Most rows.
+    pub rows: u64,
+    /// Longest age, days.
+    pub days: u32,
+    /// Records between two prunings.
+    pub prune_every: usize,
+}
+
+impl Default for Retention {
+    fn default() -> Self {
+        Self {
+            rows: 100_000,
+            days: 30,
+            prune_every: 1000,
+        }
+    }
+}
+
+/// One request for an answer and how it ended.
+#[derive(Clone, Debug, Default)]
+pub struct RequestRecord {
+    /// The answer's id, or the request's id when no answer came about.
+    pub id: String,
+    /// `x-request-id` of the response.
+    pub request_id: String,
+    /// Who asked: `key:<id>` or `local`.
+    pub subject: String,
+    /// The matched route, such as `/v1/answers`.
+    pub endpoint: &'static str,
+    /// `answered`, `abstained`, or the error's code.
+    pub status: String,
+    /// Release digest.
+    pub release: Option<String>,
+    /// Adapter version.
+    pub adapter: Option<String>,
+    /// Index generation.
+    pub generation: Option<u64>,
+    /// How the release was chosen.
+    pub route: Option<String>,
+    /// Tokens of the prompt.
+    pub prompt_tokens: usize,
+    /// Tokens generated.
+    pub completion_tokens: usize,
+    /// The answer's timings, as it reported them.
+    pub timings: Option<Value>,
+    /// Question and answer; only with `log.content`.
+    pub content: Option<Value>,
+}
+
+/// Writes a batch in one transaction.
+pub(super) fn insert(connection: &mut Connection, records: &[RequestRecord]) -> Result<(), StorageError> {
+    let transaction = connection.transaction()?;
+    {
+        let mut statement = transaction.prepare_cached(
+            "INSERT OR IGNORE INTO request_log (id, request_id, at_ms, subject, endpoint, status, release, adapter,
+             generation, route, prompt_tokens, completion_tokens, timings, content)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
+        )?;
+        let now = clock::now_ms();
+        for record in records {
+            statement.execute(params![
+                record.id,
+                record.request_id,
+                now,
+                record.subject,
+                record.endpoint,
+                record.status,
+                record.release,
+                record.adapter,
+                record.generation.and_then(|number| i64::try_from(number).ok()),
+                record.route,
+                i64::try_from(record.prompt_tokens).unwrap_or(i64::MAX),
+                i64::try_from(record.completion_tokens).unwrap_or(i64::MAX),
+                record.timings.as_ref().map(Value::to_string),
+                record.content.as_ref().map(Value::to_string),
+            ])?;
+        }
+    }
+    transaction.commit()?;
+    Ok(())
+}
+
+/// Deletes what is over the bounds.
+pub(super) fn prune(connection: &Connection, retention: Retention) -> Result<(), StorageError> {
+    let oldest = clock::now_ms() - i64::from(retention.days) * 86_400_000;
+    let rows = i64::try_from(retention.rows).unwrap_or(i64::MAX);
+    connection.execute("DELETE FROM request_log WHERE at_ms < ?1", [oldest])?;
+    connection.execute(
+        "DELETE FROM request_log WHERE seq <= (SELECT seq FROM request_log ORDER BY seq DESC LIMIT 1 OFFSET ?1)",
+        [rows],
+    )?;
+    Ok(())
+}
+
+/// Rows in the log.
+pub(super) fn count(connection: &Connection) -> Result<u64, StorageError> {
+    let rows: i64 = connection.query_row("SELECT count(*) FROM request_log", [], |row| row.get(0))?;
+    Ok(u64::try_from(rows).unwrap_or(0))
+}

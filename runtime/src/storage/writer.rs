@@ -1,0 +1,123 @@
+//! The one thread that owns the connection: log records in batches, everything else one at a time, in order.
+
+use std::sync::Mutex;
+use std::thread::JoinHandle;
+
+use rusqlite::Connection;
+use tokio::sync::{mpsc, oneshot};
+
+use super::requests::{self, RequestRecord, Retention};
+use super::StorageError;
+
+/// Jobs that may wait. A record is under 1 KiB, so a full queue is a few MiB.
+const QUEUE: usize = 4096;
+/// Records written in one transaction.
+const BATCH: usize = 256;
+
+type Statement = Box<dyn FnOnce(&mut Connection) + Send>;
+
+enum Job {
+    Log(Box<RequestRecord>),
+    Run(Statement),
+    Close(oneshot::Sender<()>),
+}
+
+pub(super) struct Writer {
+    jobs: mpsc::Sender<Job>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl Writer {
+    /// Starts the thread.
+    pub(super) fn start(connection: Connection, retention: Retention) -> Result<Self, StorageError> {
+        let (jobs, queue) = mpsc::channel(QUEUE);
+        let thread = std::thread::Builder::new()
+            .name("quoin-storage".to_owned())
+            .spawn(move || work(connection, queue, retention))
+            .map_err(StorageError::Thread)?;
+        Ok(Self {
+            jobs,
+            thread: Mutex::new(Some(thread)),
+        })
+    }
+
+    /// Queues a record, or drops and counts it when the queue is full or closed.
+    pub(super) fn log(&self, record: RequestRecord) {
+        if self.jobs.try_send(Job::Log(Box::new(record))).is_err() {
+            metrics::counter!("quoin_request_log_dropped_total").increment(1);
+        }
+    }
+
+    /// Runs `statement` after everything queued before it.
+    pub(super) async fn run<T: Send + 'static>(
+        &self,
+        statement: impl FnOnce(&mut Connection) -> Result<T, StorageError> + Send + 'static,
+    ) -> Result<T, StorageError> {
+        let (reply, result) = oneshot::channel();
+        let job = Job::Run(Box::new(move |connection| {
+            // The caller may have gone; the statement took effect all the same.
+            let _gone = reply.send(statement(connection));
+        }));
+        self.jobs.send(job).await.map_err(|_| StorageError::Closed)?;
+        result.await.map_err(|_| StorageError::Closed)?
+    }
+
+    /// Writes what is queued and waits for the thread. A second call returns at once.
+    pub(super) async fn close(&self) {
+        let (reply, done) = oneshot::channel();
+        if self.jobs.send(Job::Close(reply)).await.is_ok() {
+            let _ended = done.await;
+        }
+        let thread = self.thread.lock().ok().and_then(|mut slot| slot.take());
+        if let Some(thread) = thread {
+            let _joined = tokio::task::spawn_blocking(move || thread.join()).await;
+        }
+    }
+}
+
+/// Ends at `Close`, or when the last handle is gone and the queue is empty.
+fn work(mut connection: Connection, mut queue: mpsc::Receiver<Job>, retention: Retention) {
+    let mut pending = Vec::with_capacity(BATCH);
+    let mut since_pruned = 0;
+    while let Some(first) = queue.blocking_recv() {
+        let mut next = Some(first);
+        while let Some(job) = next.take() {
+            match job {
+                Job::Log(record) => pending.push(*record),
+                Job::Run(statement) => {
+                    write(&mut connection, &mut pending);
+                    statement(&mut connection);
+                }
+                Job::Close(reply) => {
+                    write(&mut connection, &mut pending);
+                    let _gone = reply.send(());
+                    return;
+                }
+            }
+            if pending.len() < BATCH {
+                next = queue.try_recv().ok();
+            }
+        }
+        since_pruned += pending.len();
+        write(&mut connection, &mut pending);
+        if since_pruned >= retention.prune_every {
+            since_pruned = 0;
+            if let Err(error) = requests::prune(&connection, retention) {
+                tracing::warn!(error = &error as &dyn std::error::Error, "cannot prune the request log");
+            }
+        }
+    }
+}
+
+/// Writes and forgets the pending records. A failure, such as a full disk, costs the records and is said once a batch.
+fn write(connection: &mut Connection, pending: &mut Vec<RequestRecord>) {
+    if pending.is_empty() {
+        return;
+    }
+    if let Err(error) = requests::insert(connection, pending) {
+        let lost = pending.len() as u64;
+        metrics::counter!("quoin_request_log_dropped_total").increment(lost);
+        tracing::warn!(error = &error as &dyn std::error::Error, lost, "cannot write the request log");
+    }
+    pending.clear();
+}
