@@ -3,7 +3,7 @@
 //! Format: <https://github.com/ggml-org/ggml/blob/master/docs/gguf.md>, versions 2 and 3, little-endian.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeSet, HashMap},
     fs::File,
     io::{BufReader, Read, Seek},
     path::Path,
@@ -16,14 +16,18 @@ const MOST_ENTRIES: u64 = 1 << 20;
 const MOST_ITEMS: u64 = 1 << 26;
 const LONGEST_TEXT_BYTES: u64 = 1 << 26;
 
-/// What we need of the metadata: texts, whole numbers and lists of texts.
+/// What we need of the metadata.
 #[derive(Debug, PartialEq)]
-pub(crate) enum Field {
+enum Field {
     Text(String),
     Number(u64),
     Texts(Vec<String>),
+    Numbers(Vec<u64>),
     Other,
 }
+
+/// `tokenizer.ggml.token_type` of a token that is added to the vocabulary but stands for text.
+const USER_DEFINED: u64 = 4;
 
 #[derive(Debug)]
 pub(crate) struct Head {
@@ -56,6 +60,17 @@ impl Head {
         match (self.fields.get(key), self.fields.get("tokenizer.ggml.tokens")) {
             (Some(Field::Number(id)), Some(Field::Texts(tokens))) => tokens.get(usize::try_from(*id).ok()?).cloned(),
             _ => None,
+        }
+    }
+
+    /// Added tokens that are text: mistralrs takes them for control tokens, whose text it drops.
+    pub fn text_tokens(&self) -> BTreeSet<&str> {
+        match (self.fields.get("tokenizer.ggml.token_type"), self.fields.get("tokenizer.ggml.tokens")) {
+            (Some(Field::Numbers(kinds)), Some(Field::Texts(tokens))) => {
+                let tokens = kinds.iter().zip(tokens).filter(|(kind, _)| **kind == USER_DEFINED);
+                tokens.map(|(_, token)| token.as_str()).collect()
+            }
+            _ => BTreeSet::new(),
         }
     }
 
@@ -111,8 +126,9 @@ impl Reader {
             1 => self.bytes::<1>().map(|_| Field::Other),
             2 => Ok(Field::Number(u16::from_le_bytes(self.bytes()?).into())),
             3 => self.bytes::<2>().map(|_| Field::Other),
-            4 => Ok(Field::Number(self.u32()?.into())),
-            5 | 6 => self.bytes::<4>().map(|_| Field::Other),
+            // Kinds of tokens are signed, but never negative.
+            4 | 5 => Ok(Field::Number(self.u32()?.into())),
+            6 => self.bytes::<4>().map(|_| Field::Other),
             8 => self.text().map(Field::Text),
             9 => self.list(),
             10 => self.u64().map(Field::Number),
@@ -124,13 +140,15 @@ impl Reader {
     fn list(&mut self) -> Parsed<Field> {
         let kind = self.u32()?;
         let items = bounded(self.u64()?, MOST_ITEMS, "list items")?;
-        let mut texts = Vec::new();
+        let (mut texts, mut numbers) = (Vec::new(), Vec::new());
         for _ in 0..items {
-            if let Field::Text(text) = self.field(kind)? {
-                texts.push(text);
+            match self.field(kind)? {
+                Field::Text(text) => texts.push(text),
+                Field::Number(number) => numbers.push(number),
+                _ => (),
             }
         }
-        Ok(if kind == 8 { Field::Texts(texts) } else { Field::Other })
+        Ok(if texts.is_empty() { Field::Numbers(numbers) } else { Field::Texts(texts) })
     }
 
     fn text(&mut self) -> Parsed<String> {

@@ -99,7 +99,8 @@ pub struct EngineSettings {
     pub quantization: Option<Quantization>,
     /// Upper bound in tokens; the model's own length when that is less or when `None`.
     pub context_length: Option<usize>,
-    /// Requests that decode at the same time on one model. On a CPU more than one only makes each slower.
+    /// Requests that decode at the same time on one model. Only 1 is supported: mistralrs 0.8.1 mixes up sequences that
+    /// decode together, and on a CPU nothing would be gained.
     pub max_running: usize,
     /// Requests that wait for one model beside those that run. 0: whoever cannot start at once is refused.
     pub queue_length: usize,

@@ -3,7 +3,7 @@
 //! The thread matters: mistralrs keeps the adapters that it merges, and the quantisation that it applies, in thread-local
 //! lists that it never clears. A second model loaded on the same thread would get the first one's adapter.
 
-use std::{num::NonZeroUsize, path::{Path, PathBuf}, sync::Arc, thread};
+use std::{collections::BTreeSet, num::NonZeroUsize, path::{Path, PathBuf}, sync::Arc, thread};
 
 use mistralrs::{
     DefaultSchedulerMethod, Device as Hardware, IsqType, MistralRs, ModelDType, SchedulerConfig,
@@ -78,6 +78,12 @@ fn panic_message(panic: &(dyn std::any::Any + Send)) -> String {
 
 impl Job {
     fn run(self) -> Result<Loaded, EngineError> {
+        if self.settings.max_running != 1 {
+            // Measured: with two or three sequences in its scheduler, about one answer in ten differs from the one that the
+            // same request gets alone.
+            let reason = format!("{} is not supported, 1 is: mistralrs 0.8.1 answers wrongly when requests decode together", self.settings.max_running);
+            return Err(EngineError::Setting { key: "max_running", reason });
+        }
         match &self.source.base {
             LocalBase::Folder(path) => self.load_folder(path),
             LocalBase::Gguf(path) => self.load_gguf(path),
@@ -157,10 +163,11 @@ impl Job {
             unk_token: head.token("tokenizer.ggml.unknown_token_id"),
             pad_token: head.token("tokenizer.ggml.padding_token_id"),
         };
+        let tokenizer = with_text_tokens(&tokenizer, &head.text_tokens()).map_err(|error| self.failed(&error))?;
         let template = head.text("tokenizer.chat_template").map(ToOwned::to_owned);
         Ok(Loaded {
             mistral: self.start(pipeline)?,
-            tokenizer,
+            tokenizer: Arc::new(tokenizer),
             ends,
             template: ChatTemplate::new(template, tokens, head.flag("tokenizer.ggml.add_bos_token").unwrap_or(false))?,
             model_length,
@@ -195,8 +202,7 @@ impl Job {
     }
 
     fn start(&self, pipeline: SharedPipeline) -> Result<Arc<MistralRs>, EngineError> {
-        let running = NonZeroUsize::new(self.settings.max_running).unwrap_or(NonZeroUsize::MIN);
-        let scheduler = SchedulerConfig::DefaultScheduler { method: DefaultSchedulerMethod::Fixed(running) };
+        let scheduler = SchedulerConfig::DefaultScheduler { method: DefaultSchedulerMethod::Fixed(NonZeroUsize::MIN) };
         let builder = MistralRsBuilder::new(pipeline, scheduler, false, None)
             .with_no_prefix_cache(self.settings.prefix_cache == 0)
             .with_prefix_cache_n(self.settings.prefix_cache);
@@ -209,6 +215,17 @@ impl Job {
         let reason = reason.to_string().lines().next().unwrap_or_default().to_owned();
         EngineError::Load { name: self.name.clone(), reason }
     }
+}
+
+/// A copy in which these added tokens are text, not control.
+fn with_text_tokens(tokenizer: &Tokenizer, texts: &BTreeSet<&str>) -> Result<Tokenizer, tokenizers::Error> {
+    let mut description: Value = serde_json::from_str(&tokenizer.to_string(false)?)?;
+    for token in description["added_tokens"].as_array_mut().into_iter().flatten() {
+        if token["content"].as_str().is_some_and(|content| texts.contains(content)) {
+            token["special"] = json!(false);
+        }
+    }
+    Tokenizer::from_bytes(description.to_string())
 }
 
 fn write_json(folder: &Path, name: &str, value: &Value) -> Result<PathBuf, EngineError> {
