@@ -134,7 +134,10 @@ mod tests {
             release().to_canonical_json(),
             r#"{"adapter":{"digest":"sha256:11","id":"support@3"},"base":"sha256:00","citing":"point","decoding":{"temperature":0},"embedder":"sha256:33","format":1,"index":{"generation":7,"pipeline":"sha256:22"},"prompt_template":"sha256:44","reranker":null,"retrieval":{"abstain_below":0.1,"top_k":6},"schema":"{\"type\":\"object\",\"properties\":{\"b\":{},\"a\":{}}}"}"#
         );
-        assert_eq!(release().digest(), "sha256:484db64b2660b9187214b064bbf173f8d6b6ba638db85579415fb7c5484cdaa9");
+        assert_eq!(
+            release().digest(),
+            "sha256:484db64b2660b9187214b064bbf173f8d6b6ba638db85579415fb7c5484cdaa9"
+        );
     }
 
     #[test]
