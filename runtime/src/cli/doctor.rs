@@ -179,18 +179,17 @@ fn catalogue(data: &Path) -> Finding {
 }
 
 async fn index(client: &Client) -> Finding {
+    const HINT: &str = "`quoin index rebuild` makes it again from the catalogue";
     match client.post("/admin/v1/index/verify", &json!({})).await {
-        Ok(report) if report["ok"].as_bool() == Some(false) => Finding::bad(
-            "index",
-            report["problems"].to_string(),
-            "`quoin index rebuild` makes it again from the catalogue",
-        ),
+        Ok(report)
+            if report["problems"]
+                .as_array()
+                .is_some_and(|problems| !problems.is_empty()) =>
+        {
+            Finding::bad("index", report["problems"].to_string(), HINT)
+        }
         Ok(_) => Finding::ok("index", "agrees with the catalogue"),
-        Err(failure) => Finding::bad(
-            "index",
-            failure.in_one_line(),
-            "`quoin index rebuild` makes it again from the catalogue",
-        ),
+        Err(failure) => Finding::bad("index", failure.in_one_line(), HINT),
     }
 }
 

@@ -41,50 +41,63 @@ impl Index {
     async fn ask(&self, client: &Client) -> Result<Value, Failure> {
         let nothing = json!({});
         match self {
-            Self::List => client.get("/admin/v1/index").await,
-            Self::Rebuild => client.post("/admin/v1/index/rebuild", &nothing).await,
-            Self::Rollback => client.post("/admin/v1/index/rollback", &nothing).await,
-            Self::Verify => client.post("/admin/v1/index/verify", &nothing).await,
+            Self::List => return client.get("/admin/v1/index").await,
+            Self::Verify => return client.post("/admin/v1/index/verify", &nothing).await,
+            Self::Rebuild => client.post("/admin/v1/index/rebuild", &nothing).await?,
+            Self::Rollback => client.post("/admin/v1/index/rollback", &nothing).await?,
             Self::Activate { generation } => {
                 let path = format!("/admin/v1/index/{generation}/activate");
-                client.post(&path, &nothing).await
+                client.post(&path, &nothing).await?
             }
-        }
+        };
+        let listed = client.get("/admin/v1/index").await?;
+        let active = generations(&listed).find(|generation| generation["active"] == true);
+        Ok(json!({ "generation": active.map(|generation| &generation["number"]) }))
     }
 
     fn print(&self, answer: &Value, output: Output) -> Result<(), Failure> {
-        if output.is_json() {
-            output.json(answer)?;
-        } else {
-            match self {
-                Self::List => output.line(generations(answer))?,
-                Self::Verify => output.line(findings(answer))?,
-                _ => output.line(format!("generation {} is active", answer["generation"]))?,
-            }
+        let problems = answer["problems"].as_array().map_or(0, Vec::len);
+        match self {
+            _ if output.is_json() => output.json(answer)?,
+            Self::List => output.line(listing(answer))?,
+            Self::Verify => output.line(findings(answer))?,
+            _ => output.line(format!("generation {} is active", answer["generation"]))?,
         }
-        if matches!(self, Self::Verify) && answer["ok"].as_bool() == Some(false) {
-            return Err(Failure::new("the index does not agree with the catalogue")
-                .hint("`quoin index rebuild` makes it again from the catalogue"));
+        if problems > 0 {
+            return Err(Failure::new(format!(
+                "the index has {}",
+                output::count(problems, "problem")
+            ))
+            .hint("`quoin index rebuild` makes it again from the catalogue"));
         }
         Ok(())
     }
 }
 
-fn generations(answer: &Value) -> String {
-    let none = Vec::new();
-    let found = answer["generations"].as_array().unwrap_or(&none);
+fn generations(answer: &Value) -> impl Iterator<Item = &Value> {
+    answer["generations"].as_array().into_iter().flatten()
+}
+
+fn listing(answer: &Value) -> String {
     let mut rows = vec![
-        ["GENERATION", "STATE", "DOCUMENTS", "PASSAGES"]
+        ["GENERATION", "STATE", "PASSAGES", "WRITTEN"]
             .map(str::to_owned)
             .to_vec(),
     ];
-    rows.extend(found.iter().map(|generation| {
-        let active = generation["active"].as_bool() == Some(true);
+    rows.extend(generations(answer).map(|generation| {
+        let state = if generation["active"] == true {
+            "active"
+        } else {
+            "kept"
+        };
         vec![
-            generation["generation"].to_string(),
-            if active { "active" } else { "kept" }.to_owned(),
-            generation["documents"].to_string(),
+            generation["number"].to_string(),
+            state.to_owned(),
             generation["passages"].to_string(),
+            generation["created_at"]
+                .as_str()
+                .unwrap_or_default()
+                .to_owned(),
         ]
     }));
     output::table(&rows)
@@ -94,7 +107,10 @@ fn findings(answer: &Value) -> String {
     let none = Vec::new();
     let problems = answer["problems"].as_array().unwrap_or(&none);
     if problems.is_empty() {
-        return "the index agrees with the catalogue".to_owned();
+        return format!(
+            "{} documents, {} passages, {} snapshots: nothing is wrong",
+            answer["documents"], answer["passages"], answer["snapshots"]
+        );
     }
     let lines: Vec<_> = problems
         .iter()

@@ -182,11 +182,14 @@ pub fn duration(time: Duration) -> String {
     }
 }
 
-/// `1 document`, `2 documents`.
+/// `1 document`, `2 documents`, `2 queries`.
 #[must_use]
 pub fn count(number: usize, thing: &str) -> String {
-    let plural = if number == 1 { "" } else { "s" };
-    format!("{number} {thing}{plural}")
+    match thing.strip_suffix('y') {
+        _ if number == 1 => format!("{number} {thing}"),
+        Some(stem) => format!("{number} {stem}ies"),
+        None => format!("{number} {thing}s"),
+    }
 }
 
 #[cfg(test)]
