@@ -49,7 +49,7 @@ impl Registry {
         match lock.try_lock() {
             Ok(()) => remove_leftovers(&incoming)?,
             Err(TryLockError::WouldBlock) => {
-                tracing::debug!("an adapter is being added, nothing to clean up")
+                tracing::debug!("an adapter is being added, nothing to clean up");
             }
             Err(TryLockError::Error(source)) => {
                 return Err(AdapterError::io("lock", &folder.join(INCOMING_LOCK))(
@@ -104,7 +104,7 @@ impl Registry {
                 Ok(existing) if existing.digest == version.digest => return Ok(existing),
                 Ok(_) => {}
                 Err(error) => {
-                    tracing::warn!(adapter = %id, %error, "a stored adapter version cannot be read")
+                    tracing::warn!(adapter = %id, %error, "a stored adapter version cannot be read");
                 }
             }
         }

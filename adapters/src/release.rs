@@ -153,13 +153,13 @@ mod tests {
             |release| release.prompt_template.push('0'),
             |release| release.citing = Citing::Quote,
             |release| release.schema = None,
-            |release| drop(release.retrieval.insert("top_k".to_owned(), json!(7))),
             |release| {
-                drop(
-                    release
-                        .decoding
-                        .insert("temperature".to_owned(), json!(0.1)),
-                )
+                release.retrieval.insert("top_k".to_owned(), json!(7));
+            },
+            |release| {
+                release
+                    .decoding
+                    .insert("temperature".to_owned(), json!(0.1));
             },
         ];
         for (position, change) in changes.into_iter().enumerate() {
