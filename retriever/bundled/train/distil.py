@@ -3,8 +3,7 @@
 1. Start: each token's mean contextual state over the sample (its state in isolation counts as
    `--prior` occurrences), projected to the main directions of the teacher's sentence vectors,
    weighted down by frequency.
-2. Train: mean of rows against the projected sentence vector, by cosine, and by the KL divergence
-   between the batch's similarity distributions under teacher and table.
+2. Train: mean of rows against the projected sentence vector, by cosine.
 3. Quantise to int8 a row and write the folder.
 """
 
@@ -19,11 +18,13 @@ from static_table import dead_rows, plain_tokenizer, save
 from teacher import NAME, packaged_model
 
 
-def principal_directions(vectors, dimensions, centre):
-    """Columns: the `dimensions` directions of greatest variance (about the mean, or about zero)."""
+def principal_directions(vectors, dimensions, centre, whitening=0.0):
+    """Columns: the `dimensions` directions of greatest variance (about the mean, or about zero), each divided by
+    variance to the power `whitening`, so that a few broad directions do not decide every similarity."""
     centred = vectors - vectors.mean(axis=0) if centre else vectors
-    _, directions = np.linalg.eigh(centred.T @ centred / len(centred))
-    return np.ascontiguousarray(directions[:, ::-1][:, :dimensions])
+    variance, directions = np.linalg.eigh(centred.T @ centred / len(centred))
+    kept, weights = directions[:, ::-1][:, :dimensions], variance[::-1][:dimensions] ** -whitening
+    return np.ascontiguousarray(kept * weights)
 
 
 def zipf_weights(size, smoothing=1e-4):
@@ -60,36 +61,26 @@ class Sample:
 
 
 def train(rows, sample, options):
-    """Adam on the rows of each batch; the pull to the start keeps rare rows from following single texts."""
-    embedding = torch.nn.EmbeddingBag(*rows.shape, mode="mean")
+    """Adam on the rows that a batch holds, with a linearly falling rate; returns the trained rows."""
+    embedding = torch.nn.EmbeddingBag(*rows.shape, mode="mean", sparse=True)
     embedding.weight.data = torch.from_numpy(rows.astype(np.float32)).clone()
-    initial = embedding.weight.data.clone()
-    optimiser = torch.optim.Adam(embedding.parameters(), lr=options.learning_rate)
-    order, steps_an_epoch = np.random.default_rng(options.seed), len(sample.usable) // options.batch
-    started, step = time.time(), 0
+    optimiser = torch.optim.SparseAdam(embedding.parameters(), lr=options.learning_rate)
+    random_source, started, step = np.random.default_rng(options.seed), time.time(), 0
+    total = options.epochs * (len(sample.usable) // options.batch)
     for epoch in range(options.epochs):
-        shuffled, losses = order.permutation(sample.usable), []
-        for number in range(steps_an_epoch):
+        shuffled, losses = random_source.permutation(sample.usable), []
+        for first in range(0, len(shuffled) - options.batch + 1, options.batch):
             for group in optimiser.param_groups:
-                group["lr"] = options.learning_rate * max(0.02, 1 - step / (options.epochs * steps_an_epoch))
-            tokens, starts, target = sample.batch(shuffled[number * options.batch : (number + 1) * options.batch])
+                group["lr"] = options.learning_rate * max(0.02, 1 - step / total)
+            tokens, starts, target = sample.batch(shuffled[first : first + options.batch])
             student = torch.nn.functional.normalize(embedding(tokens, starts), dim=1)
             loss = (1 - (student * target).sum(dim=1)).mean()
-            if options.kl:
-                hide = torch.eye(len(target), dtype=torch.bool)
-                wanted = torch.log_softmax((target @ target.T / options.temperature).masked_fill(hide, -1e4), dim=1)
-                given = torch.log_softmax((student @ student.T / options.temperature).masked_fill(hide, -1e4), dim=1)
-                loss = loss + options.kl * (wanted.exp() * (wanted - given)).sum(dim=1).mean()
-            if options.pull:
-                used = tokens.unique()
-                drift = (embedding.weight[used] - initial[used]).square().sum(dim=1)
-                loss = loss + options.pull * drift.mean()
             optimiser.zero_grad()
             loss.backward()
             optimiser.step()
             losses.append(loss.item())
             step += 1
-        print(f"epoch {epoch + 1}: loss {np.mean(losses):.4f}, {time.time() - started:.0f} s", flush=True)
+        print(f"epoch {epoch + 1}: cosine distance {np.mean(losses):.4f}, {time.time() - started:.0f} s", flush=True)
     return embedding.weight.detach().numpy()
 
 
@@ -99,13 +90,11 @@ def main():
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--model", type=Path, help="teacher folder; default: the installed package")
     parser.add_argument("--dimensions", type=int, default=256)
-    parser.add_argument("--epochs", type=int, default=10)
+    parser.add_argument("--epochs", type=int, default=4)
     parser.add_argument("--batch", type=int, default=256)
     parser.add_argument("--learning-rate", type=float, default=5e-3)
-    parser.add_argument("--kl", type=float, default=0.0, help="weight of the KL term")
-    parser.add_argument("--temperature", type=float, default=0.05)
-    parser.add_argument("--pull", type=float, default=0.0, help="weight of the pull to the starting row")
     parser.add_argument("--prior", type=float, default=5.0)
+    parser.add_argument("--whitening", type=float, default=0.3, help="0: none, .5: full")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=1)
     options = parser.parse_args()
@@ -116,7 +105,7 @@ def main():
     facts = {"teacher": NAME, "teacher_licence": "Apache-2.0"}
     if (options.work / "encoded.npz").exists():
         encoded = dict(np.load(options.work / "encoded.npz"))
-        directions = principal_directions(encoded["vectors"], options.dimensions, centre=False)
+        directions = principal_directions(encoded["vectors"], options.dimensions, centre=False, whitening=options.whitening)
         table = start(isolated, encoded["sums"], encoded["counts"], directions, options.prior)
         targets = torch.nn.functional.normalize(torch.from_numpy(encoded["vectors"] @ directions), dim=1)
         table = train(table, Sample(encoded, targets), options) if options.epochs else table

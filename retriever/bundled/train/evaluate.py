@@ -69,6 +69,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--table", type=Path, required=True, action="append", help="repeatable: folders to compare")
     parser.add_argument("--teacher", action="store_true", help="also measure the teacher (minutes a collection)")
+    parser.add_argument("--bfloat16", action="store_true", help="run the teacher in bfloat16")
     parser.add_argument("--teacher-cache", type=Path, help="folder that keeps the teacher's vectors")
     parser.add_argument("--most-queries", type=int, help="measure on a seeded sample of each collection's queries")
     parser.add_argument("collections", type=Path, nargs="+", help="folders in BEIR layout")
@@ -80,7 +81,7 @@ def main():
         from teacher import Teacher
 
         torch.set_num_threads(1)
-        systems["teacher"] = (Teacher(longest=256), options.teacher_cache)
+        systems["teacher"] = (Teacher(longest=256, dtype=torch.bfloat16 if options.bfloat16 else torch.float32), options.teacher_cache)
     collections = [Collection(folder, options.most_queries) for folder in options.collections]
     print(f"{'nDCG@10 / R@100':32s}" + "".join(f"{c.name:>14s}" for c in collections))
     for name, (encoder, cache) in systems.items():

