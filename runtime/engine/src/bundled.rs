@@ -29,9 +29,18 @@ const FILES: [(&str, &[u8]); 6] = bundled_files![
 /// # Errors
 /// [`EngineError::Io`], also for a full disk.
 pub fn unpack(into: &Path) -> Result<PathBuf, EngineError> {
-    let contents: Vec<u8> = FILES.iter().flat_map(|(name, bytes)| format!("{name} {}\n", digest::of_bytes(bytes)).into_bytes()).collect();
+    let contents: Vec<u8> = FILES
+        .iter()
+        .flat_map(|(name, bytes)| format!("{name} {}\n", digest::of_bytes(bytes)).into_bytes())
+        .collect();
     let digest = digest::of_bytes(&contents);
-    let folder = into.join(format!("pointer-{}", digest.trim_start_matches("sha256:").get(..12).unwrap_or_default()));
+    let folder = into.join(format!(
+        "pointer-{}",
+        digest
+            .trim_start_matches("sha256:")
+            .get(..12)
+            .unwrap_or_default()
+    ));
     fs::create_dir_all(&folder).map_err(EngineError::io(&folder))?;
     for (name, bytes) in FILES {
         let path = folder.join(name);
@@ -73,6 +82,9 @@ mod tests {
     fn a_place_that_cannot_be_written_is_named() {
         let file = tempfile::NamedTempFile::new().unwrap();
         let error = unpack(file.path()).unwrap_err().to_string();
-        assert!(error.contains(&file.path().display().to_string()), "{error}");
+        assert!(
+            error.contains(&file.path().display().to_string()),
+            "{error}"
+        );
     }
 }

@@ -17,7 +17,10 @@ pub(crate) fn of_bytes(bytes: &[u8]) -> String {
 
 /// `sha256:<hex>` over names and contents of files, in the order of their names: the same wherever the folder lies.
 pub(crate) fn of_files(files: &[PathBuf]) -> Result<String, EngineError> {
-    let mut files: Vec<_> = files.iter().map(|path| (path.file_name().unwrap_or_default(), path)).collect();
+    let mut files: Vec<_> = files
+        .iter()
+        .map(|path| (path.file_name().unwrap_or_default(), path))
+        .collect();
     files.sort();
     let mut whole = Sha256::new();
     for (name, path) in files {

@@ -22,40 +22,71 @@ pub struct Engine {
 impl Engine {
     #[must_use]
     pub fn new(settings: EngineSettings) -> Self {
-        Self { settings, models: RwLock::default(), loading: Mutex::default(), in_flight: InFlight::default() }
+        Self {
+            settings,
+            models: RwLock::default(),
+            loading: Mutex::default(),
+            in_flight: InFlight::default(),
+        }
     }
 
     /// Loads a model beside those that are loaded. Its name is the caller's choice, one name one model.
     ///
     /// # Errors
     /// [`EngineError::NameTaken`], and what is wrong with the files, the adapter or the settings.
-    pub async fn load(&self, name: &str, source: &ModelSource) -> Result<Arc<dyn Generator>, EngineError> {
+    pub async fn load(
+        &self,
+        name: &str,
+        source: &ModelSource,
+    ) -> Result<Arc<dyn Generator>, EngineError> {
         let _claim = self.claim(name)?;
         let base = match &source.base {
             BaseModel::Folder(path) => LocalBase::Folder(path.clone()),
             BaseModel::Gguf(path) => LocalBase::Gguf(path.clone()),
-            BaseModel::Hub { id, revision } => LocalBase::Folder(self.hub_folder(id, revision.as_deref()).await?),
+            BaseModel::Hub { id, revision } => {
+                LocalBase::Folder(self.hub_folder(id, revision.as_deref()).await?)
+            }
         };
-        let source = LocalSource { base, adapter: source.adapter.clone() };
-        let generator = MistralGenerator::load(name, source, &self.settings, self.in_flight.clone()).await?;
+        let source = LocalSource {
+            base,
+            adapter: source.adapter.clone(),
+        };
+        let generator =
+            MistralGenerator::load(name, source, &self.settings, self.in_flight.clone()).await?;
         let generator: Arc<dyn Generator> = Arc::new(generator);
-        self.models.write().unwrap_or_else(PoisonError::into_inner).insert(name.to_owned(), Arc::clone(&generator));
+        self.models
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(name.to_owned(), Arc::clone(&generator));
         Ok(generator)
     }
 
     #[must_use]
     pub fn get(&self, name: &str) -> Option<Arc<dyn Generator>> {
-        self.models.read().unwrap_or_else(PoisonError::into_inner).get(name).cloned()
+        self.models
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(name)
+            .cloned()
     }
 
     /// Takes a model out. Whoever holds it, and every request in flight, keeps it until they end; then its memory is freed.
     pub fn unload(&self, name: &str) -> bool {
-        self.models.write().unwrap_or_else(PoisonError::into_inner).remove(name).is_some()
+        self.models
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(name)
+            .is_some()
     }
 
     #[must_use]
     pub fn names(&self) -> Vec<String> {
-        self.models.read().unwrap_or_else(PoisonError::into_inner).keys().cloned().collect()
+        self.models
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .keys()
+            .cloned()
+            .collect()
     }
 
     /// Waits until no request is in flight. For shutdown, after the last request was accepted.
@@ -63,19 +94,30 @@ impl Engine {
         self.in_flight.none_left().await;
     }
 
-    async fn hub_folder(&self, id: &str, revision: Option<&str>) -> Result<std::path::PathBuf, EngineError> {
+    async fn hub_folder(
+        &self,
+        id: &str,
+        revision: Option<&str>,
+    ) -> Result<std::path::PathBuf, EngineError> {
         match hub::cached(id, revision, &self.settings.cache_folder)? {
             Some(folder) => Ok(folder),
-            None if self.settings.network => hub::pull(id, revision, &self.settings.cache_folder, |_| ()).await,
+            None if self.settings.network => {
+                hub::pull(id, revision, &self.settings.cache_folder, |_| ()).await
+            }
             None => Err(EngineError::NetworkOff { id: id.to_owned() }),
         }
     }
 
     fn claim(&self, name: &str) -> Result<Claim<'_>, EngineError> {
         if self.get(name).is_some() || !self.loading().insert(name.to_owned()) {
-            return Err(EngineError::NameTaken { name: name.to_owned() });
+            return Err(EngineError::NameTaken {
+                name: name.to_owned(),
+            });
         }
-        Ok(Claim { engine: self, name: name.to_owned() })
+        Ok(Claim {
+            engine: self,
+            name: name.to_owned(),
+        })
     }
 
     fn loading(&self) -> MutexGuard<'_, BTreeSet<String>> {

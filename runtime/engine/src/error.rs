@@ -17,14 +17,20 @@ pub enum EngineError {
     NameTaken { name: String },
     #[error("setting `{key}`: {reason}")]
     Setting { key: &'static str, reason: String },
-    #[error("model `{id}` is not in the model cache and the network is off: pull it first, or name a local folder")]
+    #[error(
+        "model `{id}` is not in the model cache and the network is off: pull it first, or name a local folder"
+    )]
     NetworkOff { id: String },
     #[error("pulling `{id}`: {reason}")]
     Hub { id: String, reason: String },
     #[error("the prompt has {tokens} tokens, more than the {limit} that this model can take")]
     PromptTooLong { tokens: usize, limit: usize },
     #[error("the queue is full: {waiting} of {limit} places taken, try again in {} s", retry_after.as_secs().max(1))]
-    QueueFull { waiting: usize, limit: usize, retry_after: Duration },
+    QueueFull {
+        waiting: usize,
+        limit: usize,
+        retry_after: Duration,
+    },
     #[error("the generation took longer than its limit of {} ms", limit.as_millis())]
     TimeLimit { limit: Duration },
     #[error("invalid generation request: {reason}")]
@@ -38,16 +44,33 @@ pub enum EngineError {
     #[error("the generation failed: {reason}")]
     Generation { reason: String },
     #[error("`{}`: {source}", path.display())]
-    Io { path: PathBuf, source: std::io::Error },
+    Io {
+        path: PathBuf,
+        source: std::io::Error,
+    },
 }
 
 impl EngineError {
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "callers hand over errors and texts"
+    )]
     pub(crate) fn file(path: &std::path::Path, reason: impl ToString) -> Self {
-        Self::ModelFile { path: path.to_owned(), reason: reason.to_string() }
+        Self::ModelFile {
+            path: path.to_owned(),
+            reason: reason.to_string(),
+        }
     }
 
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "callers hand over errors and texts"
+    )]
     pub(crate) fn adapter(path: &std::path::Path, reason: impl ToString) -> Self {
-        Self::Adapter { path: path.to_owned(), reason: reason.to_string() }
+        Self::Adapter {
+            path: path.to_owned(),
+            reason: reason.to_string(),
+        }
     }
 
     pub(crate) fn io(path: &std::path::Path) -> impl FnOnce(std::io::Error) -> Self {

@@ -62,7 +62,10 @@ pub struct GenerationRequest {
 #[derive(Clone, Debug, PartialEq)]
 pub enum Event {
     /// Admitted: always the first event.
-    Started { prompt_tokens: usize, queued: Duration },
+    Started {
+        prompt_tokens: usize,
+        queued: Duration,
+    },
     /// Text that follows what was sent before; never empty.
     Delta(String),
     /// Always the last event.
@@ -161,12 +164,17 @@ pub trait Generator: Send + Sync {
 ///
 /// # Errors
 /// As [`Generator::generate`] and its stream.
-pub async fn complete(generator: &dyn Generator, request: GenerationRequest) -> Result<Outcome, EngineError> {
+pub async fn complete(
+    generator: &dyn Generator,
+    request: GenerationRequest,
+) -> Result<Outcome, EngineError> {
     let mut events = generator.generate(request).await?;
     while let Some(event) = events.next().await {
         if let Event::Finished(outcome) = event? {
             return Ok(outcome);
         }
     }
-    Err(EngineError::Generation { reason: "the stream ended without an outcome".into() })
+    Err(EngineError::Generation {
+        reason: "the stream ended without an outcome".into(),
+    })
 }

@@ -44,8 +44,12 @@ impl Head {
     pub fn read(path: &Path) -> Result<Self, EngineError> {
         let file = File::open(path).map_err(EngineError::io(path))?;
         let size = file.metadata().map_err(EngineError::io(path))?.len();
-        let mut reader = Reader { file: BufReader::new(file) };
-        reader.head(size).map_err(|reason| EngineError::file(path, reason))
+        let mut reader = Reader {
+            file: BufReader::new(file),
+        };
+        reader
+            .head(size)
+            .map_err(|reason| EngineError::file(path, reason))
     }
 
     pub fn text(&self, key: &str) -> Option<&str> {
@@ -57,17 +61,28 @@ impl Head {
 
     /// The text of the token that a key holds the id of.
     pub fn token(&self, key: &str) -> Option<String> {
-        match (self.fields.get(key), self.fields.get("tokenizer.ggml.tokens")) {
-            (Some(Field::Number(id)), Some(Field::Texts(tokens))) => tokens.get(usize::try_from(*id).ok()?).cloned(),
+        match (
+            self.fields.get(key),
+            self.fields.get("tokenizer.ggml.tokens"),
+        ) {
+            (Some(Field::Number(id)), Some(Field::Texts(tokens))) => {
+                tokens.get(usize::try_from(*id).ok()?).cloned()
+            }
             _ => None,
         }
     }
 
     /// Added tokens that are text: mistralrs takes them for control tokens, whose text it drops.
     pub fn text_tokens(&self) -> BTreeSet<&str> {
-        match (self.fields.get("tokenizer.ggml.token_type"), self.fields.get("tokenizer.ggml.tokens")) {
+        match (
+            self.fields.get("tokenizer.ggml.token_type"),
+            self.fields.get("tokenizer.ggml.tokens"),
+        ) {
             (Some(Field::Numbers(kinds)), Some(Field::Texts(tokens))) => {
-                let tokens = kinds.iter().zip(tokens).filter(|(kind, _)| **kind == USER_DEFINED);
+                let tokens = kinds
+                    .iter()
+                    .zip(tokens)
+                    .filter(|(kind, _)| **kind == USER_DEFINED);
                 tokens.map(|(_, token)| token.as_str()).collect()
             }
             _ => BTreeSet::new(),
@@ -89,7 +104,9 @@ impl Reader {
         }
         let version = self.u32()?;
         if !(2..=3).contains(&version) {
-            return Err(format!("GGUF version {version} is not supported, versions 2 and 3 are"));
+            return Err(format!(
+                "GGUF version {version} is not supported, versions 2 and 3 are"
+            ));
         }
         let tensors = bounded(self.u64()?, MOST_ENTRIES, "tensors")?;
         let entries = bounded(self.u64()?, MOST_ENTRIES, "metadata entries")?;
@@ -103,9 +120,15 @@ impl Reader {
         for _ in 0..tensors {
             last_offset = last_offset.max(self.tensor_offset()?);
         }
-        let here = self.file.stream_position().map_err(|error| error.to_string())?;
+        let here = self
+            .file
+            .stream_position()
+            .map_err(|error| error.to_string())?;
         if tensors == 0 || here + last_offset >= size {
-            return Err(format!("cut short: {size} bytes, its last tensor begins at byte {}", here + last_offset));
+            return Err(format!(
+                "cut short: {size} bytes, its last tensor begins at byte {}",
+                here + last_offset
+            ));
         }
         Ok(Head { fields })
     }
@@ -148,13 +171,20 @@ impl Reader {
                 _ => (),
             }
         }
-        Ok(if texts.is_empty() { Field::Numbers(numbers) } else { Field::Texts(texts) })
+        Ok(if texts.is_empty() {
+            Field::Numbers(numbers)
+        } else {
+            Field::Texts(texts)
+        })
     }
 
     fn text(&mut self) -> Parsed<String> {
         let length = bounded(self.u64()?, LONGEST_TEXT_BYTES, "bytes in a text")?;
         let mut bytes = Vec::new();
-        let read = (&mut self.file).take(length).read_to_end(&mut bytes).map_err(|error| error.to_string())?;
+        let read = (&mut self.file)
+            .take(length)
+            .read_to_end(&mut bytes)
+            .map_err(|error| error.to_string())?;
         if u64::try_from(read).ok() != Some(length) {
             return Err("cut short inside its metadata".into());
         }
@@ -163,7 +193,9 @@ impl Reader {
 
     fn bytes<const N: usize>(&mut self) -> Parsed<[u8; N]> {
         let mut bytes = [0; N];
-        self.file.read_exact(&mut bytes).map_err(|_| "cut short inside its metadata".to_owned())?;
+        self.file
+            .read_exact(&mut bytes)
+            .map_err(|_| "cut short inside its metadata".to_owned())?;
         Ok(bytes)
     }
 
@@ -177,5 +209,9 @@ impl Reader {
 }
 
 fn bounded(value: u64, most: u64, what: &str) -> Parsed<u64> {
-    if value > most { Err(format!("damaged: {value} {what}")) } else { Ok(value) }
+    if value > most {
+        Err(format!("damaged: {value} {what}"))
+    } else {
+        Ok(value)
+    }
 }

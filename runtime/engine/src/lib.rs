@@ -22,8 +22,8 @@ mod tokens;
 pub use engine::Engine;
 pub use error::EngineError;
 pub use generator::{
-    Constraint, Event, EventStream, Finish, GenerationRequest, Generator, Message, ModelDescription, Occupancy, Outcome, Part,
-    Role, Sampling, Timings, Usage, complete,
+    Constraint, Event, EventStream, Finish, GenerationRequest, Generator, Message,
+    ModelDescription, Occupancy, Outcome, Part, Role, Sampling, Timings, Usage, complete,
 };
 pub use schema::check_schema;
 pub use settings::{BaseModel, Device, EngineSettings, ModelSource, Quantization};

@@ -16,7 +16,7 @@ pub(crate) struct Queue {
     running: Arc<Semaphore>,
     max_running: usize,
     waiting: AtomicUsize,
-    queue_length: usize,
+    max_waiting: usize,
     /// Moving average, for the estimate that a refused caller gets.
     usual_run: Mutex<Duration>,
 }
@@ -28,42 +28,60 @@ pub(crate) struct Place {
 }
 
 impl Queue {
-    pub fn new(max_running: usize, queue_length: usize) -> Arc<Self> {
+    pub fn new(max_running: usize, max_waiting: usize) -> Arc<Self> {
         let max_running = max_running.max(1);
         Arc::new(Self {
             running: Arc::new(Semaphore::new(max_running)),
             max_running,
             waiting: AtomicUsize::new(0),
-            queue_length,
+            max_waiting,
             usual_run: Mutex::new(Duration::from_secs(1)),
         })
     }
 
     pub fn enter(self: &Arc<Self>) -> Result<Place, EngineError> {
         if let Ok(permit) = Arc::clone(&self.running).try_acquire_owned() {
-            return Ok(Place { queue: Arc::clone(self), permit: Some(permit) });
+            return Ok(Place {
+                queue: Arc::clone(self),
+                permit: Some(permit),
+            });
         }
-        let free = |waiting: usize| (waiting < self.queue_length).then_some(waiting + 1);
-        match self.waiting.fetch_update(Ordering::SeqCst, Ordering::SeqCst, free) {
-            Ok(_) => Ok(Place { queue: Arc::clone(self), permit: None }),
-            Err(waiting) => {
-                Err(EngineError::QueueFull { waiting, limit: self.queue_length, retry_after: self.retry_after(waiting) })
-            }
+        let free = |waiting: usize| (waiting < self.max_waiting).then_some(waiting + 1);
+        match self
+            .waiting
+            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, free)
+        {
+            Ok(_) => Ok(Place {
+                queue: Arc::clone(self),
+                permit: None,
+            }),
+            Err(waiting) => Err(EngineError::QueueFull {
+                waiting,
+                limit: self.max_waiting,
+                retry_after: self.retry_after(waiting),
+            }),
         }
     }
 
     /// When the request that would come after all that wait could start.
     fn retry_after(&self, waiting: usize) -> Duration {
         let rounds = (waiting + 1).div_ceil(self.max_running);
-        self.usual_run().saturating_mul(u32::try_from(rounds).unwrap_or(u32::MAX))
+        self.usual_run()
+            .saturating_mul(u32::try_from(rounds).unwrap_or(u32::MAX))
     }
 
     fn usual_run(&self) -> Duration {
-        *self.usual_run.lock().unwrap_or_else(PoisonError::into_inner)
+        *self
+            .usual_run
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     pub fn record_run(&self, duration: Duration) {
-        let mut usual = self.usual_run.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut usual = self
+            .usual_run
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         *usual = (*usual * 4 + duration) / 5;
     }
 
@@ -81,7 +99,9 @@ impl Place {
     pub async fn admitted(&mut self) -> Result<(), EngineError> {
         if self.permit.is_none() {
             let permit = Arc::clone(&self.queue.running).acquire_owned().await;
-            let closed = |_| EngineError::Generation { reason: "the model was shut down".into() };
+            let closed = |_| EngineError::Generation {
+                reason: "the model was shut down".into(),
+            };
             self.permit = Some(permit.map_err(closed)?);
             self.queue.waiting.fetch_sub(1, Ordering::SeqCst);
         }
@@ -114,7 +134,11 @@ mod tests {
         let third = queue.enter().unwrap();
         queue.record_run(Duration::from_secs(6));
         match queue.enter() {
-            Err(EngineError::QueueFull { waiting: 2, limit: 2, retry_after }) => assert_eq!(retry_after, Duration::from_secs(6)),
+            Err(EngineError::QueueFull {
+                waiting: 2,
+                limit: 2,
+                retry_after,
+            }) => assert_eq!(retry_after, Duration::from_secs(6)),
             other => panic!("{:?}", other.map(|_| ())),
         }
         drop(first);

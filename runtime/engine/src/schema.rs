@@ -1,10 +1,6 @@
 //! Whether a JSON Schema can be enforced while decoding, asked of llguidance alone: no model is needed.
 
-use llguidance::{
-    Matcher, ParserFactory,
-    api::TopLevelGrammar,
-    toktrie::ApproximateTokEnv,
-};
+use llguidance::{Matcher, ParserFactory, api::TopLevelGrammar, toktrie::ApproximateTokEnv};
 use serde_json::Value;
 
 use crate::EngineError;
@@ -14,7 +10,9 @@ use crate::EngineError;
 pub fn check_schema(schema: &Value) -> Result<(), EngineError> {
     let refused = |reason: String| EngineError::UnsupportedSchema { reason };
     let factory = quiet_factory().map_err(|error| refused(error.to_string()))?;
-    compile(&factory, TopLevelGrammar::from_json_schema(schema.clone())).map(|_| ()).map_err(refused)
+    compile(&factory, TopLevelGrammar::from_json_schema(schema.clone()))
+        .map(|_| ())
+        .map_err(refused)
 }
 
 fn quiet_factory() -> Result<ParserFactory, impl std::fmt::Display> {
@@ -25,7 +23,10 @@ fn quiet_factory() -> Result<ParserFactory, impl std::fmt::Display> {
 }
 
 /// A matcher at its start, or why there is none.
-pub(crate) fn compile(factory: &ParserFactory, grammar: TopLevelGrammar) -> Result<Matcher, String> {
+pub(crate) fn compile(
+    factory: &ParserFactory,
+    grammar: TopLevelGrammar,
+) -> Result<Matcher, String> {
     let mut matcher = Matcher::new(factory.create_parser(grammar));
     if let Some(error) = matcher.get_error() {
         return Err(first_line(&error));
@@ -82,7 +83,10 @@ mod tests {
             json!(false),
         ] {
             let reason = reason(&schema);
-            assert!(!reason.is_empty() && !reason.contains('\n'), "{schema}: {reason}");
+            assert!(
+                !reason.is_empty() && !reason.contains('\n'),
+                "{schema}: {reason}"
+            );
         }
     }
 

@@ -16,8 +16,8 @@ use tokio::sync::mpsc::{self, UnboundedSender};
 use tokio_stream::wrappers::UnboundedReceiverStream;
 
 use crate::{
-    Constraint, EngineError, Event, EventStream, Finish, GenerationRequest, Generator, ModelDescription, Occupancy, Outcome, Part,
-    Timings, Usage,
+    Constraint, EngineError, Event, EventStream, Finish, GenerationRequest, Generator,
+    ModelDescription, Occupancy, Outcome, Part, Timings, Usage,
     queue::{Place, Queue},
     schema,
 };
@@ -53,7 +53,7 @@ impl ScriptedGenerator {
             script: Box::new(script),
             next: Mutex::default(),
             token_time: Duration::ZERO,
-            time_limit: Duration::from_secs(60),
+            time_limit: Duration::from_mins(1),
             queue: Queue::new(1, 16),
             generated: Arc::default(),
         }
@@ -63,7 +63,11 @@ impl ScriptedGenerator {
     #[must_use]
     pub fn saying<T: Into<String>>(texts: impl IntoIterator<Item = T>) -> Self {
         let generator = Self::new(|_| String::new());
-        generator.next.lock().unwrap_or_else(PoisonError::into_inner).extend(texts.into_iter().map(Into::into));
+        generator
+            .next
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .extend(texts.into_iter().map(Into::into));
         generator
     }
 
@@ -119,24 +123,42 @@ impl Generator for ScriptedGenerator {
 
     async fn generate(&self, request: GenerationRequest) -> Result<EventStream, EngineError> {
         let arrival = Instant::now();
-        let prompt_tokens = request.messages.iter().map(|message| self.count_tokens(&message.parts)).sum();
+        let prompt_tokens = request
+            .messages
+            .iter()
+            .map(|message| self.count_tokens(&message.parts))
+            .sum();
         let limit = self.description.context_length.saturating_sub(1);
         if request.max_tokens == 0 || prompt_tokens == 0 {
-            return Err(EngineError::InvalidRequest { reason: "nothing to generate".into() });
+            return Err(EngineError::InvalidRequest {
+                reason: "nothing to generate".into(),
+            });
         }
         if prompt_tokens > limit {
-            return Err(EngineError::PromptTooLong { tokens: prompt_tokens, limit });
+            return Err(EngineError::PromptTooLong {
+                tokens: prompt_tokens,
+                limit,
+            });
         }
         let matcher = matcher(&request.constraint)?;
         let place = self.queue.enter()?;
-        let said = self.next.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
+        let said = self
+            .next
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .pop_front();
         let speech = Speech {
             text: said.unwrap_or_else(|| (self.script)(&request)),
             matcher,
             prompt_tokens,
-            max_tokens: request.max_tokens.min(self.description.context_length - prompt_tokens),
+            max_tokens: request
+                .max_tokens
+                .min(self.description.context_length - prompt_tokens),
             token_time: self.token_time,
-            time_limit: request.time_limit.unwrap_or(Duration::MAX).min(self.time_limit),
+            time_limit: request
+                .time_limit
+                .unwrap_or(Duration::MAX)
+                .min(self.time_limit),
             arrival,
             generated: Arc::clone(&self.generated),
         };
@@ -171,12 +193,22 @@ impl Speech {
         }
     }
 
-    async fn speak(mut self, mut place: Place, events: &UnboundedSender<Result<Event, EngineError>>) -> Result<(), EngineError> {
+    async fn speak(
+        mut self,
+        mut place: Place,
+        events: &UnboundedSender<Result<Event, EngineError>>,
+    ) -> Result<(), EngineError> {
         place.admitted().await?;
         let queued = self.arrival.elapsed();
-        let _ = events.send(Ok(Event::Started { prompt_tokens: self.prompt_tokens, queued }));
+        let _ = events.send(Ok(Event::Started {
+            prompt_tokens: self.prompt_tokens,
+            queued,
+        }));
         let mut text = String::new();
-        let mut usage = Usage { prompt_tokens: self.prompt_tokens, completion_tokens: 0 };
+        let mut usage = Usage {
+            prompt_tokens: self.prompt_tokens,
+            completion_tokens: 0,
+        };
         let mut finish = Finish::Stop;
         for word in words(&self.text) {
             tokio::time::sleep(self.token_time).await;
@@ -184,7 +216,9 @@ impl Speech {
                 let bytes: Vec<u32> = word.bytes().map(u32::from).collect();
                 let consumed = matcher.try_consume_tokens(&bytes).unwrap_or(0);
                 if consumed < bytes.len() {
-                    return Err(EngineError::Generation { reason: format!("the script breaks the grammar at `{word}`") });
+                    return Err(EngineError::Generation {
+                        reason: format!("the script breaks the grammar at `{word}`"),
+                    });
                 }
             }
             text.push_str(word);
@@ -196,8 +230,18 @@ impl Speech {
                 break;
             }
         }
-        let timings = Timings { queued, first_token: self.token_time, total: self.arrival.elapsed() };
-        let _ = events.send(Ok(Event::Finished(Outcome { text, finish, usage, timings, mean_logprob: None })));
+        let timings = Timings {
+            queued,
+            first_token: self.token_time,
+            total: self.arrival.elapsed(),
+        };
+        let _ = events.send(Ok(Event::Finished(Outcome {
+            text,
+            finish,
+            usage,
+            timings,
+            mean_logprob: None,
+        })));
         Ok(())
     }
 }
@@ -207,10 +251,14 @@ fn words(text: &str) -> Vec<&str> {
 }
 
 fn matcher(constraint: &Constraint) -> Result<Option<Matcher>, EngineError> {
-    let Constraint::Lark(grammar) = constraint else { return Ok(None) };
+    let Constraint::Lark(grammar) = constraint else {
+        return Ok(None);
+    };
     let refused = |reason: String| EngineError::UnsupportedConstraint { reason };
-    let mut factory =
-        ParserFactory::new_simple(&ApproximateTokEnv::single_byte_env()).map_err(|error| refused(error.to_string()))?;
+    let mut factory = ParserFactory::new_simple(&ApproximateTokEnv::single_byte_env())
+        .map_err(|error| refused(error.to_string()))?;
     factory.quiet();
-    schema::compile(&factory, TopLevelGrammar::from_lark(grammar.clone())).map(Some).map_err(refused)
+    schema::compile(&factory, TopLevelGrammar::from_lark(grammar.clone()))
+        .map(Some)
+        .map_err(refused)
 }

@@ -12,7 +12,10 @@ pub enum BaseModel {
     /// One GGUF file, which holds its tokenizer. Takes no adapter.
     Gguf(PathBuf),
     /// A model of the Hugging Face hub: from [`EngineSettings::cache_folder`], or fetched when the network is allowed.
-    Hub { id: String, revision: Option<String> },
+    Hub {
+        id: String,
+        revision: Option<String>,
+    },
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -58,7 +61,10 @@ impl Quantization {
 
 impl fmt::Display for Quantization {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let name = Self::ALL.iter().find(|(value, _)| value == self).map_or("", |(_, name)| name);
+        let name = Self::ALL
+            .iter()
+            .find(|(value, _)| value == self)
+            .map_or("", |(_, name)| name);
         formatter.write_str(name)
     }
 }
@@ -67,11 +73,18 @@ impl FromStr for Quantization {
     type Err = EngineError;
 
     fn from_str(text: &str) -> Result<Self, EngineError> {
-        let found = Self::ALL.iter().find(|(_, name)| name.eq_ignore_ascii_case(text));
-        found.map(|(value, _)| *value).ok_or_else(|| EngineError::Setting {
-            key: "quantization",
-            reason: format!("`{text}` is not one of {}", Self::ALL.map(|(_, name)| name).join(", ")),
-        })
+        let found = Self::ALL
+            .iter()
+            .find(|(_, name)| name.eq_ignore_ascii_case(text));
+        found
+            .map(|(value, _)| *value)
+            .ok_or_else(|| EngineError::Setting {
+                key: "quantization",
+                reason: format!(
+                    "`{text}` is not one of {}",
+                    Self::ALL.map(|(_, name)| name).join(", ")
+                ),
+            })
     }
 }
 
@@ -79,7 +92,9 @@ impl FromStr for Device {
     type Err = EngineError;
 
     fn from_str(text: &str) -> Result<Self, EngineError> {
-        let cuda = text.strip_prefix("cuda").map(|index| index.strip_prefix(':').unwrap_or("0"));
+        let cuda = text
+            .strip_prefix("cuda")
+            .map(|index| index.strip_prefix(':').unwrap_or("0"));
         match (text, cuda.map(str::parse)) {
             ("auto", _) => Ok(Self::Auto),
             ("cpu", _) => Ok(Self::Cpu),
@@ -123,7 +138,7 @@ impl EngineSettings {
             context_length: None,
             max_running: 1,
             queue_length: 16,
-            time_limit: Duration::from_secs(120),
+            time_limit: Duration::from_mins(2),
             prefix_cache: 16,
             network: false,
             cache_folder: cache_folder.into(),

@@ -13,7 +13,7 @@ use crate::{EngineError, Part};
 pub(crate) struct SegmentTokenizer {
     /// As the model's makers wrote it: for the very beginning of a prompt.
     beginning: Tokenizer,
-    /// The same in the middle of a text: puts no space in front (SentencePiece models do at a beginning).
+    /// The same in the middle of a text: puts no space in front (`SentencePiece` models do at a beginning).
     middle: Tokenizer,
     /// The same without any added token.
     data: Tokenizer,
@@ -22,8 +22,8 @@ pub(crate) struct SegmentTokenizer {
 }
 
 impl SegmentTokenizer {
-    pub fn new(tokenizer: &Tokenizer) -> Result<Self, EngineError> {
-        let failed = |error: tokenizers::Error| EngineError::Load { name: "tokenizer".into(), reason: error.to_string() };
+    pub fn new(tokenizer: &Tokenizer) -> Result<Self, String> {
+        let failed = |error: tokenizers::Error| error.to_string();
         let mut description: Value = tokenizer
             .to_string(false)
             .and_then(|text| Ok(serde_json::from_str(&text)?))
@@ -37,7 +37,12 @@ impl SegmentTokenizer {
         let control = control_ids(tokenizer);
         description["added_tokens"] = json!([]);
         let data = parse(&description).map_err(failed)?;
-        Ok(Self { beginning, middle, data, control })
+        Ok(Self {
+            beginning,
+            middle,
+            data,
+            control,
+        })
     }
 
     /// Whether no data can become this id.
@@ -57,14 +62,27 @@ impl SegmentTokenizer {
     /// Without added tokens in the tokenizer, a control id can still come out of a vocabulary that lists the token as an
     /// ordinary entry (GGUF files, Unigram models). Where that happens the text is cut inside the token and tried again.
     fn encode_data(&self, text: &str) -> Result<Vec<u32>, EngineError> {
-        let encoding = self.data.encode(text, false).map_err(|error| tokenization_failed(&error))?;
-        let Some(position) = encoding.get_ids().iter().position(|id| self.control.contains(id)) else {
+        let encoding = self
+            .data
+            .encode(text, false)
+            .map_err(|error| tokenization_failed(&error))?;
+        let Some(position) = encoding
+            .get_ids()
+            .iter()
+            .position(|id| self.control.contains(id))
+        else {
             return Ok(encoding.get_ids().to_vec());
         };
-        let (start, end) = encoding.get_offsets().get(position).copied().unwrap_or((0, text.len()));
+        let (start, end) = encoding
+            .get_offsets()
+            .get(position)
+            .copied()
+            .unwrap_or((0, text.len()));
         let covered = text.get(start..end).unwrap_or(text);
         let Some(second_character) = covered.char_indices().nth(1).map(|(offset, _)| offset) else {
-            return Err(EngineError::InvalidRequest { reason: format!("the tokenizer knows `{covered}` as a control token only") });
+            return Err(EngineError::InvalidRequest {
+                reason: format!("the tokenizer knows `{covered}` as a control token only"),
+            });
         };
         let (before, after) = text.split_at(start + second_character);
         let mut ids = self.encode_data(before)?;
@@ -83,20 +101,28 @@ fn parse(description: &Value) -> Result<Tokenizer, tokenizers::Error> {
 }
 
 fn ids(tokenizer: &Tokenizer, text: &str) -> Result<Vec<u32>, EngineError> {
-    let encoding = tokenizer.encode_fast(text, false).map_err(|error| tokenization_failed(&error))?;
+    let encoding = tokenizer
+        .encode_fast(text, false)
+        .map_err(|error| tokenization_failed(&error))?;
     Ok(encoding.get_ids().to_vec())
 }
 
 fn tokenization_failed(error: &tokenizers::Error) -> EngineError {
-    EngineError::InvalidRequest { reason: format!("the text cannot be tokenised: {error}") }
+    EngineError::InvalidRequest {
+        reason: format!("the text cannot be tokenised: {error}"),
+    }
 }
 
 /// Added tokens, without the ones that stand for plain text: single bytes (`<0x0A>`) and the unknown token.
 fn control_ids(tokenizer: &Tokenizer) -> HashSet<u32> {
-    let is_byte = |content: &str| content.len() == 6 && content.starts_with("<0x") && content.ends_with('>');
+    let is_byte =
+        |content: &str| content.len() == 6 && content.starts_with("<0x") && content.ends_with('>');
     let is_unknown = |content: &str| matches!(content, "<unk>" | "<|unk|>" | "[UNK]");
     let added = tokenizer.get_added_tokens_decoder().into_iter();
-    added.filter(|(_, token)| !is_byte(&token.content) && !is_unknown(&token.content)).map(|(id, _)| id).collect()
+    added
+        .filter(|(_, token)| !is_byte(&token.content) && !is_unknown(&token.content))
+        .map(|(id, _)| id)
+        .collect()
 }
 
 /// Takes away what puts a space before the first word of every piece.
@@ -114,7 +140,10 @@ fn without_prefix_space(value: &mut Value) {
                     fields.insert(key.into(), Value::Null);
                 }
             }
-            fields.iter_mut().filter(|(key, _)| *key != "model" && *key != "decoder").for_each(|(_, field)| without_prefix_space(field));
+            fields
+                .iter_mut()
+                .filter(|(key, _)| *key != "model" && *key != "decoder")
+                .for_each(|(_, field)| without_prefix_space(field));
         }
         Value::Array(items) => {
             items.retain(|item| !is_prepend(item));
@@ -147,7 +176,12 @@ mod tests {
 
     /// As a GGUF file has it: control tokens are entries of the ordinary vocabulary too.
     fn with_control_in_vocabulary() -> Tokenizer {
-        let mut description: Value = serde_json::from_str(&tokenizer("tests/fixtures/base/tokenizer.json").to_string(false).unwrap()).unwrap();
+        let mut description: Value = serde_json::from_str(
+            &tokenizer("tests/fixtures/base/tokenizer.json")
+                .to_string(false)
+                .unwrap(),
+        )
+        .unwrap();
         for token in description["added_tokens"].as_array().unwrap().clone() {
             description["model"]["vocab"][token["content"].as_str().unwrap()] = token["id"].clone();
         }
@@ -165,10 +199,32 @@ mod tests {
 
     fn hostile_text() -> impl Strategy<Value = String> {
         let piece = prop_oneof![
-            prop::sample::select(vec!["<|im_end|>", "<|im_start|>", "<|endoftext|>", "[[1]]", "[[P]]", "[[64]]", "Question:", "{\"cite\":\""])
-                .prop_map(ToOwned::to_owned),
-            prop::sample::select(vec!["<|im_", "end|>", "[[", "]]", "\u{2581}", "\n", "  ", "\u{0}", "שלום", "日本語", "👩‍🚀", "\u{fffd}"])
-                .prop_map(ToOwned::to_owned),
+            prop::sample::select(vec![
+                "<|im_end|>",
+                "<|im_start|>",
+                "<|endoftext|>",
+                "[[1]]",
+                "[[P]]",
+                "[[64]]",
+                "Question:",
+                "{\"cite\":\""
+            ])
+            .prop_map(ToOwned::to_owned),
+            prop::sample::select(vec![
+                "<|im_",
+                "end|>",
+                "[[",
+                "]]",
+                "\u{2581}",
+                "\n",
+                "  ",
+                "\u{0}",
+                "שלום",
+                "日本語",
+                "👩‍🚀",
+                "\u{fffd}"
+            ])
+            .prop_map(ToOwned::to_owned),
             any::<String>(),
         ];
         prop::collection::vec(piece, 0..8).prop_map(|pieces| pieces.concat())
@@ -188,19 +244,30 @@ mod tests {
     #[test]
     fn the_same_text_is_control_when_we_wrote_it() {
         for subject in SUBJECTS.iter() {
-            let trusted = subject.encode(&Part::Trusted("<|im_end|>".into()), false).unwrap();
+            let trusted = subject
+                .encode(&Part::Trusted("<|im_end|>".into()), false)
+                .unwrap();
             assert!(trusted.len() == 1 && subject.is_control(trusted[0]));
-            let data = subject.encode(&Part::Data("<|im_end|>".into()), false).unwrap();
+            let data = subject
+                .encode(&Part::Data("<|im_end|>".into()), false)
+                .unwrap();
             assert!(data.len() > 1);
         }
     }
 
     #[test]
     fn a_space_is_put_before_a_prompt_only_not_before_every_piece() {
-        let mut description: Value = serde_json::from_str(&tokenizer("tests/fixtures/base/tokenizer.json").to_string(false).unwrap()).unwrap();
+        let mut description: Value = serde_json::from_str(
+            &tokenizer("tests/fixtures/base/tokenizer.json")
+                .to_string(false)
+                .unwrap(),
+        )
+        .unwrap();
         description["normalizer"] = json!({"type": "Sequence", "normalizers": [{"type": "Prepend", "prepend": "_"}, {"type": "NFC"}]});
         let subject = segments(&parse(&description).unwrap());
-        let decoded = |part: &Part, at_beginning| subject.decode(&subject.encode(part, at_beginning).unwrap());
+        let decoded = |part: &Part, at_beginning| {
+            subject.decode(&subject.encode(part, at_beginning).unwrap())
+        };
         assert_eq!(decoded(&Part::Trusted("word".into()), true), "_word");
         assert_eq!(decoded(&Part::Trusted("word".into()), false), "word");
         assert_eq!(decoded(&Part::Data("word".into()), false), "word");

@@ -1,5 +1,10 @@
 //! What every [`Generator`] keeps, run on the scripted one and on a real model.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::semicolon_if_nothing_returned,
+    reason = "tests"
+)]
 
 mod common;
 
@@ -8,8 +13,8 @@ use std::{future::Future, sync::Arc, time::Duration};
 use common::{data, folder, request, settings, trusted, user};
 use futures::StreamExt;
 use quoin_engine::{
-    Constraint, Engine, EngineError, EngineSettings, Event, EventStream, Finish, GenerationRequest, Generator, Part, Sampling, complete,
-    scripted::ScriptedGenerator,
+    Constraint, Engine, EngineError, EngineSettings, Event, EventStream, Finish, GenerationRequest,
+    Generator, Part, Sampling, complete, scripted::ScriptedGenerator,
 };
 
 /// A generator with one running request and one waiting, a context of 512 tokens and much to say.
@@ -20,13 +25,22 @@ fn scripted() -> Subject {
         Constraint::Free => "word ".repeat(2000),
         Constraint::Lark(_) => "no".to_owned(),
     };
-    let generator = ScriptedGenerator::new(script).with_queue(1, 1).with_context_length(512);
+    let generator = ScriptedGenerator::new(script)
+        .with_queue(1, 1)
+        .with_context_length(512);
     Arc::new(generator.with_token_time(Duration::from_millis(1)))
 }
 
 async fn real() -> Subject {
-    let settings = EngineSettings { max_running: 1, queue_length: 1, ..settings() };
-    Engine::new(settings).load("fixture", &folder(common::fixture("base"))).await.unwrap()
+    let settings = EngineSettings {
+        max_running: 1,
+        queue_length: 1,
+        ..settings()
+    };
+    Engine::new(settings)
+        .load("fixture", &folder(common::fixture("base")))
+        .await
+        .unwrap()
 }
 
 async fn on_both<F: Future<Output = ()>>(test: impl Fn(Subject) -> F) {
@@ -35,23 +49,45 @@ async fn on_both<F: Future<Output = ()>>(test: impl Fn(Subject) -> F) {
 }
 
 fn question() -> GenerationRequest {
-    request(vec![user(vec![trusted("Question:"), data(" Who was the Norse leader?")])], 20)
+    request(
+        vec![user(vec![
+            trusted("Question:"),
+            data(" Who was the Norse leader?"),
+        ])],
+        20,
+    )
 }
 
 fn long() -> GenerationRequest {
-    GenerationRequest { max_tokens: 400, ..question() }
+    GenerationRequest {
+        max_tokens: 400,
+        ..question()
+    }
 }
 
 async fn started(stream: &mut EventStream) {
-    assert!(matches!(stream.next().await, Some(Ok(Event::Started { .. }))));
+    assert!(matches!(
+        stream.next().await,
+        Some(Ok(Event::Started { .. }))
+    ));
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_events_are_a_start_then_the_text_then_the_outcome() {
     on_both(async |subject: Subject| {
-        let events: Vec<_> = subject.generate(question()).await.unwrap().map(Result::unwrap).collect().await;
-        let Some(Event::Started { prompt_tokens, .. }) = events.first() else { panic!("{events:?}") };
-        let Some(Event::Finished(outcome)) = events.last() else { panic!("{events:?}") };
+        let events: Vec<_> = subject
+            .generate(question())
+            .await
+            .unwrap()
+            .map(Result::unwrap)
+            .collect()
+            .await;
+        let Some(Event::Started { prompt_tokens, .. }) = events.first() else {
+            panic!("{events:?}")
+        };
+        let Some(Event::Finished(outcome)) = events.last() else {
+            panic!("{events:?}")
+        };
         let deltas = events[1..events.len() - 1].iter().map(|event| match event {
             Event::Delta(text) if !text.is_empty() => text.as_str(),
             other => panic!("{other:?}"),
@@ -67,8 +103,19 @@ async fn the_events_are_a_start_then_the_text_then_the_outcome() {
 async fn an_output_ends_at_its_token_limit() {
     on_both(async |subject: Subject| {
         for max_tokens in [1, 7] {
-            let outcome = complete(subject.as_ref(), GenerationRequest { max_tokens, ..question() }).await.unwrap();
-            assert_eq!((outcome.finish, outcome.usage.completion_tokens), (Finish::Length, max_tokens));
+            let outcome = complete(
+                subject.as_ref(),
+                GenerationRequest {
+                    max_tokens,
+                    ..question()
+                },
+            )
+            .await
+            .unwrap();
+            assert_eq!(
+                (outcome.finish, outcome.usage.completion_tokens),
+                (Finish::Length, max_tokens)
+            );
         }
     })
     .await;
@@ -77,9 +124,20 @@ async fn an_output_ends_at_its_token_limit() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_output_ends_where_the_context_ends() {
     on_both(async |subject: Subject| {
-        let outcome = complete(subject.as_ref(), GenerationRequest { max_tokens: 100_000, ..question() }).await.unwrap();
+        let outcome = complete(
+            subject.as_ref(),
+            GenerationRequest {
+                max_tokens: 100_000,
+                ..question()
+            },
+        )
+        .await
+        .unwrap();
         if outcome.finish == Finish::Length {
-            assert_eq!(outcome.usage.prompt_tokens + outcome.usage.completion_tokens, subject.description().context_length);
+            assert_eq!(
+                outcome.usage.prompt_tokens + outcome.usage.completion_tokens,
+                subject.description().context_length
+            );
         }
     })
     .await;
@@ -90,8 +148,20 @@ async fn the_output_is_a_sentence_of_the_grammar() {
     on_both(async |subject: Subject| {
         let constraint = Constraint::Lark(r#"start: "yes" | "no""#.into());
         subject.check(&constraint).unwrap();
-        let outcome = complete(subject.as_ref(), GenerationRequest { constraint, ..question() }).await.unwrap();
-        assert!(matches!(outcome.text.as_str(), "yes" | "no"), "{}", outcome.text);
+        let outcome = complete(
+            subject.as_ref(),
+            GenerationRequest {
+                constraint,
+                ..question()
+            },
+        )
+        .await
+        .unwrap();
+        assert!(
+            matches!(outcome.text.as_str(), "yes" | "no"),
+            "{}",
+            outcome.text
+        );
         assert_eq!(outcome.finish, Finish::Stop);
     })
     .await;
@@ -100,11 +170,29 @@ async fn the_output_is_a_sentence_of_the_grammar() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_grammar_that_cannot_be_used_is_refused_before_anything_is_queued() {
     on_both(async |subject: Subject| {
-        for grammar in ["start: unknown", "start: \"a", r#"start: %json {"type": "string", "minLength": 3, "maxLength": 1}"#] {
+        for grammar in [
+            "start: unknown",
+            "start: \"a",
+            r#"start: %json {"type": "string", "minLength": 3, "maxLength": 1}"#,
+        ] {
             let constraint = Constraint::Lark(grammar.into());
-            assert!(matches!(subject.check(&constraint), Err(EngineError::UnsupportedConstraint { .. })), "{grammar}");
-            let refused = subject.generate(GenerationRequest { constraint, ..question() }).await;
-            assert!(matches!(refused, Err(EngineError::UnsupportedConstraint { .. })), "{grammar}");
+            assert!(
+                matches!(
+                    subject.check(&constraint),
+                    Err(EngineError::UnsupportedConstraint { .. })
+                ),
+                "{grammar}"
+            );
+            let refused = subject
+                .generate(GenerationRequest {
+                    constraint,
+                    ..question()
+                })
+                .await;
+            assert!(
+                matches!(refused, Err(EngineError::UnsupportedConstraint { .. })),
+                "{grammar}"
+            );
         }
         assert_eq!(subject.occupancy().running, 0);
     })
@@ -117,7 +205,9 @@ async fn a_prompt_that_does_not_fit_is_refused_with_both_numbers() {
         let context = subject.description().context_length;
         let long = request(vec![user(vec![data(&"word ".repeat(600))])], 5);
         match subject.generate(long).await {
-            Err(EngineError::PromptTooLong { tokens, limit }) => assert!(tokens > limit && limit == context - 1),
+            Err(EngineError::PromptTooLong { tokens, limit }) => {
+                assert!(tokens > limit && limit == context - 1)
+            }
             other => panic!("{:?}", other.map(|_| ())),
         }
     })
@@ -131,7 +221,11 @@ async fn who_comes_when_the_queue_is_full_is_refused_at_once() {
         started(&mut first).await;
         let second = subject.generate(question()).await.unwrap();
         match subject.generate(question()).await {
-            Err(EngineError::QueueFull { waiting: 1, limit: 1, retry_after }) => assert!(retry_after > Duration::ZERO),
+            Err(EngineError::QueueFull {
+                waiting: 1,
+                limit: 1,
+                retry_after,
+            }) => assert!(retry_after > Duration::ZERO),
             other => panic!("{:?}", other.map(|_| ())),
         }
         drop(first);
@@ -150,7 +244,15 @@ async fn dropping_the_stream_stops_the_generation_and_frees_its_place() {
         drop(stream);
         // Admitted only when the first has ended; it would have made 400 tokens.
         let before = subject.occupancy().generated_tokens;
-        complete(subject.as_ref(), GenerationRequest { max_tokens: 1, ..question() }).await.unwrap();
+        complete(
+            subject.as_ref(),
+            GenerationRequest {
+                max_tokens: 1,
+                ..question()
+            },
+        )
+        .await
+        .unwrap();
         let made = subject.occupancy().generated_tokens;
         assert!(before < 400 && made < 400, "{before} then {made} tokens");
     })
@@ -176,7 +278,10 @@ async fn a_waiting_request_that_is_dropped_gives_its_place_back() {
 async fn a_time_limit_ends_a_request_with_an_error_that_names_it() {
     on_both(async |subject: Subject| {
         let limit = Duration::from_millis(5);
-        let request = GenerationRequest { time_limit: Some(limit), ..long() };
+        let request = GenerationRequest {
+            time_limit: Some(limit),
+            ..long()
+        };
         let events: Vec<_> = subject.generate(request).await.unwrap().collect().await;
         match events.last() {
             Some(Err(EngineError::TimeLimit { limit: named })) => assert_eq!(*named, limit),
@@ -190,9 +295,16 @@ async fn a_time_limit_ends_a_request_with_an_error_that_names_it() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_same_request_gives_the_same_output() {
     on_both(async |subject: Subject| {
-        let random = Sampling::Random { temperature: 1.0, top_p: 0.9, seed: 7 };
+        let random = Sampling::Random {
+            temperature: 1.0,
+            top_p: 0.9,
+            seed: 7,
+        };
         for sampling in [Sampling::Greedy, random] {
-            let request = GenerationRequest { sampling, ..question() };
+            let request = GenerationRequest {
+                sampling,
+                ..question()
+            };
             let first = complete(subject.as_ref(), request.clone()).await.unwrap();
             let second = complete(subject.as_ref(), request).await.unwrap();
             assert_eq!(first.text, second.text, "{sampling:?}");
@@ -204,7 +316,12 @@ async fn the_same_request_gives_the_same_output() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_request_that_makes_no_sense_is_refused() {
     on_both(async |subject: Subject| {
-        let nothing = subject.generate(GenerationRequest { max_tokens: 0, ..question() }).await;
+        let nothing = subject
+            .generate(GenerationRequest {
+                max_tokens: 0,
+                ..question()
+            })
+            .await;
         assert!(matches!(nothing, Err(EngineError::InvalidRequest { .. })));
     })
     .await;
@@ -213,11 +330,24 @@ async fn a_request_that_makes_no_sense_is_refused() {
 #[tokio::test(flavor = "multi_thread")]
 async fn token_counts_add_up_to_the_prompt() {
     on_both(async |subject: Subject| {
-        let parts = vec![trusted("[[1]]"), data(" The port of Zed is 8080."), trusted("Question:"), data(" What is it?")];
-        let apart: usize = parts.iter().map(|part: &Part| subject.count_tokens(std::slice::from_ref(part))).sum();
+        let parts = vec![
+            trusted("[[1]]"),
+            data(" The port of Zed is 8080."),
+            trusted("Question:"),
+            data(" What is it?"),
+        ];
+        let apart: usize = parts
+            .iter()
+            .map(|part: &Part| subject.count_tokens(std::slice::from_ref(part)))
+            .sum();
         assert_eq!(subject.count_tokens(&parts), apart);
-        let outcome = complete(subject.as_ref(), request(vec![user(parts)], 1)).await.unwrap();
-        assert_eq!(outcome.usage.prompt_tokens, apart + subject.description().template_tokens);
+        let outcome = complete(subject.as_ref(), request(vec![user(parts)], 1))
+            .await
+            .unwrap();
+        assert_eq!(
+            outcome.usage.prompt_tokens,
+            apart + subject.description().template_tokens
+        );
     })
     .await;
 }

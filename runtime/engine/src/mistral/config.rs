@@ -20,10 +20,14 @@ pub(super) fn normalized(config: &Value, path: &Path) -> Result<Value, EngineErr
 
 /// `rope_parameters` → `rope_theta`, `rope_scaling` and, for models with two kinds of layers, `rope_local_base_freq`.
 fn rope(fields: &mut Map<String, Value>) {
-    let Some(Value::Object(parameters)) = fields.get("rope_parameters").cloned() else { return };
+    let Some(Value::Object(parameters)) = fields.get("rope_parameters").cloned() else {
+        return;
+    };
     let per_layer = |kind: &str| parameters.get(kind).and_then(Value::as_object).cloned();
     let mut main = per_layer("full_attention").unwrap_or_else(|| parameters.clone());
-    if let Some(theta) = per_layer("sliding_attention").and_then(|local| local.get("rope_theta").cloned()) {
+    if let Some(theta) =
+        per_layer("sliding_attention").and_then(|local| local.get("rope_theta").cloned())
+    {
         fields.entry("rope_local_base_freq").or_insert(theta);
     }
     for key in ["rope_theta", "partial_rotary_factor"] {
@@ -32,7 +36,11 @@ fn rope(fields: &mut Map<String, Value>) {
         }
     }
     let is_default = main.get("rope_type").is_none_or(|kind| kind == "default");
-    let scaling = if is_default { Value::Null } else { Value::Object(main) };
+    let scaling = if is_default {
+        Value::Null
+    } else {
+        Value::Object(main)
+    };
     if fields.get("rope_scaling").is_none_or(Value::is_null) {
         fields.insert("rope_scaling".into(), scaling);
     }
@@ -47,7 +55,10 @@ fn dtype(fields: &mut Map<String, Value>) {
 
 /// transformers 5 may leave out what `layer_types` says already.
 fn sliding_window(fields: &mut Map<String, Value>) {
-    if !matches!(fields.get("model_type").and_then(Value::as_str), Some("qwen2" | "qwen3" | "qwen3_moe")) {
+    if !matches!(
+        fields.get("model_type").and_then(Value::as_str),
+        Some("qwen2" | "qwen3" | "qwen3_moe")
+    ) {
         return;
     }
     let layers = fields.get("num_hidden_layers").cloned().unwrap_or(json!(0));
@@ -81,11 +92,19 @@ mod tests {
 
     #[test]
     fn scaling_and_two_kinds_of_layers_are_kept() {
-        let yarn = normalize(&json!({"rope_parameters": {"rope_theta": 1e4, "rope_type": "yarn", "factor": 4.0}}));
-        assert_eq!(yarn, json!({"rope_theta": 1e4, "rope_scaling": {"rope_type": "yarn", "factor": 4.0}}));
+        let yarn = normalize(
+            &json!({"rope_parameters": {"rope_theta": 1e4, "rope_type": "yarn", "factor": 4.0}}),
+        );
+        assert_eq!(
+            yarn,
+            json!({"rope_theta": 1e4, "rope_scaling": {"rope_type": "yarn", "factor": 4.0}})
+        );
         let gemma = normalize(&json!({"rope_parameters": {
             "full_attention": {"rope_theta": 1e6, "rope_type": "default"}, "sliding_attention": {"rope_theta": 1e4, "rope_type": "default"}}}));
-        assert_eq!(gemma, json!({"rope_theta": 1e6, "rope_local_base_freq": 1e4, "rope_scaling": null}));
+        assert_eq!(
+            gemma,
+            json!({"rope_theta": 1e6, "rope_local_base_freq": 1e4, "rope_scaling": null})
+        );
     }
 
     #[test]

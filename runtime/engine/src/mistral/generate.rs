@@ -1,7 +1,6 @@
 //! [`Generator`] on a loaded mistralrs model: prompt, admission, decoding, time limit, cancellation.
 
 use std::{
-    future::Future,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -12,20 +11,18 @@ use std::{
 use async_trait::async_trait;
 use futures::StreamExt;
 use llguidance::Matcher;
-use mistralrs::{
-    MistralRs, NormalRequest, Request, RequestMessage, Response, SamplingParams,
-};
+use mistralrs::{MistralRs, NormalRequest, Request, RequestMessage, Response, SamplingParams};
 use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
 use tokio_stream::wrappers::UnboundedReceiverStream;
 
 use super::{
     load::{self, Loaded, LocalSource},
-    sampler::{Sampler, Step},
+    sampler::{Responses, Sampler, Step},
     vocabulary::Vocabulary,
 };
 use crate::{
-    Constraint, EngineError, EngineSettings, Event, EventStream, Finish, GenerationRequest, Generator, Message, ModelDescription,
-    Occupancy, Outcome, Part, Role, Sampling, Timings, Usage,
+    Constraint, EngineError, EngineSettings, Event, EventStream, Finish, GenerationRequest,
+    Generator, Message, ModelDescription, Occupancy, Outcome, Part, Role, Sampling, Timings, Usage,
     in_flight::InFlight,
     queue::{Place, Queue},
     template::{ChatTemplate, Piece},
@@ -63,7 +60,12 @@ type Events = UnboundedSender<Result<Event, EngineError>>;
 
 impl MistralGenerator {
     /// Loads a model and has it produce a token, so that one which cannot is refused here.
-    pub async fn load(name: &str, source: LocalSource, settings: &EngineSettings, in_flight: InFlight) -> Result<Self, EngineError> {
+    pub async fn load(
+        name: &str,
+        source: LocalSource,
+        settings: &EngineSettings,
+        in_flight: InFlight,
+    ) -> Result<Self, EngineError> {
         let loaded = load::load(name, source, settings).await?;
         let model = Arc::new(Model::new(name, loaded, settings)?);
         let generator = Self { model, in_flight };
@@ -82,7 +84,10 @@ impl MistralGenerator {
         };
         let mut events = self.start(request)?;
         while let Some(event) = events.next().await {
-            let failed = |reason: String| EngineError::Load { name: self.model.description.name.clone(), reason };
+            let failed = |reason: String| EngineError::Load {
+                name: self.model.description.name.clone(),
+                reason,
+            };
             event.map_err(|error| failed(error.to_string()))?;
         }
         self.model.generated.store(0, Ordering::SeqCst);
@@ -93,7 +98,8 @@ impl MistralGenerator {
         let place = self.model.queue.enter()?;
         let (events, stream) = mpsc::unbounded_channel();
         let model = Arc::clone(&self.model);
-        self.in_flight.spawn(async move { model.serve(request, place, events).await });
+        self.in_flight
+            .spawn(async move { model.serve(request, place, events).await });
         Ok(Box::pin(UnboundedReceiverStream::new(stream)))
     }
 }
@@ -105,7 +111,12 @@ impl Generator for MistralGenerator {
     }
 
     fn count_tokens(&self, parts: &[Part]) -> usize {
-        let count = |part: &Part| self.model.tokenizer.encode(part, false).map_or(0, |ids| ids.len());
+        let count = |part: &Part| {
+            self.model
+                .tokenizer
+                .encode(part, false)
+                .map_or(0, |ids| ids.len())
+        };
         parts.iter().map(count).sum()
     }
 
@@ -126,16 +137,26 @@ impl Generator for MistralGenerator {
         let model = Arc::clone(&self.model);
         // A long prompt takes a while to tokenise, a grammar to compile.
         let prepared = tokio::task::spawn_blocking(move || model.prepare(&request, arrival)).await;
-        let decoding = prepared.map_err(|error| EngineError::Generation { reason: error.to_string() })??;
+        let decoding = prepared.map_err(|error| EngineError::Generation {
+            reason: error.to_string(),
+        })??;
         self.start(decoding)
     }
 }
 
 impl Model {
     fn new(name: &str, loaded: Loaded, settings: &EngineSettings) -> Result<Self, EngineError> {
-        let tokenizer = SegmentTokenizer::new(&loaded.tokenizer)?;
-        let vocabulary = Arc::new(Vocabulary::new(&loaded.tokenizer, loaded.ends)?);
-        let context_length = settings.context_length.unwrap_or(usize::MAX).min(loaded.model_length);
+        let unusable = |reason: String| EngineError::Load {
+            name: name.to_owned(),
+            reason: format!("its tokenizer cannot be used: {reason}"),
+        };
+        let tokenizer = SegmentTokenizer::new(&loaded.tokenizer).map_err(unusable)?;
+        let vocabulary = Vocabulary::new(&loaded.tokenizer, loaded.ends).map_err(unusable)?;
+        let vocabulary = Arc::new(vocabulary);
+        let context_length = settings
+            .context_length
+            .unwrap_or(usize::MAX)
+            .min(loaded.model_length);
         let mut description = ModelDescription {
             name: name.to_owned(),
             base_digest: loaded.base_digest,
@@ -143,10 +164,15 @@ impl Model {
             context_length,
             architecture: loaded.architecture,
             device: loaded.device,
-            quantization: settings.quantization.map(|quantization| quantization.to_string()),
+            quantization: settings
+                .quantization
+                .map(|quantization| quantization.to_string()),
             template_tokens: 0,
         };
-        let empty = [Message { role: Role::User, parts: vec![Part::Data(String::new())] }];
+        let empty = [Message {
+            role: Role::User,
+            parts: vec![Part::Data(String::new())],
+        }];
         description.template_tokens = prompt(&loaded.template, &tokenizer, &empty)?.len();
         Ok(Self {
             mistral: loaded.mistral,
@@ -160,12 +186,22 @@ impl Model {
         })
     }
 
-    fn prepare(&self, request: &GenerationRequest, arrival: Instant) -> Result<Decoding, EngineError> {
-        let invalid = |reason: &str| Err(EngineError::InvalidRequest { reason: reason.to_owned() });
+    fn prepare(
+        &self,
+        request: &GenerationRequest,
+        arrival: Instant,
+    ) -> Result<Decoding, EngineError> {
+        let invalid = |reason: &str| {
+            Err(EngineError::InvalidRequest {
+                reason: reason.to_owned(),
+            })
+        };
         if request.max_tokens == 0 {
             return invalid("`max_tokens` is 0");
         }
-        if let Sampling::Random { temperature, top_p, .. } = request.sampling
+        if let Sampling::Random {
+            temperature, top_p, ..
+        } = request.sampling
             && !(temperature > 0.0 && temperature.is_finite() && top_p > 0.0 && top_p <= 1.0)
         {
             return invalid("`temperature` must be above 0, `top_p` above 0 and at most 1");
@@ -177,15 +213,23 @@ impl Model {
         // At least one token must fit after the prompt.
         let limit = self.description.context_length.saturating_sub(1);
         if prompt.len() > limit {
-            return Err(EngineError::PromptTooLong { tokens: prompt.len(), limit });
+            return Err(EngineError::PromptTooLong {
+                tokens: prompt.len(),
+                limit,
+            });
         }
         Ok(Decoding {
             matcher: self.vocabulary.matcher(&request.constraint)?,
             sampling: request.sampling,
-            max_tokens: request.max_tokens.min(self.description.context_length - prompt.len()),
+            max_tokens: request
+                .max_tokens
+                .min(self.description.context_length - prompt.len()),
             prompt,
             arrival,
-            time_limit: request.time_limit.unwrap_or(Duration::MAX).min(self.time_limit),
+            time_limit: request
+                .time_limit
+                .unwrap_or(Duration::MAX)
+                .min(self.time_limit),
         })
     }
 
@@ -211,11 +255,17 @@ impl Model {
     }
 
     /// Returns when mistralrs has let go of the request, so that the place in the queue is truly free.
-    async fn decode(&self, request: Decoding, deadline: Option<Instant>, events: &Events) -> Result<(), EngineError> {
+    async fn decode(
+        &self,
+        request: Decoding,
+        deadline: Option<Instant>,
+        events: &Events,
+    ) -> Result<(), EngineError> {
         let cancelled = Arc::new(AtomicBool::new(false));
         let limit = request.time_limit;
         let mut output = Output::new(&self.vocabulary, &request);
-        let (mut steps, mut responses) = self.submit(request, &cancelled).await?;
+        let (mut steps, responses) = self.submit(request, &cancelled).await?;
+        let mut responses = responses.lock().await;
         let _ = events.send(Ok(output.started()));
         loop {
             tokio::select! {
@@ -240,10 +290,13 @@ impl Model {
         &self,
         request: Decoding,
         cancelled: &Arc<AtomicBool>,
-    ) -> Result<(UnboundedReceiver<Step>, mpsc::Receiver<Response>), EngineError> {
-        let failed = |error: &dyn std::fmt::Debug| EngineError::Generation { reason: format!("the engine is gone: {error:?}") };
+    ) -> Result<(UnboundedReceiver<Step>, Responses), EngineError> {
+        let failed = |error: &dyn std::fmt::Debug| EngineError::Generation {
+            reason: format!("the engine is gone: {error:?}"),
+        };
         let (step_sender, steps) = mpsc::unbounded_channel();
         let (response_sender, responses) = mpsc::channel(4);
+        let responses = Arc::new(tokio::sync::Mutex::new(responses));
         let sampler = Sampler::new(
             Arc::clone(&self.vocabulary),
             request.matcher,
@@ -251,21 +304,37 @@ impl Model {
             step_sender,
             Arc::clone(cancelled),
             Arc::clone(&self.generated),
+            Arc::clone(&responses),
         );
         // Temperature 0: take the one candidate that the sampler leaves.
-        let sampling = SamplingParams { temperature: Some(0.0), max_len: Some(request.max_tokens), ..SamplingParams::deterministic() };
+        let sampling = SamplingParams {
+            temperature: Some(0.0),
+            max_len: Some(request.max_tokens),
+            ..SamplingParams::deterministic()
+        };
         let id = self.mistral.next_request_id();
         let message = RequestMessage::CompletionTokens(request.prompt);
-        let mut normal = NormalRequest::new_simple(message, sampling, response_sender, id, None, None);
+        let mut normal =
+            NormalRequest::new_simple(message, sampling, response_sender, id, None, None);
         normal.logits_processors = Some(vec![Arc::new(sampler)]);
-        let sender = self.mistral.get_sender(None).map_err(|error| failed(&error))?;
-        sender.send(Request::Normal(Box::new(normal))).await.map_err(|_| failed(&"closed"))?;
+        let sender = self
+            .mistral
+            .get_sender(None)
+            .map_err(|error| failed(&error))?;
+        sender
+            .send(Request::Normal(Box::new(normal)))
+            .await
+            .map_err(|_| failed(&"closed"))?;
         Ok((steps, responses))
     }
 }
 
 /// The prompt's token ids.
-fn prompt(template: &ChatTemplate, tokenizer: &SegmentTokenizer, messages: &[Message]) -> Result<Vec<u32>, EngineError> {
+fn prompt(
+    template: &ChatTemplate,
+    tokenizer: &SegmentTokenizer,
+    messages: &[Message],
+) -> Result<Vec<u32>, EngineError> {
     let mut ids = Vec::new();
     for (index, piece) in template.render(messages)?.into_iter().enumerate() {
         let encoded = match piece {
@@ -277,12 +346,10 @@ fn prompt(template: &ChatTemplate, tokenizer: &SegmentTokenizer, messages: &[Mes
     Ok(ids)
 }
 
-fn until(deadline: Option<Instant>) -> impl Future<Output = ()> {
-    async move {
-        match deadline {
-            Some(deadline) => tokio::time::sleep_until(deadline.into()).await,
-            None => std::future::pending().await,
-        }
+async fn until(deadline: Option<Instant>) {
+    match deadline {
+        Some(deadline) => tokio::time::sleep_until(deadline.into()).await,
+        None => std::future::pending().await,
     }
 }
 
@@ -310,7 +377,10 @@ impl Output {
             text: String::new(),
             pending: Vec::new(),
             skips_space: request.matcher.is_none() && vocabulary.leads_with_space,
-            usage: Usage { prompt_tokens: request.prompt.len(), completion_tokens: 0 },
+            usage: Usage {
+                prompt_tokens: request.prompt.len(),
+                completion_tokens: 0,
+            },
             max_tokens: request.max_tokens,
             logprobs: 0.0,
             arrival: request.arrival,
@@ -321,7 +391,10 @@ impl Output {
     }
 
     fn started(&self) -> Event {
-        Event::Started { prompt_tokens: self.usage.prompt_tokens, queued: self.admitted - self.arrival }
+        Event::Started {
+            prompt_tokens: self.usage.prompt_tokens,
+            queued: self.admitted - self.arrival,
+        }
     }
 
     fn take(&mut self, step: Step) -> Result<Vec<Event>, EngineError> {
@@ -336,7 +409,8 @@ impl Output {
             }
             Step::End => events.extend(self.finish(Finish::Stop)),
             Step::Token { id, logprob } => {
-                self.first_token.get_or_insert_with(|| self.admitted.elapsed());
+                self.first_token
+                    .get_or_insert_with(|| self.admitted.elapsed());
                 self.usage.completion_tokens += 1;
                 self.logprobs += logprob;
                 self.pending.extend_from_slice(self.vocabulary.bytes(id));
@@ -356,7 +430,8 @@ impl Output {
         for chunk in self.pending.utf8_chunks() {
             text.push_str(chunk.valid());
             rest = &rest[chunk.valid().len()..];
-            let cut_off = rest.len() == chunk.invalid().len() && std::str::from_utf8(rest).is_err_and(|error| error.error_len().is_none());
+            let cut_off = rest.len() == chunk.invalid().len()
+                && std::str::from_utf8(rest).is_err_and(|error| error.error_len().is_none());
             if chunk.invalid().is_empty() || (cut_off && !at_end) {
                 break;
             }
@@ -379,8 +454,18 @@ impl Output {
         let mean_logprob = (tokens > 0).then(|| self.logprobs / tokens as f32);
         let queued = self.admitted - self.arrival;
         let first_token = self.first_token.unwrap_or_else(|| self.admitted.elapsed());
-        let timings = Timings { queued, first_token, total: self.arrival.elapsed() };
-        events.push(Event::Finished(Outcome { text: self.text.clone(), finish, usage: self.usage, timings, mean_logprob }));
+        let timings = Timings {
+            queued,
+            first_token,
+            total: self.arrival.elapsed(),
+        };
+        events.push(Event::Finished(Outcome {
+            text: self.text.clone(),
+            finish,
+            usage: self.usage,
+            timings,
+            mean_logprob,
+        }));
         events
     }
 
@@ -390,8 +475,12 @@ impl Output {
             return Ok(());
         }
         let reason = match response {
-            Some(Response::InternalError(error) | Response::ValidationError(error)) => error.to_string(),
-            Some(Response::CompletionModelError(error, _) | Response::ModelError(error, _)) => error,
+            Some(Response::InternalError(error) | Response::ValidationError(error)) => {
+                error.to_string()
+            }
+            Some(Response::CompletionModelError(error, _) | Response::ModelError(error, _)) => {
+                error
+            }
             Some(_) => "the engine ended it early".into(),
             None => "the engine broke off".into(),
         };

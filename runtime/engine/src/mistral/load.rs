@@ -3,19 +3,30 @@
 //! The thread matters: mistralrs keeps the adapters that it merges, and the quantisation that it applies, in thread-local
 //! lists that it never clears. A second model loaded on the same thread would get the first one's adapter.
 
-use std::{collections::BTreeSet, num::NonZeroUsize, path::{Path, PathBuf}, sync::Arc, thread};
+use std::{
+    collections::BTreeSet,
+    num::NonZeroUsize,
+    path::{Path, PathBuf},
+    sync::Arc,
+    thread,
+};
 
 use mistralrs::{
     DefaultSchedulerMethod, Device as Hardware, IsqType, MistralRs, ModelDType, SchedulerConfig,
     core::{
-        AdapterPaths, DeviceMapSetting, GGUFLoaderBuilder, GGUFSpecificConfig, Loader, LocalModelPaths, MistralRsBuilder, ModelPaths,
-        NormalLoaderBuilder, NormalSpecificConfig, Pipeline,
+        AdapterPaths, DeviceMapSetting, GGUFLoaderBuilder, GGUFSpecificConfig, Loader,
+        LocalModelPaths, MistralRsBuilder, ModelPaths, NormalLoaderBuilder, NormalSpecificConfig,
+        Pipeline,
     },
 };
 use serde_json::{Value, json};
 use tokenizers::Tokenizer;
 
-use super::{adapter::Adapter, config::normalized, folder::{ModelFolder, Tensors}};
+use super::{
+    adapter::Adapter,
+    config::normalized,
+    folder::{ModelFolder, Tensors},
+};
 use crate::{
     Device, EngineError, EngineSettings, Quantization, digest,
     gguf::Head,
@@ -59,21 +70,46 @@ type SharedPipeline = Arc<tokio::sync::Mutex<dyn Pipeline + Send + Sync>>;
 
 /// # Errors
 /// What is wrong with the files, the settings or the machine. A panic inside mistralrs becomes an error too.
-pub(super) async fn load(name: &str, source: LocalSource, settings: &EngineSettings) -> Result<Loaded, EngineError> {
-    let job = Job { name: name.to_owned(), source, settings: settings.clone() };
-    let worker = thread::Builder::new().name(format!("load {name}")).spawn(move || job.run());
-    let worker = worker.map_err(|error| EngineError::Load { name: name.to_owned(), reason: error.to_string() })?;
+pub(super) async fn load(
+    name: &str,
+    source: LocalSource,
+    settings: &EngineSettings,
+) -> Result<Loaded, EngineError> {
+    let job = Job {
+        name: name.to_owned(),
+        source,
+        settings: settings.clone(),
+    };
+    let worker = thread::Builder::new()
+        .name(format!("load {name}"))
+        .spawn(move || job.run());
+    let worker = worker.map_err(|error| EngineError::Load {
+        name: name.to_owned(),
+        reason: error.to_string(),
+    })?;
     let joined = tokio::task::spawn_blocking(move || worker.join()).await;
     match joined {
         Ok(Ok(result)) => result,
-        Ok(Err(panic)) => Err(EngineError::Load { name: name.to_owned(), reason: panic_message(panic.as_ref()) }),
-        Err(error) => Err(EngineError::Load { name: name.to_owned(), reason: error.to_string() }),
+        Ok(Err(panic)) => Err(EngineError::Load {
+            name: name.to_owned(),
+            reason: panic_message(panic.as_ref()),
+        }),
+        Err(error) => Err(EngineError::Load {
+            name: name.to_owned(),
+            reason: error.to_string(),
+        }),
     }
 }
 
 fn panic_message(panic: &(dyn std::any::Any + Send)) -> String {
-    let text = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
-    format!("the loader broke off: {}", text.unwrap_or("no reason given"))
+    let text = panic
+        .downcast_ref::<String>()
+        .map(String::as_str)
+        .or_else(|| panic.downcast_ref::<&str>().copied());
+    format!(
+        "the loader broke off: {}",
+        text.unwrap_or("no reason given")
+    )
 }
 
 impl Job {
@@ -81,8 +117,14 @@ impl Job {
         if self.settings.max_running != 1 {
             // Measured: with two or three sequences in its scheduler, about one answer in ten differs from the one that the
             // same request gets alone.
-            let reason = format!("{} is not supported, 1 is: mistralrs 0.8.1 answers wrongly when requests decode together", self.settings.max_running);
-            return Err(EngineError::Setting { key: "max_running", reason });
+            let reason = format!(
+                "{} is not supported, 1 is: mistralrs 0.8.1 answers wrongly when requests decode together",
+                self.settings.max_running
+            );
+            return Err(EngineError::Setting {
+                key: "max_running",
+                reason,
+            });
         }
         match &self.source.base {
             LocalBase::Folder(path) => self.load_folder(path),
@@ -92,30 +134,55 @@ impl Job {
 
     fn load_folder(&self, path: &Path) -> Result<Loaded, EngineError> {
         let folder = ModelFolder::open(path)?;
-        let adapter = self.source.adapter.as_ref().map(|path| Adapter::open(path, &folder.tensors)).transpose()?;
+        let adapter = self
+            .source
+            .adapter
+            .as_ref()
+            .map(|path| Adapter::open(path, &folder.tensors))
+            .transpose()?;
         let hardware = hardware(self.settings.device)?;
         let ends = folder.ends();
         // mistralrs reads these copies; the weights and the tokenizer are read where they are.
         let copies = tempfile::tempdir().map_err(EngineError::io(&std::env::temp_dir()))?;
         let paths = LocalModelPaths {
             tokenizer_filename: folder.tokenizer_file(),
-            config_filename: write_json(copies.path(), "config.json", &normalized(&folder.config, &path.join("config.json"))?)?,
+            config_filename: write_json(
+                copies.path(),
+                "config.json",
+                &normalized(&folder.config, &path.join("config.json"))?,
+            )?,
             // Prompts are rendered by us. A template of theirs would also switch on their parsers of reasoning and tools.
-            template_filename: Some(write_json(copies.path(), "tokenizer_config.json", &json!({"chat_template": "{{ messages }}"}))?),
+            template_filename: Some(write_json(
+                copies.path(),
+                "tokenizer_config.json",
+                &json!({"chat_template": "{{ messages }}"}),
+            )?),
             filenames: folder.weights.clone(),
-            adapter_paths: adapter.as_ref().map_or(Ok(AdapterPaths::None), Adapter::paths)?,
-            gen_conf: Some(write_json(copies.path(), "generation_config.json", &json!({"eos_token_id": ends}))?),
+            adapter_paths: adapter
+                .as_ref()
+                .map_or(Ok(AdapterPaths::None), Adapter::paths)?,
+            gen_conf: Some(write_json(
+                copies.path(),
+                "generation_config.json",
+                &json!({"eos_token_id": ends}),
+            )?),
             preprocessor_config: None,
             processor_config: None,
             chat_template_json_filename: None,
         };
         let config = NormalSpecificConfig::default();
-        let mut builder = NormalLoaderBuilder::new(config, None, None, Some(self.name.clone()), false, None);
+        let mut builder =
+            NormalLoaderBuilder::new(config, None, None, Some(self.name.clone()), false, None);
         if adapter.is_some() {
             builder = builder.with_lora(vec![self.name.clone()]);
         }
         let loader = builder.build(None).map_err(|error| self.failed(&error))?;
-        let pipeline = self.pipeline(loader.as_ref(), paths, &hardware, folder_dtype(&hardware, &folder.tensors))?;
+        let pipeline = self.pipeline(
+            loader.as_ref(),
+            paths,
+            &hardware,
+            folder_dtype(&hardware, &folder.tensors),
+        )?;
         let (tokenizer, model_length, _) = self.facts(&pipeline)?;
         Ok(Loaded {
             mistral: self.start(pipeline)?,
@@ -126,7 +193,9 @@ impl Job {
             architecture: folder.architecture(),
             device: device_name(&hardware),
             base_digest: digest::of_files(&folder.identity_files())?,
-            adapter_digest: adapter.map(|adapter| digest::of_files(&adapter.identity_files())).transpose()?,
+            adapter_digest: adapter
+                .map(|adapter| digest::of_files(&adapter.identity_files()))
+                .transpose()?,
         })
     }
 
@@ -136,8 +205,14 @@ impl Job {
             return Err(EngineError::adapter(adapter, reason));
         }
         if let Some(quantization) = self.settings.quantization {
-            let reason = format!("{quantization} cannot be applied to `{}`: a GGUF file is quantised already", path.display());
-            return Err(EngineError::Setting { key: "quantization", reason });
+            let reason = format!(
+                "{quantization} cannot be applied to `{}`: a GGUF file is quantised already",
+                path.display()
+            );
+            return Err(EngineError::Setting {
+                key: "quantization",
+                reason,
+            });
         }
         let head = Head::read(path)?;
         let hardware = hardware(self.settings.device)?;
@@ -152,9 +227,21 @@ impl Job {
             processor_config: None,
             chat_template_json_filename: None,
         };
-        let loader =
-            GGUFLoaderBuilder::new(None, None, self.name.clone(), vec![], GGUFSpecificConfig::default(), false, None).build();
-        let dtype = if matches!(hardware, Hardware::Cpu) { ModelDType::F32 } else { ModelDType::Auto };
+        let loader = GGUFLoaderBuilder::new(
+            None,
+            None,
+            self.name.clone(),
+            vec![],
+            GGUFSpecificConfig::default(),
+            false,
+            None,
+        )
+        .build();
+        let dtype = if matches!(hardware, Hardware::Cpu) {
+            ModelDType::F32
+        } else {
+            ModelDType::Auto
+        };
         let pipeline = self.pipeline(loader.as_ref(), paths, &hardware, dtype)?;
         let (tokenizer, model_length, ends) = self.facts(&pipeline)?;
         let tokens = SpecialTokens {
@@ -163,15 +250,23 @@ impl Job {
             unk_token: head.token("tokenizer.ggml.unknown_token_id"),
             pad_token: head.token("tokenizer.ggml.padding_token_id"),
         };
-        let tokenizer = with_text_tokens(&tokenizer, &head.text_tokens()).map_err(|error| self.failed(&error))?;
-        let template = head.text("tokenizer.chat_template").map(ToOwned::to_owned);
+        let tokenizer = with_text_tokens(&tokenizer, &head.text_tokens())
+            .map_err(|error| self.failed(&error))?;
+        let template = head.text("tokenizer.chat_template");
         Ok(Loaded {
             mistral: self.start(pipeline)?,
             tokenizer: Arc::new(tokenizer),
             ends,
-            template: ChatTemplate::new(template, tokens, head.flag("tokenizer.ggml.add_bos_token").unwrap_or(false))?,
+            template: ChatTemplate::new(
+                template,
+                tokens,
+                head.flag("tokenizer.ggml.add_bos_token").unwrap_or(false),
+            )?,
             model_length,
-            architecture: head.text("general.architecture").unwrap_or("unknown").to_owned(),
+            architecture: head
+                .text("general.architecture")
+                .unwrap_or("unknown")
+                .to_owned(),
             device: device_name(&hardware),
             base_digest: digest::of_files(&[path.to_owned()])?,
             adapter_digest: None,
@@ -194,34 +289,61 @@ impl Job {
     }
 
     /// Tokenizer, context length in tokens and ends of an output, as the loaded model has them.
-    fn facts(&self, pipeline: &SharedPipeline) -> Result<(Arc<Tokenizer>, usize, Vec<u32>), EngineError> {
+    fn facts(
+        &self,
+        pipeline: &SharedPipeline,
+    ) -> Result<(Arc<Tokenizer>, usize, Vec<u32>), EngineError> {
         let pipeline = pipeline.blocking_lock();
-        let tokenizer = pipeline.tokenizer().ok_or_else(|| self.failed(&"the model has no tokenizer"))?;
+        let tokenizer = pipeline
+            .tokenizer()
+            .ok_or_else(|| self.failed(&"the model has no tokenizer"))?;
         let metadata = pipeline.get_metadata();
         Ok((tokenizer, metadata.max_seq_len, metadata.eos_tok.clone()))
     }
 
     fn start(&self, pipeline: SharedPipeline) -> Result<Arc<MistralRs>, EngineError> {
-        let scheduler = SchedulerConfig::DefaultScheduler { method: DefaultSchedulerMethod::Fixed(NonZeroUsize::MIN) };
+        let scheduler = SchedulerConfig::DefaultScheduler {
+            method: DefaultSchedulerMethod::Fixed(NonZeroUsize::MIN),
+        };
         let builder = MistralRsBuilder::new(pipeline, scheduler, false, None)
             .with_no_prefix_cache(self.settings.prefix_cache == 0)
             .with_prefix_cache_n(self.settings.prefix_cache);
-        let runtime = tokio::runtime::Builder::new_current_thread().build().map_err(|error| self.failed(&error))?;
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .build()
+            .map_err(|error| self.failed(&error))?;
         Ok(runtime.block_on(builder.build()))
     }
 
     fn failed(&self, reason: &dyn std::fmt::Display) -> EngineError {
         // Some of mistralrs's errors carry a stack trace.
-        let reason = reason.to_string().lines().next().unwrap_or_default().to_owned();
-        EngineError::Load { name: self.name.clone(), reason }
+        let reason = reason
+            .to_string()
+            .lines()
+            .next()
+            .unwrap_or_default()
+            .to_owned();
+        EngineError::Load {
+            name: self.name.clone(),
+            reason,
+        }
     }
 }
 
 /// A copy in which these added tokens are text, not control.
-fn with_text_tokens(tokenizer: &Tokenizer, texts: &BTreeSet<&str>) -> Result<Tokenizer, tokenizers::Error> {
+fn with_text_tokens(
+    tokenizer: &Tokenizer,
+    texts: &BTreeSet<&str>,
+) -> Result<Tokenizer, tokenizers::Error> {
     let mut description: Value = serde_json::from_str(&tokenizer.to_string(false)?)?;
-    for token in description["added_tokens"].as_array_mut().into_iter().flatten() {
-        if token["content"].as_str().is_some_and(|content| texts.contains(content)) {
+    for token in description["added_tokens"]
+        .as_array_mut()
+        .into_iter()
+        .flatten()
+    {
+        if token["content"]
+            .as_str()
+            .is_some_and(|content| texts.contains(content))
+        {
             token["special"] = json!(false);
         }
     }
@@ -235,8 +357,13 @@ fn write_json(folder: &Path, name: &str, value: &Value) -> Result<PathBuf, Engin
 }
 
 fn folder_dtype(hardware: &Hardware, tensors: &Tensors) -> ModelDType {
-    let parameters: usize = tensors.values().map(|info| info.shape.iter().product::<usize>()).sum();
-    let all_f32 = tensors.values().all(|info| info.dtype == safetensors::Dtype::F32);
+    let parameters: usize = tensors
+        .values()
+        .map(|info| info.shape.iter().product::<usize>())
+        .sum();
+    let all_f32 = tensors
+        .values()
+        .all(|info| info.dtype == safetensors::Dtype::F32);
     match hardware {
         Hardware::Cpu if all_f32 || parameters <= LARGEST_F32_PARAMETERS => ModelDType::F32,
         Hardware::Cpu => ModelDType::BF16,
@@ -256,13 +383,26 @@ fn isq_type(quantization: Quantization) -> IsqType {
 }
 
 fn hardware(device: Device) -> Result<Hardware, EngineError> {
-    let absent = |name: &str, reason: String| EngineError::Setting { key: "device", reason: format!("{name}: {reason}") };
+    let absent = |name: &str, reason: String| EngineError::Setting {
+        key: "device",
+        reason: format!("{name}: {reason}"),
+    };
     match device {
         Device::Cpu => Ok(Hardware::Cpu),
-        Device::Auto => mistralrs::best_device(false).map_err(|error| absent("auto", error.to_string())),
-        Device::Cuda(_) if !cfg!(feature = "cuda") => Err(absent("cuda", "this program was built without the feature `cuda`".into())),
-        Device::Cuda(index) => Hardware::new_cuda(index).map_err(|error| absent("cuda", error.to_string())),
-        Device::Metal if !cfg!(feature = "metal") => Err(absent("metal", "this program was built without the feature `metal`".into())),
+        Device::Auto => {
+            mistralrs::best_device(false).map_err(|error| absent("auto", error.to_string()))
+        }
+        Device::Cuda(_) if !cfg!(feature = "cuda") => Err(absent(
+            "cuda",
+            "this program was built without the feature `cuda`".into(),
+        )),
+        Device::Cuda(index) => {
+            Hardware::new_cuda(index).map_err(|error| absent("cuda", error.to_string()))
+        }
+        Device::Metal if !cfg!(feature = "metal") => Err(absent(
+            "metal",
+            "this program was built without the feature `metal`".into(),
+        )),
         Device::Metal => Hardware::new_metal(0).map_err(|error| absent("metal", error.to_string())),
     }
 }

@@ -11,8 +11,8 @@ use std::sync::{
 };
 
 use llguidance::Matcher;
-use mistralrs::{CustomLogitsProcessor, Tensor};
-use tokio::sync::mpsc::UnboundedSender;
+use mistralrs::{CustomLogitsProcessor, Response, Tensor};
+use tokio::sync::mpsc::{Receiver, UnboundedSender};
 
 use super::vocabulary::Vocabulary;
 use crate::Sampling;
@@ -25,11 +25,16 @@ pub(super) enum Step {
     Failed(String),
 }
 
+/// mistralrs's answers to one request.
+pub(super) type Responses = Arc<tokio::sync::Mutex<Receiver<Response>>>;
+
 /// One request's choice of tokens.
 pub(super) struct Sampler {
     state: Mutex<State>,
     cancelled: Arc<AtomicBool>,
     generated: Arc<AtomicU64>,
+    /// Held open for as long as mistralrs has the request: its thread panics when it cannot answer.
+    _responses: Responses,
 }
 
 struct State {
@@ -50,10 +55,27 @@ impl Sampler {
         steps: UnboundedSender<Step>,
         cancelled: Arc<AtomicBool>,
         generated: Arc<AtomicU64>,
+        responses: Responses,
     ) -> Self {
-        let seed = if let Sampling::Random { seed, .. } = sampling { seed } else { 0 };
-        let state = State { vocabulary, matcher, sampling, random: SplitMix(seed), steps, ended: false };
-        Self { state: Mutex::new(state), cancelled, generated }
+        let seed = if let Sampling::Random { seed, .. } = sampling {
+            seed
+        } else {
+            0
+        };
+        let state = State {
+            vocabulary,
+            matcher,
+            sampling,
+            random: SplitMix(seed),
+            steps,
+            ended: false,
+        };
+        Self {
+            state: Mutex::new(state),
+            cancelled,
+            generated,
+            _responses: responses,
+        }
     }
 }
 
@@ -61,8 +83,12 @@ impl CustomLogitsProcessor for Sampler {
     fn apply(&self, logits: &Tensor, _context: &[u32]) -> mistralrs::Result<Tensor> {
         let mut values: Vec<f32> = logits.to_vec1()?;
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let over = state.ended || self.cancelled.load(Ordering::SeqCst);
-        let choice = if over { Ok(None) } else { state.choose(&values) };
+        let over = state.ended || self.cancelled.load(Ordering::SeqCst) || state.steps.is_closed();
+        let choice = if over {
+            Ok(None)
+        } else {
+            state.choose(&values)
+        };
         let (id, step) = match choice {
             Ok(Some((id, logprob))) => {
                 self.generated.fetch_add(1, Ordering::SeqCst);
@@ -94,17 +120,24 @@ impl State {
     /// A token and its log-probability; `None` when the output ends here.
     fn choose(&mut self, logits: &[f32]) -> Result<Option<(u32, f32)>, String> {
         let known = &logits[..logits.len().min(self.vocabulary.size())];
-        let favourite = greatest(known.iter().copied().enumerate()).ok_or("the model's output is not a number")?;
+        let favourite = greatest(known.iter().copied().enumerate())
+            .ok_or("the model's output is not a number")?;
         let id = match self.sampling {
             Sampling::Greedy => self.greedy(known, favourite)?,
-            Sampling::Random { temperature, top_p, .. } => {
+            Sampling::Random {
+                temperature, top_p, ..
+            } => {
                 let candidates = self.candidates(known)?;
                 draw(candidates, temperature, top_p, self.random.next_unit())
             }
         };
-        let Some(id) = id.filter(|id| !self.vocabulary.ends.contains(id)) else { return Ok(None) };
+        let Some(id) = id.filter(|id| !self.vocabulary.ends.contains(id)) else {
+            return Ok(None);
+        };
         if let Some(matcher) = &mut self.matcher {
-            matcher.consume_token(id).map_err(|error| format!("the grammar lost its place: {error}"))?;
+            matcher
+                .consume_token(id)
+                .map_err(|error| format!("the grammar lost its place: {error}"))?;
         }
         Ok(Some((id, logprob(known, index(id)))))
     }
@@ -114,13 +147,18 @@ impl State {
             return Ok(Some(favourite));
         }
         let candidates = self.candidates(logits)?;
-        let best = candidates.iter().copied().reduce(|best, next| if next.1 > best.1 { next } else { best });
+        let best = candidates
+            .iter()
+            .copied()
+            .reduce(|best, next| if next.1 > best.1 { next } else { best });
         Ok(best.map(|(id, _)| id))
     }
 
     /// Cheaper than a whole mask, and enough when the model follows the grammar by itself.
     fn allows(&mut self, id: u32) -> bool {
-        let Some(matcher) = &mut self.matcher else { return true };
+        let Some(matcher) = &mut self.matcher else {
+            return true;
+        };
         if matcher.is_stopped() {
             return false;
         }
@@ -132,8 +170,12 @@ impl State {
 
     /// What the grammar allows, with its logits. Empty when the grammar is complete.
     fn candidates(&mut self, logits: &[f32]) -> Result<Vec<(u32, f32)>, String> {
-        let all = (0..).zip(logits.iter().copied()).filter(|(_, logit)| !logit.is_nan());
-        let Some(matcher) = &mut self.matcher else { return Ok(all.collect()) };
+        let all = (0..)
+            .zip(logits.iter().copied())
+            .filter(|(_, logit)| !logit.is_nan());
+        let Some(matcher) = &mut self.matcher else {
+            return Ok(all.collect());
+        };
         if matcher.is_stopped() {
             return Ok(Vec::new());
         }
@@ -141,7 +183,15 @@ impl State {
         let accepting = matcher.is_accepting().map_err(|error| failed(&error))?;
         let mask = matcher.compute_mask().map_err(|error| failed(&error))?;
         let ends = &self.vocabulary.ends;
-        Ok(all.filter(|(id, _)| if ends.contains(id) { accepting } else { mask.is_allowed(*id) }).collect())
+        Ok(all
+            .filter(|(id, _)| {
+                if ends.contains(id) {
+                    accepting
+                } else {
+                    mask.is_allowed(*id)
+                }
+            })
+            .collect())
     }
 }
 
@@ -160,7 +210,9 @@ fn greatest(values: impl Iterator<Item = (usize, f32)>) -> Option<u32> {
 fn logprob(logits: &[f32], place: usize) -> f32 {
     let largest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
     let sum: f32 = logits.iter().map(|logit| (logit - largest).exp()).sum();
-    logits.get(place).map_or(f32::NEG_INFINITY, |logit| logit - largest - sum.ln())
+    logits
+        .get(place)
+        .map_or(f32::NEG_INFINITY, |logit| logit - largest - sum.ln())
 }
 
 /// Nucleus sampling (Holtzman et al. 2020, <https://arxiv.org/abs/1904.09751>): of the most likely candidates that together
@@ -211,7 +263,17 @@ mod tests {
     fn the_nucleus_holds_the_likeliest_and_the_point_chooses_within() {
         let candidates = || vec![(7, 0.5_f32.ln()), (3, 0.3_f32.ln()), (9, 0.2_f32.ln())];
         let at = |top_p, point| draw(candidates(), 1.0, top_p, point).unwrap();
-        assert_eq!([at(1.0, 0.0), at(1.0, 0.49), at(1.0, 0.51), at(1.0, 0.79), at(1.0, 0.81), at(1.0, 0.9999)], [7, 7, 3, 3, 9, 9]);
+        assert_eq!(
+            [
+                at(1.0, 0.0),
+                at(1.0, 0.49),
+                at(1.0, 0.51),
+                at(1.0, 0.79),
+                at(1.0, 0.81),
+                at(1.0, 0.9999)
+            ],
+            [7, 7, 3, 3, 9, 9]
+        );
         assert_eq!([at(0.5, 0.99), at(0.6, 0.7), at(0.001, 0.99)], [7, 3, 7]);
         assert_eq!(draw(candidates(), 0.05, 1.0, 0.99), Some(7));
         assert_eq!(draw(Vec::new(), 1.0, 1.0, 0.5), None);
@@ -226,7 +288,10 @@ mod tests {
         assert_eq!(numbers(5), numbers(5));
         assert_ne!(numbers(5), numbers(6));
         let mean = numbers(5).iter().sum::<f64>() / 1000.0;
-        assert!((0.45..0.55).contains(&mean) && numbers(5).iter().all(|number| (0.0..1.0).contains(number)));
+        assert!(
+            (0.45..0.55).contains(&mean)
+                && numbers(5).iter().all(|number| (0.0..1.0).contains(number))
+        );
     }
 
     #[test]
@@ -234,6 +299,9 @@ mod tests {
         let logits = [1.0, 2.0, 3.0];
         let sum: f32 = (0..3).map(|place| logprob(&logits, place).exp()).sum();
         assert!((sum - 1.0).abs() < 1e-6 && (logprob(&logits, 2) + 0.407_606).abs() < 1e-4);
-        assert_eq!(greatest([f32::NAN, 1.0, 1.0].into_iter().enumerate()), Some(1));
+        assert_eq!(
+            greatest([f32::NAN, 1.0, 1.0].into_iter().enumerate()),
+            Some(1)
+        );
     }
 }

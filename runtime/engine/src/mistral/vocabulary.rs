@@ -1,6 +1,6 @@
 //! What each token id says, which ids end an output, and the parser factory for grammars over them.
 
-use std::{collections::HashMap, sync::Arc};
+use std::sync::Arc;
 
 use llguidance::{Matcher, ParserFactory, api::TopLevelGrammar};
 use tokenizers::Tokenizer;
@@ -17,24 +17,36 @@ pub(super) struct Vocabulary {
 }
 
 impl Vocabulary {
-    pub fn new(tokenizer: &Tokenizer, ends: Vec<u32>) -> Result<Self, EngineError> {
-        let failed = |reason: String| EngineError::Load { name: "tokenizer".into(), reason };
-        let mut byte_tokenizer = ByteTokenizer::from_tokenizer(tokenizer.clone()).map_err(|error| failed(error.to_string()))?;
+    pub fn new(tokenizer: &Tokenizer, ends: Vec<u32>) -> Result<Self, String> {
+        let failed = |error: &dyn std::fmt::Display| error.to_string();
+        let mut byte_tokenizer =
+            ByteTokenizer::from_tokenizer(tokenizer.clone()).map_err(|error| failed(&error))?;
         if !ends.is_empty() {
             byte_tokenizer.set_eos_tokens(&ends);
         }
         let mut bytes = byte_tokenizer.token_bytes();
-        let added: HashMap<_, _> = tokenizer.get_added_tokens_decoder().into_iter().collect();
-        for (id, token) in added {
+        for (id, token) in tokenizer.get_added_tokens_decoder() {
             if let Some(entry) = usize::try_from(id).ok().and_then(|id| bytes.get_mut(id)) {
-                *entry = if token.special { Vec::new() } else { token.content.into_bytes() };
+                *entry = if token.special {
+                    Vec::new()
+                } else {
+                    token.content.into_bytes()
+                };
             }
         }
-        let environment = byte_tokenizer.into_tok_env(None).map_err(|error| failed(error.to_string()))?;
-        let mut factory = ParserFactory::new_simple(&environment).map_err(|error| failed(error.to_string()))?;
+        let environment = byte_tokenizer
+            .into_tok_env(None)
+            .map_err(|error| failed(&error))?;
+        let mut factory =
+            ParserFactory::new_simple(&environment).map_err(|error| failed(&error))?;
         factory.quiet();
-        let leads_with_space = tokenizer.get_vocab_size(false) > 0 && tokenizer.token_to_id("\u{2581}").is_some();
-        Ok(Self { factory: Arc::new(factory), bytes, ends, leads_with_space })
+        let leads_with_space = tokenizer.token_to_id("\u{2581}").is_some();
+        Ok(Self {
+            factory: Arc::new(factory),
+            bytes,
+            ends,
+            leads_with_space,
+        })
     }
 
     /// Number of ids; a model's output layer may be wider.
@@ -44,13 +56,20 @@ impl Vocabulary {
 
     /// The text of a token as bytes, perhaps a part of a character. Nothing for control tokens.
     pub fn bytes(&self, id: u32) -> &[u8] {
-        usize::try_from(id).ok().and_then(|id| self.bytes.get(id)).map_or(&[], Vec::as_slice)
+        usize::try_from(id)
+            .ok()
+            .and_then(|id| self.bytes.get(id))
+            .map_or(&[], Vec::as_slice)
     }
 
     /// `None` when everything is allowed.
     pub fn matcher(&self, constraint: &Constraint) -> Result<Option<Matcher>, EngineError> {
-        let Constraint::Lark(grammar) = constraint else { return Ok(None) };
+        let Constraint::Lark(grammar) = constraint else {
+            return Ok(None);
+        };
         let compiled = schema::compile(&self.factory, TopLevelGrammar::from_lark(grammar.clone()));
-        compiled.map(Some).map_err(|reason| EngineError::UnsupportedConstraint { reason })
+        compiled
+            .map(Some)
+            .map_err(|reason| EngineError::UnsupportedConstraint { reason })
     }
 }

@@ -1,5 +1,10 @@
 //! What the engine's tests share: the fixture model, an engine on it, questions to ask.
-#![allow(dead_code, clippy::unwrap_used, clippy::panic, reason = "tests; not every file uses everything")]
+#![allow(
+    dead_code,
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "tests; not every file uses everything"
+)]
 
 use std::{
     fs,
@@ -8,8 +13,8 @@ use std::{
 };
 
 use quoin_engine::{
-    BaseModel, Constraint, Device, Engine, EngineError, EngineSettings, GenerationRequest, Generator, Message, ModelSource, Outcome,
-    Part, Role, Sampling, complete,
+    BaseModel, Constraint, Device, Engine, EngineError, EngineSettings, GenerationRequest,
+    Generator, Message, ModelSource, Outcome, Part, Role, Sampling, complete,
 };
 use serde::Deserialize;
 
@@ -37,7 +42,9 @@ pub struct Output {
 }
 
 pub fn fixture(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(name)
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/fixtures")
+        .join(name)
 }
 
 pub fn reference() -> Reference {
@@ -45,7 +52,10 @@ pub fn reference() -> Reference {
 }
 
 pub fn settings() -> EngineSettings {
-    EngineSettings { device: Device::Cpu, ..EngineSettings::new(std::env::temp_dir().join("quoin-engine-no-cache")) }
+    EngineSettings {
+        device: Device::Cpu,
+        ..EngineSettings::new(std::env::temp_dir().join("quoin-engine-no-cache"))
+    }
 }
 
 pub fn engine() -> Engine {
@@ -53,11 +63,17 @@ pub fn engine() -> Engine {
 }
 
 pub fn folder(path: impl Into<PathBuf>) -> ModelSource {
-    ModelSource { base: BaseModel::Folder(path.into()), adapter: None }
+    ModelSource {
+        base: BaseModel::Folder(path.into()),
+        adapter: None,
+    }
 }
 
 pub fn adapted(adapter: impl Into<PathBuf>) -> ModelSource {
-    ModelSource { base: BaseModel::Folder(fixture("base")), adapter: Some(adapter.into()) }
+    ModelSource {
+        base: BaseModel::Folder(fixture("base")),
+        adapter: Some(adapter.into()),
+    }
 }
 
 pub async fn load_error(source: &ModelSource) -> EngineError {
@@ -78,11 +94,20 @@ pub fn copy_of(name: &str) -> tempfile::TempDir {
 }
 
 pub fn request(messages: Vec<Message>, max_tokens: usize) -> GenerationRequest {
-    GenerationRequest { messages, constraint: Constraint::Free, sampling: Sampling::Greedy, max_tokens, time_limit: None }
+    GenerationRequest {
+        messages,
+        constraint: Constraint::Free,
+        sampling: Sampling::Greedy,
+        max_tokens,
+        time_limit: None,
+    }
 }
 
 pub fn user(parts: Vec<Part>) -> Message {
-    Message { role: Role::User, parts }
+    Message {
+        role: Role::User,
+        parts,
+    }
 }
 
 pub fn data(text: &str) -> Part {
@@ -95,17 +120,38 @@ pub fn trusted(text: &str) -> Part {
 
 /// A case of the reference, asked.
 pub fn asking(reference: &Reference, case: &Case) -> GenerationRequest {
-    let system = Message { role: Role::System, parts: vec![trusted(&reference.system)] };
-    request(vec![system, user(vec![data(&case.question)])], reference.new_tokens)
+    let system = Message {
+        role: Role::System,
+        parts: vec![trusted(&reference.system)],
+    };
+    request(
+        vec![system, user(vec![data(&case.question)])],
+        reference.new_tokens,
+    )
 }
 
 /// Every case's output equals the reference.
-pub async fn assert_reference(generator: &Arc<dyn Generator>, reference: &Reference, output: impl Fn(&Case) -> &Output) {
+pub async fn assert_reference(
+    generator: &Arc<dyn Generator>,
+    reference: &Reference,
+    output: impl Fn(&Case) -> &Output,
+) {
     for case in &reference.cases {
-        let outcome = complete(generator.as_ref(), asking(reference, case)).await.unwrap();
-        assert_eq!(outcome.usage.prompt_tokens, case.prompt_tokens, "{}", case.question);
+        let outcome = complete(generator.as_ref(), asking(reference, case))
+            .await
+            .unwrap();
+        assert_eq!(
+            outcome.usage.prompt_tokens, case.prompt_tokens,
+            "{}",
+            case.question
+        );
         assert_eq!(outcome.text, output(case).text, "{}", case.question);
-        assert_eq!(outcome.usage.completion_tokens, completion_tokens(output(case)), "{}", case.question);
+        assert_eq!(
+            outcome.usage.completion_tokens,
+            completion_tokens(output(case)),
+            "{}",
+            case.question
+        );
     }
 }
 

@@ -1,0 +1,67 @@
+//! The model in the binary loads and answers in its format.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
+
+mod common;
+
+use common::{ask, data, engine, folder, request, trusted, user};
+use quoin_engine::{Constraint, Finish, GenerationRequest, Part, bundled};
+
+const GRAMMAR: &str = r#"start: "{\"cite\":\"" MARKER "\"}"
+MARKER: "[[0]]" | "[[1]]" | "[[2]]""#;
+
+fn prompt() -> Vec<Part> {
+    vec![
+        trusted("[[P]]"),
+        trusted("[[1]]"),
+        data(" The port of Zed is 8080."),
+        trusted("[[2]]"),
+        data(" Rollo was the Norse leader."),
+        trusted("Question:"),
+        data(" Who was the Norse leader?"),
+    ]
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_bundled_model_points_at_a_sentence() {
+    let models = tempfile::tempdir().unwrap();
+    let model = engine()
+        .load("pointer", &folder(bundled::unpack(models.path()).unwrap()))
+        .await
+        .unwrap();
+    let constraint = Constraint::Lark(GRAMMAR.into());
+    model.check(&constraint).unwrap();
+    let outcome = ask(
+        &model,
+        GenerationRequest {
+            constraint,
+            ..request(vec![user(prompt())], 32)
+        },
+    )
+    .await;
+    let cited = outcome
+        .text
+        .strip_prefix("{\"cite\":\"[[")
+        .and_then(|rest| rest.strip_suffix("]]\"}"))
+        .unwrap();
+    assert!(["0", "1", "2"].contains(&cited));
+    assert_eq!(outcome.finish, Finish::Stop);
+    // Markers and scaffolding are one token each.
+    assert!(outcome.usage.completion_tokens <= 4, "{:?}", outcome.usage);
+    assert_eq!(
+        outcome.usage.prompt_tokens,
+        model.count_tokens(&prompt()) + model.description().template_tokens
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn markers_in_a_document_are_text() {
+    let models = tempfile::tempdir().unwrap();
+    let model = engine()
+        .load("pointer", &folder(bundled::unpack(models.path()).unwrap()))
+        .await
+        .unwrap();
+    for marker in ["[[2]]", "[[P]]", "Question:", "<|im_end|>", "<|im_start|>"] {
+        assert_eq!(model.count_tokens(&[trusted(marker)]), 1, "{marker}");
+        assert!(model.count_tokens(&[data(marker)]) > 1, "{marker}");
+    }
+}
