@@ -9,6 +9,7 @@ use std::task::{Context, Poll};
 use serde_json::json;
 use tokio::sync::mpsc;
 use tokio::task::{JoinError, JoinHandle};
+use uuid::Uuid;
 
 use super::Http;
 use super::error::ApiError;
@@ -122,13 +123,13 @@ impl Record {
     fn open(asked: &Asked) -> Self {
         metrics::gauge!("quoin_requests_running").increment(1);
         let with_content = asked.http.quoin.config().log.content;
-        let request_id = asked.request_id.as_str().to_owned();
         Self {
             quoin: Arc::clone(&asked.http.quoin),
             question: with_content.then(|| asked.request.question.clone()),
             row: Some(RequestRecord {
-                id: request_id.clone(),
-                request_id,
+                // Not the request's id, which the client may have chosen and may choose twice.
+                id: format!("failed_{}", Uuid::now_v7().simple()),
+                request_id: asked.request_id.as_str().to_owned(),
                 subject: asked.caller.subject.clone(),
                 endpoint: asked.endpoint,
                 status: "cancelled".to_owned(),
@@ -202,7 +203,7 @@ fn measure(answer: &Answer) {
         ("generation", generation),
         ("verification", verification),
     ];
-    for (stage, ms) in stages {
+    for (stage, ms) in stages.into_iter().filter(|(_, ms)| *ms > 0.0) {
         metrics::histogram!("quoin_stage_duration_seconds", "stage" => stage).record(ms / 1000.0);
     }
     if first_token > 0.0 {

@@ -13,6 +13,8 @@ use super::error::ApiError;
 
 /// A larger body is parsed off the async threads.
 const PARSE_HERE_BYTES: usize = 64 << 10;
+/// A body gets at most this much memory before it has come.
+const ALLOCATED_AHEAD_BYTES: usize = 1 << 20;
 /// Of a body that is too large, at most this much is read and thrown away.
 const DISCARD_BYTES: u64 = 256 << 20;
 
@@ -63,7 +65,8 @@ async fn read(mut body: Body, limit_name: &str, limit: usize, http: &Http) -> Re
         discard(body, http.limits.discard_time).await;
         return Err(too_large(limit_name, limit, &announced.to_string()));
     }
-    let mut received = Vec::with_capacity(usize::try_from(announced).unwrap_or(0).min(limit));
+    // What is announced need not come.
+    let mut received = Vec::with_capacity(usize::try_from(announced).unwrap_or(0).min(ALLOCATED_AHEAD_BYTES));
     while let Some(data) = next(&mut body, silence).await? {
         if received.len() + data.len() > limit {
             drop(received);
@@ -143,11 +146,10 @@ fn refused(path: &str, error: &serde_json::Error) -> ApiError {
         return ApiError::malformed(format!("the body is not JSON: {message}"));
     }
     if let Some(field) = named(&message, "unknown field `") {
-        return ApiError::unknown_field(field, message.clone());
+        return ApiError::unknown_field(below(path, field), message);
     }
     if let Some(field) = named(&message, "missing field `") {
-        let param = if path == "." { field } else { format!("{path}.{field}") };
-        return ApiError::invalid(param, message.clone());
+        return ApiError::invalid(below(path, field), message);
     }
     if path == "." {
         return ApiError::invalid("body", format!("the body has the wrong type: {message}"));
@@ -155,8 +157,19 @@ fn refused(path: &str, error: &serde_json::Error) -> ApiError {
     ApiError::invalid(path, format!("`{path}` has the wrong type or value: {message}"))
 }
 
-/// The name behind `prefix` in serde's message.
+/// The name behind `prefix` in serde's message, copied.
 fn named(message: &str, prefix: &str) -> Option<String> {
     let rest = message.strip_prefix(prefix)?;
     rest.split_once('`').map(|(name, _)| name.to_owned())
+}
+
+/// The path of a field of the object at `path`, which may name the field already.
+fn below(path: &str, field: String) -> String {
+    if path == "." {
+        field
+    } else if path.rsplit('.').next() == Some(field.as_str()) {
+        path.to_owned()
+    } else {
+        format!("{path}.{field}")
+    }
 }

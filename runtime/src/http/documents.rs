@@ -117,7 +117,7 @@ pub(super) async fn list(
     // One more than asked for tells whether there is a next page.
     let page = Page { after, limit: limit + 1 };
     let mut documents =
-        tokio::task::spawn_blocking(move || retriever.documents(&access, page)).await??;
+        tokio::task::spawn_blocking(move || retriever.documents(&access, &page)).await??;
     let more = documents.len() > limit;
     documents.truncate(limit);
     let next = documents.last().filter(|_| more).map(|last| last.id.to_string());

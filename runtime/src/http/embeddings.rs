@@ -56,7 +56,11 @@ pub(super) async fn create(
     };
     let retriever = Arc::clone(http.quoin.retriever());
     let words: usize = texts.iter().map(|text| text.split_whitespace().count()).sum();
-    let vectors = tokio::task::spawn_blocking(move || retriever.embed(&texts)).await?;
+    let (vectors, embedder) = tokio::task::spawn_blocking(move || {
+        let vectors = retriever.embed(&texts);
+        (vectors, retriever.embedder().to_owned())
+    })
+    .await?;
     if let (Some(wanted), Some(vector)) = (request.dimensions, vectors.first())
         && wanted != vector.len()
     {
@@ -76,7 +80,7 @@ pub(super) async fn create(
     Ok(JsonResponse(json!({
         "object": "list",
         "data": data,
-        "model": "quoin",
+        "model": embedder,
         // Words: the static embedder has no token budget that one could be billed by.
         "usage": {"prompt_tokens": words, "total_tokens": words},
     })))

@@ -14,7 +14,7 @@ use crate::telemetry;
 pub(super) async fn page(State(http): State<Http>) -> ([(header::HeaderName, &'static str); 1], String) {
     let statistics = http.quoin.retriever().statistics();
     telemetry::set_gauge("quoin_documents", statistics.documents as u64);
-    telemetry::set_gauge("quoin_passages", statistics.passages as u64);
+    telemetry::set_gauge("quoin_passages", statistics.passages);
     telemetry::set_gauge("quoin_index_generation", http.quoin.retriever().generation());
     telemetry::set_gauge("quoin_ready", u64::from(http.quoin.readiness().ready));
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], telemetry::page())

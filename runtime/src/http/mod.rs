@@ -48,6 +48,7 @@ pub use identity::Peer;
 pub use limits::Limits;
 
 use crate::service::Quoin;
+use crate::telemetry;
 
 /// How a request is told who asks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -98,6 +99,7 @@ pub fn router(state: AppState) -> Router {
 
 /// The whole surface, under other limits.
 pub fn router_with(state: AppState, limits: Limits) -> Router {
+    telemetry::init_metrics();
     let http = Http {
         quoin: state.quoin,
         identity: state.identity,

@@ -65,11 +65,10 @@ pub(super) async fn search(
 ) -> Result<JsonResponse<Value>, ApiError> {
     let query = query(request.query)?;
     http.limits.question("query", &query)?;
+    let top_k = limits::within("max_num_results", request.max_num_results, DEFAULT_RESULTS, MAX_RESULTS)?;
     let wanted = SearchRequest {
-        query: query.clone(),
-        top_k: limits::within("max_num_results", request.max_num_results, DEFAULT_RESULTS, MAX_RESULTS)?,
         filters: filters(request.filters)?,
-        ..SearchRequest::default()
+        ..SearchRequest::new(query.as_str(), top_k)
     };
     let least = request
         .ranking_options

@@ -29,7 +29,7 @@ impl Default for Retention {
 /// One request for an answer and how it ended.
 #[derive(Clone, Debug, Default)]
 pub struct RequestRecord {
-    /// The answer's id, or the request's id when no answer came about.
+    /// The answer's id, or one made up when no answer came about.
     pub id: String,
     /// `x-request-id` of the response.
     pub request_id: String,

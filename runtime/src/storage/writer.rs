@@ -85,7 +85,7 @@ fn work(mut connection: Connection, mut queue: mpsc::Receiver<Job>, retention: R
             match job {
                 Job::Log(record) => pending.push(*record),
                 Job::Run(statement) => {
-                    write(&mut connection, &mut pending);
+                    since_pruned += write(&mut connection, &mut pending);
                     statement(&mut connection);
                 }
                 Job::Close(reply) => {
@@ -98,8 +98,7 @@ fn work(mut connection: Connection, mut queue: mpsc::Receiver<Job>, retention: R
                 next = queue.try_recv().ok();
             }
         }
-        since_pruned += pending.len();
-        write(&mut connection, &mut pending);
+        since_pruned += write(&mut connection, &mut pending);
         if since_pruned >= retention.prune_every {
             since_pruned = 0;
             if let Err(error) = requests::prune(&connection, retention) {
@@ -109,10 +108,12 @@ fn work(mut connection: Connection, mut queue: mpsc::Receiver<Job>, retention: R
     }
 }
 
-/// Writes and forgets the pending records. A failure, such as a full disk, costs the records and is said once a batch.
-fn write(connection: &mut Connection, pending: &mut Vec<RequestRecord>) {
-    if pending.is_empty() {
-        return;
+/// Writes and forgets the pending records, and says how many. A failure, such as a full disk, costs the records and is
+/// said once a batch.
+fn write(connection: &mut Connection, pending: &mut Vec<RequestRecord>) -> usize {
+    let records = pending.len();
+    if records == 0 {
+        return 0;
     }
     if let Err(error) = requests::insert(connection, pending) {
         let lost = pending.len() as u64;
@@ -120,4 +121,5 @@ fn write(connection: &mut Connection, pending: &mut Vec<RequestRecord>) {
         tracing::warn!(error = &error as &dyn std::error::Error, lost, "cannot write the request log");
     }
     pending.clear();
+    records
 }

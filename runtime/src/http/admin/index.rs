@@ -23,8 +23,20 @@ pub(in crate::http) async fn list(
     State(http): State<Http>,
     _caller: Authorized<Administering>,
 ) -> Result<JsonResponse<Value>, ApiError> {
-    let found = blocking(&http, |retriever| Ok((retriever.generation(), retriever.generations()))).await?;
-    Ok(JsonResponse(json!({"generation": found.0, "generations": found.1})))
+    let (generation, kept) = blocking(&http, |retriever| Ok((retriever.generation(), retriever.generations()?))).await?;
+    let kept: Vec<Value> = kept
+        .into_iter()
+        .map(|snapshot| {
+            json!({
+                "generation": snapshot.number,
+                "active": snapshot.active,
+                "created_at": snapshot.created_at,
+                "passages": snapshot.passages,
+                "pipeline": snapshot.pipeline,
+            })
+        })
+        .collect();
+    Ok(JsonResponse(json!({"generation": generation, "generations": kept})))
 }
 
 /// Builds the index anew from the catalogue, and switches to it.
@@ -90,7 +102,13 @@ pub(in crate::http) async fn verify(
     _caller: Authorized<Administering>,
 ) -> Result<JsonResponse<Value>, ApiError> {
     let report = blocking(&http, Retriever::verify).await?;
-    Ok(JsonResponse(json!(report)))
+    Ok(JsonResponse(json!({
+        "ok": report.problems.is_empty(),
+        "documents": report.documents,
+        "passages": report.passages,
+        "snapshots": report.snapshots,
+        "problems": report.problems,
+    })))
 }
 
 async fn changed(

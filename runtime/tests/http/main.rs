@@ -1,0 +1,24 @@
+//! The HTTP surface as a client sees it: a real retriever and real SQLite in a temporary folder, a scripted model.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test that cannot go on has failed"
+)]
+
+mod access;
+mod admin;
+mod answers;
+mod app;
+mod chat;
+mod documents;
+mod feedback;
+mod foreign;
+mod hostile;
+mod identity;
+mod limits;
+mod operations;
+mod responses;
+mod search;
+mod serving;
+mod streams;
