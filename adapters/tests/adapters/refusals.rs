@@ -373,3 +373,31 @@ fn a_configuration_that_is_no_object_is_refused() {
         );
     }
 }
+
+/// Every third byte of the header changed in turn: refused or harmless, never a panic, and never a shape that is not the base's.
+#[test]
+fn no_damage_to_a_header_gets_past_or_panics() {
+    let good = PeftFolder::new(0.5).weights();
+    let length = usize::from(u16::from_le_bytes([good[0], good[1]])) + 8;
+    let folder = PeftFolder::new(0.5).write();
+    let data = tempfile::tempdir().unwrap();
+    let registry = Registry::open(data.path()).unwrap();
+    let mut refused = 0;
+    let positions: Vec<usize> = (0..length).step_by(3).collect();
+    for &position in &positions {
+        let mut bytes = good.clone();
+        bytes[position] ^= 1 << (position % 8);
+        fs::write(folder.path().join("adapter_model.safetensors"), bytes).unwrap();
+        refused += usize::from(
+            registry
+                .add(folder.path(), &name("support"), &base())
+                .is_err(),
+        );
+    }
+    // Some bytes are white space that pads the header, and some swap two tensors of one shape: those change no meaning.
+    assert!(
+        refused * 100 > positions.len() * 95,
+        "{refused} of {} were refused",
+        positions.len()
+    );
+}
