@@ -28,7 +28,7 @@ impl Exit {
     }
 }
 
-/// A command that failed. Not an [`Error`] itself, so that every error can become one with `?`.
+/// A command that failed. Errors become one with `?`.
 #[derive(Debug)]
 pub struct Failure {
     message: String,
@@ -121,8 +121,9 @@ impl fmt::Display for Failure {
     }
 }
 
-impl<E: Error> From<E> for Failure {
-    fn from(error: E) -> Self {
+impl Failure {
+    /// An error with its causes.
+    pub fn of(error: &dyn Error) -> Self {
         let mut failure = Self::new(error.to_string());
         let mut source = error.source();
         while let Some(cause) = source {
@@ -135,6 +136,35 @@ impl<E: Error> From<E> for Failure {
         }
         failure
     }
+}
+
+/// Named one by one: for every `E: Error` at once, a crate below us has an implementation that would overlap.
+macro_rules! failures {
+    ($($error:ty),+ $(,)?) => {$(
+        impl From<$error> for Failure {
+            fn from(error: $error) -> Self {
+                Self::of(&error)
+            }
+        }
+    )+};
+}
+
+failures! {
+    std::io::Error,
+    serde_json::Error,
+    toml::de::Error,
+    toml::ser::Error,
+    http::Error,
+    hyper::Error,
+    axum::Error,
+    tokio::task::JoinError,
+    tracing_subscriber::filter::ParseError,
+    quoin_engine::EngineError,
+    quoin_eval::EvalError,
+    quoin_retriever::RetrieverError,
+    crate::config::ConfigError,
+    crate::service::OpenError,
+    crate::telemetry::TelemetryError,
 }
 
 /// Adds what was being done to the error of a result.

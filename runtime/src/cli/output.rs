@@ -70,6 +70,13 @@ impl Output {
         }
     }
 
+    /// A line for someone who watches: only on a terminal.
+    pub fn greet(self, text: impl AsRef<str>) {
+        if io::stderr().is_terminal() {
+            self.note(text);
+        }
+    }
+
     /// Something that needs a look, but not the end of the command.
     pub fn warn(self, text: impl AsRef<str>) {
         complain(&format!("warning: {}\n", printable(text.as_ref())));

@@ -70,6 +70,12 @@ struct Server {
 impl Server {
     async fn open(setting: &Setting) -> Result<Self, Failure> {
         let config = &setting.config;
+        setting.output.greet(format!(
+            "quoin {} · data `{}` · model `{}`",
+            env!("CARGO_PKG_VERSION"),
+            config.data().display(),
+            config.model.source
+        ));
         let quoin = open_folder(config).await?;
         let open_to_all = !quoin.storage().keys().any();
         if open_to_all && !config.server.listen.ip().is_loopback() {
@@ -118,7 +124,7 @@ impl Server {
         serve::run(state, self.tcp, Some(self.local), until_stopped).await;
         // Gone before the lock is, so that whoever gets the lock next finds no socket of ours.
         socket::remove(&self.local_path)?;
-        if tokio::time::timeout(CLOSE_PATIENCE, self.quoin.close())
+        if tokio::time::timeout(CLOSE_PATIENCE, self.quoin.storage().close())
             .await
             .is_err()
         {

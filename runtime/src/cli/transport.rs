@@ -188,7 +188,7 @@ impl Client {
     /// Waits for the work that this process still has to do for the folder.
     pub async fn close(self) {
         if let Route::Here { quoin, .. } = self.route {
-            quoin.close().await;
+            quoin.storage().close().await;
         }
     }
 }
