@@ -26,12 +26,17 @@ pub(crate) fn of_files(files: &[PathBuf]) -> Result<String, EngineError> {
     for (name, path) in files {
         whole.update(name.as_encoded_bytes());
         whole.update([0]);
-        whole.update(of_file(path).map_err(EngineError::io(path))?);
+        whole.update(read(path).map_err(EngineError::io(path))?);
     }
     Ok(written(&whole.finalize()))
 }
 
-fn of_file(path: &Path) -> std::io::Result<[u8; 32]> {
+/// `sha256:<hex>` of a file's content.
+pub(crate) fn of_file(path: &Path) -> std::io::Result<String> {
+    read(path).map(|digest| written(&digest))
+}
+
+fn read(path: &Path) -> std::io::Result<[u8; 32]> {
     let mut file = File::open(path)?;
     let mut digest = Sha256::new();
     let mut buffer = vec![0; 1 << 18];

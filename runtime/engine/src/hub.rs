@@ -6,14 +6,14 @@ use std::{
 };
 
 use hf_hub::{
-    Repo, RepoType,
-    api::tokio::{ApiBuilder, ApiError, ApiRepo, Progress},
+    Cache, Repo, RepoType,
+    api::tokio::{ApiBuilder, Progress},
 };
 
-use crate::EngineError;
+use crate::{EngineError, digest};
 
 /// How far a pull is.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PullProgress {
     pub file: String,
     /// From 1.
@@ -23,9 +23,10 @@ pub struct PullProgress {
     pub total_bytes: u64,
 }
 
-/// Fetches a model's configuration, tokenizer and safetensors files into the cache folder `into`; what is there already is
-/// not fetched again. The hub's address and token come from `HF_ENDPOINT` and the token file of the hub's own tools.
-/// Returns the folder to load. Dropping the future stops the transfer; a later pull takes it up.
+/// Fetches a model's configuration, tokenizer and safetensors files into the cache folder `into`, and returns the folder to
+/// load. Files of the same commit that are there already are not fetched again; the model is found in the cache only when
+/// all are there. Address and token come from where the hub's own tools have them (`HF_ENDPOINT`, the token file).
+/// Dropping the future stops the transfer; a later pull takes it up.
 ///
 /// # Errors
 /// [`EngineError::Hub`] when the model does not exist, holds no safetensors, or the transfer fails.
@@ -35,47 +36,115 @@ pub async fn pull(
     into: &Path,
     on_progress: impl Fn(PullProgress) + Clone + Send + Sync + 'static,
 ) -> Result<PathBuf, EngineError> {
-    check_id(id)?;
-    let failed = |error: ApiError| EngineError::Hub {
-        id: id.to_owned(),
-        reason: error.to_string(),
+    // The hub's crate panics when there is no home folder to look for a token in.
+    let builder = match std::env::home_dir() {
+        Some(_) => ApiBuilder::from_env().with_cache_dir(into.to_owned()),
+        None => ApiBuilder::from_cache(Cache::new(into.to_owned())),
     };
-    fs::create_dir_all(into).map_err(EngineError::io(into))?;
-    let builder = ApiBuilder::from_env()
-        .with_cache_dir(into.to_owned())
-        .with_progress(false);
-    let api = builder.build().map_err(failed)?.repo(repo(id, revision));
-    let files = wanted_files(id, &api).await?;
-    let mut folder = None;
-    for (number, file) in files.iter().enumerate() {
-        let report = Report {
-            on_progress: on_progress.clone(),
-            state: PullProgress {
-                file: file.clone(),
-                file_number: number + 1,
-                files: files.len(),
-                bytes: 0,
-                total_bytes: 0,
-            },
-        };
-        let path = match hf_hub::Cache::new(into.to_owned())
-            .repo(repo(id, revision))
-            .get(file)
+    Pull { id, revision, into }.run(builder, on_progress).await
+}
+
+struct Pull<'a> {
+    id: &'a str,
+    revision: Option<&'a str>,
+    into: &'a Path,
+}
+
+impl Pull<'_> {
+    async fn run(
+        self,
+        builder: ApiBuilder,
+        on_progress: impl Fn(PullProgress) + Clone + Send + Sync + 'static,
+    ) -> Result<PathBuf, EngineError> {
+        let named = repo(self.id, self.revision)?;
+        fs::create_dir_all(self.into).map_err(EngineError::io(self.into))?;
+        let api = builder
+            .with_progress(false)
+            .build()
+            .map_err(|error| self.failed(error))?;
+        let info = api
+            .repo(named.clone())
+            .info()
+            .await
+            .map_err(|error| self.failed(error))?;
+        if info.sha.is_empty()
+            || !info
+                .sha
+                .chars()
+                .all(|character| character.is_ascii_alphanumeric())
         {
-            Some(path) => path,
-            None => api
-                .download_with_progress(file, report)
-                .await
-                .map_err(failed)?,
-        };
-        if file == "config.json" {
-            folder = path.parent().map(Path::to_owned);
+            return Err(self.failed(format!("the hub names no commit: `{}`", info.sha)));
+        }
+        let files = wanted(info.siblings.into_iter().map(|sibling| sibling.rfilename));
+        let weights = files.iter().filter(|file| is_weight(file)).count();
+        if weights == 0 || !files.iter().any(|file| file == "config.json") {
+            return Err(self.failed("it holds no safetensors weights or no `config.json`"));
+        }
+        let commit = repo(self.id, Some(&info.sha))?;
+        let cache = Cache::new(self.into.to_owned());
+        let mut folder = PathBuf::new();
+        for (number, file) in files.iter().enumerate() {
+            let path = if let Some(path) = cache.repo(commit.clone()).get(file) {
+                path
+            } else {
+                let report = Report {
+                    on_progress: on_progress.clone(),
+                    state: PullProgress {
+                        file: file.clone(),
+                        file_number: number + 1,
+                        files: files.len(),
+                        ..PullProgress::default()
+                    },
+                };
+                let fetched = api
+                    .repo(commit.clone())
+                    .download_with_progress(file, report)
+                    .await;
+                let path = fetched.map_err(|error| self.failed(format!("`{file}`: {error}")))?;
+                self.verify(&path)?;
+                path
+            };
+            folder = path.parent().map(Path::to_owned).unwrap_or_default();
+        }
+        // Only now can it be loaded by its name.
+        cache
+            .repo(named)
+            .create_ref(&info.sha)
+            .map_err(EngineError::io(self.into))?;
+        Ok(folder)
+    }
+
+    /// Large files are stored under their SHA-256.
+    fn verify(&self, path: &Path) -> Result<(), EngineError> {
+        let blob = fs::canonicalize(path).map_err(EngineError::io(path))?;
+        let name = blob
+            .file_name()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned();
+        let is_digest =
+            name.len() == 64 && name.chars().all(|character| character.is_ascii_hexdigit());
+        if is_digest
+            && digest::of_file(&blob).map_err(EngineError::io(&blob))? != format!("sha256:{name}")
+        {
+            fs::remove_file(&blob)
+                .and_then(|()| fs::remove_file(path))
+                .map_err(EngineError::io(path))?;
+            return Err(self.failed(format!("`{}` arrived damaged: pull again", path.display())));
+        }
+        Ok(())
+    }
+
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "callers hand over errors and texts"
+    )]
+    fn failed(&self, reason: impl ToString) -> EngineError {
+        EngineError::Hub {
+            id: self.id.to_owned(),
+            reason: reason.to_string(),
         }
     }
-    folder.ok_or_else(|| EngineError::Hub {
-        id: id.to_owned(),
-        reason: "it has no `config.json`".into(),
-    })
 }
 
 /// The folder of a model that was pulled before.
@@ -84,82 +153,56 @@ pub(crate) fn cached(
     revision: Option<&str>,
     cache_folder: &Path,
 ) -> Result<Option<PathBuf>, EngineError> {
-    check_id(id)?;
-    let cache = hf_hub::Cache::new(cache_folder.to_owned()).repo(repo(id, revision));
-    let config = cache.get("config.json");
-    // A pull that was broken off has no complete weights.
-    let has_weights = cache
-        .get("model.safetensors")
-        .or_else(|| cache.get("model.safetensors.index.json"))
-        .is_some();
-    Ok(config
-        .filter(|_| has_weights)
-        .and_then(|path| path.parent().map(Path::to_owned)))
+    let config = Cache::new(cache_folder.to_owned())
+        .repo(repo(id, revision)?)
+        .get("config.json");
+    Ok(config.and_then(|path| path.parent().map(Path::to_owned)))
 }
 
-fn repo(id: &str, revision: Option<&str>) -> Repo {
-    Repo::with_revision(
-        id.to_owned(),
-        RepoType::Model,
-        revision.unwrap_or("main").to_owned(),
-    )
-}
-
-/// `organisation/name`: an id becomes part of a path.
-fn check_id(id: &str) -> Result<(), EngineError> {
+/// Id and revision become parts of paths.
+fn repo(id: &str, revision: Option<&str>) -> Result<Repo, EngineError> {
+    let revision = revision.unwrap_or("main");
     let is_name = |name: &str| {
         let allowed =
             |character: char| character.is_ascii_alphanumeric() || "._-".contains(character);
         !name.is_empty() && !name.starts_with('.') && name.chars().all(allowed)
     };
-    match id.split_once('/') {
-        Some((organisation, name)) if is_name(organisation) && is_name(name) => Ok(()),
-        _ => Err(EngineError::Hub {
+    let refused = |reason: &str| {
+        Err(EngineError::Hub {
             id: id.to_owned(),
-            reason: "a hub id has the form `organisation/name`".into(),
-        }),
+            reason: reason.to_owned(),
+        })
+    };
+    match id.split_once('/') {
+        Some((organisation, name)) if is_name(organisation) && is_name(name) => (),
+        _ => return refused("a hub id has the form `organisation/name`"),
     }
+    if !revision.split('/').all(is_name) {
+        return refused("the revision is not a name of a branch, tag or commit");
+    }
+    Ok(Repo::with_revision(
+        id.to_owned(),
+        RepoType::Model,
+        revision.to_owned(),
+    ))
 }
 
-/// Weights come last, so that a broken-off pull is recognised.
-async fn wanted_files(id: &str, api: &ApiRepo) -> Result<Vec<String>, EngineError> {
-    let failed = |reason: String| EngineError::Hub {
-        id: id.to_owned(),
-        reason,
-    };
-    let info = api
-        .info()
-        .await
-        .map_err(|error| failed(error.to_string()))?;
-    let names: Vec<String> = info
-        .siblings
-        .into_iter()
-        .map(|sibling| sibling.rfilename)
-        .collect();
-    let is_weight = |name: &String| name.starts_with("model") && name.ends_with(".safetensors");
+fn wanted(names: impl Iterator<Item = String>) -> Vec<String> {
     let described = [
         "config.json",
         "generation_config.json",
         "tokenizer.json",
         "tokenizer_config.json",
         "chat_template.jinja",
+        "model.safetensors.index.json",
     ];
-    let mut wanted: Vec<_> = names
-        .iter()
-        .filter(|name| described.contains(&name.as_str()))
-        .cloned()
-        .collect();
-    wanted.extend(names.iter().filter(|name| is_weight(name)).cloned());
-    wanted.extend(
-        names
-            .iter()
-            .filter(|name| *name == "model.safetensors.index.json")
-            .cloned(),
-    );
-    if !names.iter().any(is_weight) {
-        return Err(failed("it holds no safetensors weights".into()));
-    }
-    Ok(wanted)
+    names
+        .filter(|name| described.contains(&name.as_str()) || is_weight(name))
+        .collect()
+}
+
+fn is_weight(name: &str) -> bool {
+    name.starts_with("model") && name.ends_with(".safetensors") && !name.contains('/')
 }
 
 #[derive(Clone)]
@@ -180,4 +223,208 @@ impl<F: Fn(PullProgress) + Clone + Send + Sync> Progress for Report<F> {
     }
 
     async fn finish(&mut self) {}
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
+    use std::{
+        collections::BTreeMap,
+        sync::{Arc, Mutex},
+    };
+
+    use tokio::{
+        io::{AsyncBufReadExt, AsyncWriteExt, BufReader},
+        net::TcpListener,
+    };
+
+    use super::*;
+
+    type Files = BTreeMap<&'static str, Vec<u8>>;
+
+    fn files() -> Files {
+        let fixture = |name| {
+            fs::read(format!(
+                "{}/tests/fixtures/base/{name}",
+                env!("CARGO_MANIFEST_DIR")
+            ))
+            .unwrap()
+        };
+        let names = ["config.json", "tokenizer.json", "model.safetensors"];
+        let mut files: Files = names.map(|name| (name, fixture(name))).into();
+        files.insert("pytorch_model.bin", vec![0; 10]);
+        files.insert("onnx/model.safetensors", vec![0; 10]);
+        files
+    }
+
+    /// A hub with one model, at `127.0.0.1`; notes what was asked for. `damage` changes what is sent, not what is promised.
+    async fn hub(files: Files, damage: fn(&mut Vec<u8>)) -> (String, Arc<Mutex<Vec<String>>>) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let endpoint = format!("http://{}", listener.local_addr().unwrap());
+        let asked = Arc::new(Mutex::new(Vec::new()));
+        let notes = Arc::clone(&asked);
+        tokio::spawn(async move {
+            loop {
+                let (stream, _) = listener.accept().await.unwrap();
+                let mut stream = BufReader::new(stream);
+                let (mut path, mut range, mut line) = (String::new(), None, String::new());
+                while stream.read_line(&mut line).await.unwrap() > 2 {
+                    let lower = line.trim().to_ascii_lowercase();
+                    if let Some(rest) = line.strip_prefix("GET ") {
+                        path = rest.split(' ').next().unwrap().to_owned();
+                    } else if let Some(rest) = lower.strip_prefix("range: bytes=") {
+                        range = rest
+                            .split_once('-')
+                            .map(|(a, b)| (a.parse().unwrap(), b.parse().unwrap_or(usize::MAX)));
+                    }
+                    line.clear();
+                }
+                stream
+                    .write_all(&answer(&path, range, &files, damage))
+                    .await
+                    .unwrap();
+                notes.lock().unwrap().push(path);
+            }
+        });
+        (endpoint, asked)
+    }
+
+    fn answer(
+        path: &str,
+        range: Option<(usize, usize)>,
+        files: &Files,
+        damage: fn(&mut Vec<u8>),
+    ) -> Vec<u8> {
+        let head = "Connection: close\r\nX-Repo-Commit: c0ffee\r\n";
+        if path == "/api/models/quoin-rs/tiny/revision/main" {
+            let siblings: Vec<_> = files
+                .keys()
+                .map(|name| serde_json::json!({"rfilename": name}))
+                .collect();
+            let body = serde_json::json!({"sha": "c0ffee", "siblings": siblings}).to_string();
+            return format!(
+                "HTTP/1.1 200 OK\r\n{head}Content-Length: {}\r\n\r\n{body}",
+                body.len()
+            )
+            .into_bytes();
+        }
+        let file = path
+            .strip_prefix("/quoin-rs/tiny/resolve/c0ffee/")
+            .and_then(|name| files.get(name));
+        let Some(bytes) = file else {
+            return format!("HTTP/1.1 404 Not Found\r\n{head}Content-Length: 0\r\n\r\n")
+                .into_bytes();
+        };
+        let etag = digest::of_bytes(bytes).replace("sha256:", "");
+        let mut sent = bytes.clone();
+        damage(&mut sent);
+        let (from, to) = range.unwrap_or((0, usize::MAX));
+        let to = to.min(bytes.len() - 1);
+        let part = &sent[from..=to];
+        let mut answer = format!(
+            "HTTP/1.1 206 Partial Content\r\n{head}ETag: \"{etag}\"\r\nContent-Range: bytes {from}-{to}/{}\r\nContent-Length: {}\r\n\r\n",
+            bytes.len(), part.len()
+        )
+        .into_bytes();
+        answer.extend_from_slice(part);
+        answer
+    }
+
+    fn builder(endpoint: &str, into: &Path) -> ApiBuilder {
+        let builder = ApiBuilder::from_cache(Cache::new(into.to_owned()));
+        builder.with_endpoint(endpoint.to_owned()).with_token(None)
+    }
+
+    async fn pull_from(endpoint: &str, id: &str, into: &Path) -> Result<PathBuf, EngineError> {
+        Pull {
+            id,
+            revision: None,
+            into,
+        }
+        .run(builder(endpoint, into), |_| ())
+        .await
+    }
+
+    #[tokio::test]
+    async fn a_pull_fetches_what_is_needed_once_and_the_model_is_found_then() {
+        let (endpoint, asked) = hub(files(), |_| ()).await;
+        let folder = tempfile::tempdir().unwrap();
+        assert_eq!(cached("quoin-rs/tiny", None, folder.path()).unwrap(), None);
+        let seen = Arc::new(Mutex::new(Vec::new()));
+        let notes = Arc::clone(&seen);
+        let pull = Pull {
+            id: "quoin-rs/tiny",
+            revision: None,
+            into: folder.path(),
+        };
+        let model = pull
+            .run(builder(&endpoint, folder.path()), move |progress| {
+                notes.lock().unwrap().push(progress);
+            })
+            .await
+            .unwrap();
+        for (name, bytes) in files() {
+            let fetched = fs::read(model.join(name)).ok();
+            let needed = !name.contains("onnx") && !name.contains("pytorch");
+            assert_eq!(fetched, needed.then_some(bytes), "{name}");
+        }
+        assert_eq!(
+            cached("quoin-rs/tiny", None, folder.path()).unwrap(),
+            Some(model.clone())
+        );
+        let last = seen.lock().unwrap().last().unwrap().clone();
+        assert_eq!(
+            (last.file_number, last.files, last.bytes),
+            (3, 3, last.total_bytes)
+        );
+
+        let before = asked.lock().unwrap().len();
+        assert_eq!(
+            pull_from(&endpoint, "quoin-rs/tiny", folder.path())
+                .await
+                .unwrap(),
+            model
+        );
+        assert_eq!(
+            asked.lock().unwrap().len(),
+            before + 1,
+            "asks for the list of files alone"
+        );
+    }
+
+    #[tokio::test]
+    async fn what_cannot_be_pulled_is_an_error_and_is_not_found_afterwards() {
+        let folder = tempfile::tempdir().unwrap();
+        let damaged = hub(files(), |bytes| bytes[5] ^= 1).await.0;
+        let no_weights = hub(Files::from([("config.json", b"{}".to_vec())]), |_| ())
+            .await
+            .0;
+        let nobody = "http://127.0.0.1:9".to_owned();
+        for (endpoint, id, words) in [
+            (&damaged, "quoin-rs/tiny", "damaged"),
+            (&damaged, "quoin-rs/absent", "404"),
+            (&no_weights, "quoin-rs/tiny", "no safetensors"),
+            (&nobody, "quoin-rs/tiny", "request"),
+        ] {
+            let error = pull_from(endpoint, id, folder.path()).await.unwrap_err();
+            assert!(matches!(error, EngineError::Hub { .. }), "{error}");
+            assert!(error.to_string().contains(words), "{words}: {error}");
+            assert_eq!(cached(id, None, folder.path()).unwrap(), None);
+        }
+    }
+
+    #[test]
+    fn ids_and_revisions_that_would_leave_the_cache_are_refused() {
+        for (id, revision) in [
+            ("a/b", "../x"),
+            ("a/b", "/x"),
+            ("a/b", ""),
+            ("a/b", "refs/../x"),
+            ("../b", "main"),
+            ("a", "main"),
+        ] {
+            assert!(repo(id, Some(revision)).is_err(), "{id} {revision}");
+        }
+        assert!(repo("Qwen/Qwen3-1.7B", Some("refs/pr/1")).is_ok());
+    }
 }
