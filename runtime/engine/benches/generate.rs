@@ -1,5 +1,5 @@
 //! What the engine reaches with the bundled model, and what a grammar costs to build. Run by
-//! `cargo bench -p quoin-engine`; prints one JSON document.
+//! `cargo bench --workspace --bench generate`; prints one JSON document.
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a benchmark")]
 
 use std::{

@@ -121,7 +121,7 @@ pub struct EngineSettings {
     pub queue_length: usize,
     /// Of one generation, waiting included.
     pub time_limit: Duration,
-    /// Prompts whose computed beginnings are kept for the next ones. 0: none.
+    /// Prompts whose computed beginnings are kept for the next ones. 0: none. Fewer where they could take more than 1 GiB.
     pub prefix_cache: usize,
     /// Whether loading a hub id may fetch it. An explicit [`crate::hub::pull`] may always.
     pub network: bool,

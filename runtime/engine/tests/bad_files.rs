@@ -183,6 +183,29 @@ async fn a_damaged_gguf_file_is_named() {
     }
 }
 
+/// mistralrs panics where the file lacks what it needs; the thread that loads takes that for an error.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_panic_of_the_loader_is_an_error() {
+    let mut bytes = fs::read(fixture("base.gguf")).unwrap();
+    let key = b"qwen3.block_count";
+    let place = bytes
+        .windows(key.len())
+        .position(|window| window == key)
+        .unwrap();
+    bytes[place + key.len() - 1] = b'!';
+    let file = tempfile::NamedTempFile::new().unwrap();
+    fs::write(file.path(), bytes).unwrap();
+    let source = ModelSource {
+        base: BaseModel::Gguf(file.path().to_owned()),
+        adapter: None,
+    };
+    let error = load_error(&source).await;
+    assert!(
+        matches!(&error, EngineError::Load { reason, .. } if reason.contains("broke off")),
+        "{error}"
+    );
+}
+
 /// Loads the base with a changed copy of an adapter, which must be refused with a text that holds `words`.
 async fn adapter_refused(words: &str, change: impl Fn(&Path)) {
     let copy = copy_of("v1");

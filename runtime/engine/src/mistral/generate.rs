@@ -11,18 +11,19 @@ use std::{
 use async_trait::async_trait;
 use futures::StreamExt;
 use llguidance::Matcher;
-use mistralrs::{MistralRs, NormalRequest, Request, RequestMessage, Response, SamplingParams};
+use mistralrs::{MistralRs, NormalRequest, Request, RequestMessage, SamplingParams};
 use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
 use tokio_stream::wrappers::UnboundedReceiverStream;
 
 use super::{
     load::{self, Loaded, LocalSource},
+    output::Output,
     sampler::{Responses, Sampler, Step},
     vocabulary::Vocabulary,
 };
 use crate::{
-    Constraint, EngineError, EngineSettings, Event, EventStream, Finish, GenerationRequest,
-    Generator, Message, ModelDescription, Occupancy, Outcome, Part, Role, Sampling, Timings, Usage,
+    Constraint, EngineError, EngineSettings, Event, EventStream, GenerationRequest, Generator,
+    Message, ModelDescription, Occupancy, Part, Role, Sampling,
     in_flight::InFlight,
     queue::{Place, Queue},
     template::{ChatTemplate, Piece},
@@ -47,13 +48,14 @@ struct Model {
 }
 
 /// A request, ready to be decoded.
-struct Decoding {
-    prompt: Vec<u32>,
-    matcher: Option<Matcher>,
-    sampling: Sampling,
-    max_tokens: usize,
-    arrival: Instant,
-    time_limit: Duration,
+pub(super) struct Decoding {
+    pub prompt: Vec<u32>,
+    pub matcher: Option<Matcher>,
+    pub sampling: Sampling,
+    pub max_tokens: usize,
+    /// When the caller asked.
+    pub arrival: Instant,
+    pub time_limit: Duration,
 }
 
 type Events = UnboundedSender<Result<Event, EngineError>>;
@@ -350,140 +352,5 @@ async fn until(deadline: Option<Instant>) {
     match deadline {
         Some(deadline) => tokio::time::sleep_until(deadline.into()).await,
         None => std::future::pending().await,
-    }
-}
-
-/// What one request has produced so far.
-struct Output {
-    vocabulary: Arc<Vocabulary>,
-    text: String,
-    /// Bytes of a character that is not complete yet.
-    pending: Vec<u8>,
-    skips_space: bool,
-    usage: Usage,
-    max_tokens: usize,
-    logprobs: f32,
-    arrival: Instant,
-    admitted: Instant,
-    first_token: Option<Duration>,
-    /// The caller has its last event.
-    finished: bool,
-}
-
-impl Output {
-    fn new(vocabulary: &Arc<Vocabulary>, request: &Decoding) -> Self {
-        Self {
-            vocabulary: Arc::clone(vocabulary),
-            text: String::new(),
-            pending: Vec::new(),
-            skips_space: request.matcher.is_none() && vocabulary.leads_with_space,
-            usage: Usage {
-                prompt_tokens: request.prompt.len(),
-                completion_tokens: 0,
-            },
-            max_tokens: request.max_tokens,
-            logprobs: 0.0,
-            arrival: request.arrival,
-            admitted: Instant::now(),
-            first_token: None,
-            finished: false,
-        }
-    }
-
-    fn started(&self) -> Event {
-        Event::Started {
-            prompt_tokens: self.usage.prompt_tokens,
-            queued: self.admitted - self.arrival,
-        }
-    }
-
-    fn take(&mut self, step: Step) -> Result<Vec<Event>, EngineError> {
-        if self.finished {
-            return Ok(Vec::new());
-        }
-        let mut events = Vec::new();
-        match step {
-            Step::Failed(reason) => {
-                self.finished = true;
-                return Err(EngineError::Generation { reason });
-            }
-            Step::End => events.extend(self.finish(Finish::Stop)),
-            Step::Token { id, logprob } => {
-                self.first_token
-                    .get_or_insert_with(|| self.admitted.elapsed());
-                self.usage.completion_tokens += 1;
-                self.logprobs += logprob;
-                self.pending.extend_from_slice(self.vocabulary.bytes(id));
-                events.extend(self.delta(false));
-                if self.usage.completion_tokens == self.max_tokens {
-                    events.extend(self.finish(Finish::Length));
-                }
-            }
-        }
-        Ok(events)
-    }
-
-    /// The complete characters among the pending bytes; at the end all of them.
-    fn delta(&mut self, at_end: bool) -> Option<Event> {
-        let mut text = String::new();
-        let mut rest = self.pending.as_slice();
-        for chunk in self.pending.utf8_chunks() {
-            text.push_str(chunk.valid());
-            rest = &rest[chunk.valid().len()..];
-            let cut_off = rest.len() == chunk.invalid().len()
-                && std::str::from_utf8(rest).is_err_and(|error| error.error_len().is_none());
-            if chunk.invalid().is_empty() || (cut_off && !at_end) {
-                break;
-            }
-            text.push(char::REPLACEMENT_CHARACTER);
-            rest = &rest[chunk.invalid().len()..];
-        }
-        self.pending = rest.to_vec();
-        if std::mem::take(&mut self.skips_space) && text.starts_with(' ') {
-            text.remove(0);
-        }
-        self.text.push_str(&text);
-        (!text.is_empty()).then_some(Event::Delta(text))
-    }
-
-    fn finish(&mut self, finish: Finish) -> Vec<Event> {
-        let mut events: Vec<_> = self.delta(true).into_iter().collect();
-        self.finished = true;
-        let tokens = self.usage.completion_tokens;
-        #[expect(clippy::cast_precision_loss, reason = "a count of tokens")]
-        let mean_logprob = (tokens > 0).then(|| self.logprobs / tokens as f32);
-        let queued = self.admitted - self.arrival;
-        let first_token = self.first_token.unwrap_or_else(|| self.admitted.elapsed());
-        let timings = Timings {
-            queued,
-            first_token,
-            total: self.arrival.elapsed(),
-        };
-        events.push(Event::Finished(Outcome {
-            text: self.text.clone(),
-            finish,
-            usage: self.usage,
-            timings,
-            mean_logprob,
-        }));
-        events
-    }
-
-    /// mistralrs has answered: an error only if the caller has no end yet.
-    fn end(&self, response: Option<Response>) -> Result<(), EngineError> {
-        if self.finished {
-            return Ok(());
-        }
-        let reason = match response {
-            Some(Response::InternalError(error) | Response::ValidationError(error)) => {
-                error.to_string()
-            }
-            Some(Response::CompletionModelError(error, _) | Response::ModelError(error, _)) => {
-                error
-            }
-            Some(_) => "the engine ended it early".into(),
-            None => "the engine broke off".into(),
-        };
-        Err(EngineError::Generation { reason })
     }
 }

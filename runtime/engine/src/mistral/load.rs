@@ -12,7 +12,7 @@ use std::{
 };
 
 use mistralrs::{
-    DefaultSchedulerMethod, Device as Hardware, IsqType, MistralRs, ModelDType, SchedulerConfig,
+    DefaultSchedulerMethod, Device as Hardware, MistralRs, ModelDType, SchedulerConfig,
     core::{
         AdapterPaths, DeviceMapSetting, GGUFLoaderBuilder, GGUFSpecificConfig, Loader,
         LocalModelPaths, MistralRsBuilder, ModelPaths, NormalLoaderBuilder, NormalSpecificConfig,
@@ -25,16 +25,17 @@ use tokenizers::Tokenizer;
 use super::{
     adapter::Adapter,
     config::normalized,
-    folder::{ModelFolder, Tensors},
+    folder::ModelFolder,
+    hardware::{device_name, folder_dtype, hardware, isq_type},
 };
 use crate::{
-    Device, EngineError, EngineSettings, Quantization, digest,
+    EngineError, EngineSettings, digest,
     gguf::Head,
     template::{ChatTemplate, SpecialTokens},
 };
 
-/// On a CPU, models up to this size compute in f32, which is faster there than bf16; larger ones would take too much memory.
-const LARGEST_F32_PARAMETERS: usize = 200_000_000;
+/// The prefix cache keeps fewer prompts than the setting says where they could take more than this.
+const MOST_PREFIX_CACHE_BYTES: usize = 1 << 30;
 
 /// A base model on this machine.
 pub(crate) enum LocalBase {
@@ -301,13 +302,36 @@ impl Job {
         Ok((tokenizer, metadata.max_seq_len, metadata.eos_tok.clone()))
     }
 
+    /// Prompts that the prefix cache may keep: each costs the keys and values of a whole context at worst.
+    fn kept_prompts(&self, pipeline: &SharedPipeline) -> usize {
+        let pipeline = pipeline.blocking_lock();
+        let metadata = pipeline.get_metadata();
+        let tokens = metadata
+            .max_seq_len
+            .min(self.settings.context_length.unwrap_or(usize::MAX));
+        let numbers: usize = metadata.model_metadata.as_ref().map_or(0, |model| {
+            (0..model.num_layers())
+                .map(|layer| {
+                    let width =
+                        model.k_head_dim_for_layer(layer) + model.v_head_dim_for_layer(layer);
+                    model.num_kv_heads_for_layer(layer) * width
+                })
+                .sum()
+        });
+        let bytes = tokens * numbers * metadata.activation_dtype.size_in_bytes();
+        self.settings
+            .prefix_cache
+            .min(MOST_PREFIX_CACHE_BYTES / bytes.max(1))
+    }
+
     fn start(&self, pipeline: SharedPipeline) -> Result<Arc<MistralRs>, EngineError> {
+        let kept_prompts = self.kept_prompts(&pipeline);
         let scheduler = SchedulerConfig::DefaultScheduler {
             method: DefaultSchedulerMethod::Fixed(NonZeroUsize::MIN),
         };
         let builder = MistralRsBuilder::new(pipeline, scheduler, false, None)
-            .with_no_prefix_cache(self.settings.prefix_cache == 0)
-            .with_prefix_cache_n(self.settings.prefix_cache);
+            .with_no_prefix_cache(kept_prompts == 0)
+            .with_prefix_cache_n(kept_prompts);
         let runtime = tokio::runtime::Builder::new_current_thread()
             .build()
             .map_err(|error| self.failed(&error))?;
@@ -354,63 +378,4 @@ fn write_json(folder: &Path, name: &str, value: &Value) -> Result<PathBuf, Engin
     let path = folder.join(name);
     std::fs::write(&path, value.to_string()).map_err(EngineError::io(&path))?;
     Ok(path)
-}
-
-fn folder_dtype(hardware: &Hardware, tensors: &Tensors) -> ModelDType {
-    let parameters: usize = tensors
-        .values()
-        .map(|info| info.shape.iter().product::<usize>())
-        .sum();
-    let all_f32 = tensors
-        .values()
-        .all(|info| info.dtype == safetensors::Dtype::F32);
-    match hardware {
-        Hardware::Cpu if all_f32 || parameters <= LARGEST_F32_PARAMETERS => ModelDType::F32,
-        Hardware::Cpu => ModelDType::BF16,
-        _ => ModelDType::Auto,
-    }
-}
-
-fn isq_type(quantization: Quantization) -> IsqType {
-    match quantization {
-        Quantization::Q2K => IsqType::Q2K,
-        Quantization::Q3K => IsqType::Q3K,
-        Quantization::Q4K => IsqType::Q4K,
-        Quantization::Q5K => IsqType::Q5K,
-        Quantization::Q6K => IsqType::Q6K,
-        Quantization::Q8_0 => IsqType::Q8_0,
-    }
-}
-
-fn hardware(device: Device) -> Result<Hardware, EngineError> {
-    let absent = |name: &str, reason: String| EngineError::Setting {
-        key: "device",
-        reason: format!("{name}: {reason}"),
-    };
-    match device {
-        Device::Cpu => Ok(Hardware::Cpu),
-        Device::Auto => {
-            mistralrs::best_device(false).map_err(|error| absent("auto", error.to_string()))
-        }
-        Device::Cuda(_) if !cfg!(feature = "cuda") => Err(absent(
-            "cuda",
-            "this program was built without the feature `cuda`".into(),
-        )),
-        Device::Cuda(index) => {
-            Hardware::new_cuda(index).map_err(|error| absent("cuda", error.to_string()))
-        }
-        Device::Metal if !cfg!(feature = "metal") => Err(absent(
-            "metal",
-            "this program was built without the feature `metal`".into(),
-        )),
-        Device::Metal => Hardware::new_metal(0).map_err(|error| absent("metal", error.to_string())),
-    }
-}
-
-fn device_name(hardware: &Hardware) -> String {
-    match hardware {
-        Hardware::Cpu => "cpu".into(),
-        Hardware::Cuda(_) => "cuda".into(),
-        Hardware::Metal(_) => "metal".into(),
-    }
 }

@@ -8,7 +8,9 @@ mod adapter;
 mod config;
 mod folder;
 mod generate;
+mod hardware;
 mod load;
+mod output;
 mod sampler;
 mod vocabulary;
 
