@@ -268,18 +268,48 @@ impl Config {
     /// [`ConfigError::Bounds`] names the first key outside its bounds.
     pub fn checked(self) -> Result<Self, ConfigError> {
         let bounds: [(&'static str, usize, usize, usize); 12] = [
-            ("server.max_body_bytes", self.server.max_body_bytes, 1 << 10, 1 << 30),
-            ("server.max_document_bytes", self.server.max_document_bytes, 1 << 10, 1 << 30),
-            ("server.max_question_bytes", self.server.max_question_bytes, 64, 1 << 20),
-            ("server.max_concurrent_requests", self.server.max_concurrent_requests, 1, 100_000),
-            ("model.context_length", self.model.context_length, 256, 1 << 20),
+            (
+                "server.max_body_bytes",
+                self.server.max_body_bytes,
+                1 << 10,
+                1 << 30,
+            ),
+            (
+                "server.max_document_bytes",
+                self.server.max_document_bytes,
+                1 << 10,
+                1 << 30,
+            ),
+            (
+                "server.max_question_bytes",
+                self.server.max_question_bytes,
+                64,
+                1 << 20,
+            ),
+            (
+                "server.max_concurrent_requests",
+                self.server.max_concurrent_requests,
+                1,
+                100_000,
+            ),
+            (
+                "model.context_length",
+                self.model.context_length,
+                256,
+                1 << 20,
+            ),
             ("model.max_running", self.model.max_running, 1, 1024),
             ("model.queue_length", self.model.queue_length, 0, 100_000),
             ("model.prefix_cache", self.model.prefix_cache, 0, 4096),
             ("answers.top_k", self.answers.top_k, 1, 64),
             ("answers.max_citations", self.answers.max_citations, 1, 16),
             ("answers.max_tokens", self.answers.max_tokens, 8, 32_768),
-            ("model.time_limit_ms", usize::try_from(self.model.time_limit_ms).unwrap_or(usize::MAX), 100, 3_600_000),
+            (
+                "model.time_limit_ms",
+                usize::try_from(self.model.time_limit_ms).unwrap_or(usize::MAX),
+                100,
+                3_600_000,
+            ),
         ];
         for (key, got, low, high) in bounds {
             if !(low..=high).contains(&got) {
@@ -297,8 +327,16 @@ impl Config {
                 got: self.answers.extractive_threshold.to_string(),
             });
         }
-        one_of("model.device", &self.model.device, &["auto", "cpu", "cuda", "metal"])?;
-        one_of("model.prompt", &self.model.prompt, &["auto", "instruct", "pointer"])?;
+        one_of(
+            "model.device",
+            &self.model.device,
+            &["auto", "cpu", "cuda", "metal"],
+        )?;
+        one_of(
+            "model.prompt",
+            &self.model.prompt,
+            &["auto", "instruct", "pointer"],
+        )?;
         one_of("log.format", &self.log.format, &["text", "json"])?;
         Ok(self)
     }

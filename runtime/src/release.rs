@@ -1,11 +1,13 @@
 //! Which release answers: a loaded model with everything that decides an answer, by digest.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::str::FromStr as _;
 use std::sync::Arc;
 
-use quoin_adapters::{AdapterId, Alias};
-use quoin_engine::{BaseModel, EngineError, EngineSettings, Generator, ModelSource, Part};
+use quoin_adapters::{AdapterId, Alias, IndexIdentity, Release, ReleasedAdapter};
+use quoin_engine::{BaseModel, EngineError, EngineSettings, Generator, Part};
+use serde_json::json;
 
 use crate::answer::error::AnswerError;
 use crate::answer::prompt::PromptStyle;
@@ -55,11 +57,15 @@ impl Route {
 
 impl Quoin {
     /// The model for a request, loaded if need be, with the release that its answer records.
-    pub(crate) async fn served(&self, model: Option<&str>, generation: u64) -> Result<Served, AnswerError> {
+    pub(crate) async fn served(
+        &self,
+        model: Option<&str>,
+        generation: u64,
+    ) -> Result<Served, AnswerError> {
         let (adapter, route) = match Route::parse(model)? {
             Route::Base => (None, "base"),
             Route::Pinned(id) => (Some(id), "pinned"),
-            Route::Routed => (self.champion(), "stable"),
+            Route::Routed => (self.champion()?, "stable"),
         };
         let generator = match &adapter {
             None => self.base_model().await?,
@@ -67,10 +73,10 @@ impl Quoin {
         };
         let style = self.style(generator.as_ref());
         let citing = self.config().answers.citing;
-        let name = adapter.map_or_else(|| "base".to_owned(), |id| id.to_string());
+        let release = self.release(Some(generator.as_ref()), style, adapter.clone(), generation);
         let info = ReleaseInfo {
-            id: self.release_digest(Some(generator.as_ref()), style, &name, generation),
-            adapter: name,
+            id: release.digest(),
+            adapter: adapter.map_or_else(|| "base".to_owned(), |id| id.to_string()),
             generation,
             route: route.to_owned(),
         };
@@ -83,8 +89,65 @@ impl Quoin {
     }
 
     /// The adapter version that `quoin` routes to.
-    fn champion(&self) -> Option<AdapterId> {
-        self.registry().alias(&Alias::champion())
+    fn champion(&self) -> Result<Option<AdapterId>, AnswerError> {
+        let aliases = self
+            .registry()
+            .aliases()
+            .map_err(|error| AnswerError::Unavailable {
+                reason: error.to_string(),
+            })?;
+        Ok(aliases.get(&Alias::champion()).cloned())
+    }
+
+    /// Everything that decides an answer.
+    fn release(
+        &self,
+        generator: Option<&dyn Generator>,
+        style: PromptStyle,
+        adapter: Option<AdapterId>,
+        generation: u64,
+    ) -> Release {
+        let model = generator.map(Generator::description);
+        let adapter_digest = model.and_then(|model| model.adapter_digest.clone());
+        let pipeline = self.retriever().pipeline();
+        let answers = &self.config().answers;
+        Release {
+            base: model.map_or_else(|| "none".to_owned(), |model| model.base_digest.clone()),
+            adapter: adapter
+                .zip(adapter_digest)
+                .map(|(id, digest)| ReleasedAdapter { id, digest }),
+            index: IndexIdentity {
+                pipeline: pipeline.index,
+                generation: Some(generation),
+            },
+            embedder: pipeline.embedder,
+            reranker: pipeline.reranker,
+            prompt_template: style.template().to_owned(),
+            citing: match answers.citing {
+                Citing::Point => quoin_adapters::Citing::Point,
+                Citing::Quote => quoin_adapters::Citing::Quote,
+            },
+            schema: None,
+            retrieval: BTreeMap::from([
+                ("top_k".to_owned(), json!(answers.top_k)),
+                (
+                    "extractive_threshold".to_owned(),
+                    json!(answers.extractive_threshold),
+                ),
+            ]),
+            decoding: BTreeMap::from([
+                ("max_tokens".to_owned(), json!(answers.max_tokens)),
+                ("max_citations".to_owned(), json!(answers.max_citations)),
+                (
+                    "quantization".to_owned(),
+                    json!(model.and_then(|model| model.quantization.clone())),
+                ),
+                (
+                    "context_length".to_owned(),
+                    json!(model.map(|model| model.context_length)),
+                ),
+            ]),
+        }
     }
 
     fn style(&self, generator: &dyn Generator) -> PromptStyle {
@@ -99,7 +162,9 @@ impl Quoin {
     /// The release of an answer without a model.
     pub(crate) fn extractive_release(&self, generation: u64, route: String) -> ReleaseInfo {
         ReleaseInfo {
-            id: self.release_digest(None, PromptStyle::Pointer, "extractive", generation),
+            id: self
+                .release(None, PromptStyle::Pointer, None, generation)
+                .digest(),
             adapter: "base".to_owned(),
             generation,
             route,
@@ -151,17 +216,17 @@ pub fn base_source(model: &ModelConfig, data: &Path) -> Result<BaseModel, Engine
     let imported = models.join(&model.source);
     let path = [given, imported].into_iter().find(|path| path.exists());
     Ok(match path {
-        Some(path) if path.extension().is_some_and(|extension| extension == "gguf") => BaseModel::Gguf(path),
+        Some(path)
+            if path
+                .extension()
+                .is_some_and(|extension| extension == "gguf") =>
+        {
+            BaseModel::Gguf(path)
+        }
         Some(path) => BaseModel::Folder(path),
         None => BaseModel::Hub {
             id: model.source.clone(),
             revision: model.revision.clone(),
         },
     })
-}
-
-/// The base model under an adapter version, or alone.
-#[must_use]
-pub fn source(base: BaseModel, adapter: Option<PathBuf>) -> ModelSource {
-    ModelSource { base, adapter }
 }

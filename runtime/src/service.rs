@@ -7,16 +7,15 @@ use std::sync::Arc;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use quoin_adapters::{AdapterId, BaseIdentity, Registry};
-use quoin_engine::{BaseModel, Engine, EngineError, Generator};
+use quoin_engine::{BaseModel, Engine, EngineError, Generator, ModelSource};
 use quoin_retriever::{Retriever, RetrieverError, RetrieverSettings};
 use serde::Serialize;
 use tokio::sync::{Mutex, watch};
 use utoipa::ToSchema;
 
 use crate::answer::error::AnswerError;
-use crate::answer::prompt::PromptStyle;
 use crate::config::Config;
-use crate::release::{base_source, engine_settings, source};
+use crate::release::{base_source, engine_settings};
 use crate::storage::{Storage, StorageError};
 
 /// The base model's name in the engine.
@@ -172,7 +171,10 @@ impl Quoin {
             }
             (None, Load::OnDemand) => {}
         }
-        tracing::info!(elapsed_ms = opened.elapsed().as_millis(), "data folder opened");
+        tracing::info!(
+            elapsed_ms = opened.elapsed().as_millis(),
+            "data folder opened"
+        );
         Ok(quoin)
     }
 
@@ -242,7 +244,10 @@ impl Quoin {
             Check {
                 name: "documents",
                 ready: true,
-                state: format!("{} documents, {} passages", statistics.documents, statistics.passages),
+                state: format!(
+                    "{} documents, {} passages",
+                    statistics.documents, statistics.passages
+                ),
             },
             Check {
                 name: "model",
@@ -257,7 +262,9 @@ impl Quoin {
     pub async fn settled(&self) {
         let mut state = self.base.subscribe();
         // The sender lives as long as `self`.
-        let _ = state.wait_for(|state| !matches!(state, ModelState::Loading)).await;
+        let _ = state
+            .wait_for(|state| !matches!(state, ModelState::Loading))
+            .await;
     }
 
     /// The models that a request may name.
@@ -265,7 +272,10 @@ impl Quoin {
     pub fn models(&self) -> Vec<ModelCard> {
         let loaded = self.engine.names();
         let root = self.config.model.source.clone();
-        let created = self.started.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+        let created = self
+            .started
+            .duration_since(UNIX_EPOCH)
+            .map_or(0, |since| since.as_secs());
         let base_loaded = matches!(&*self.base.borrow(), ModelState::Ready(_));
         let mut cards: Vec<ModelCard> = ["quoin", BASE]
             .into_iter()
@@ -277,8 +287,13 @@ impl Quoin {
                 loaded: base_loaded,
             })
             .collect();
-        cards.extend(self.registry.list().into_iter().map(|version| {
-            let id = version.id.to_string();
+        let versions = self
+            .registry
+            .list()
+            .map(|listing| listing.versions)
+            .unwrap_or_default();
+        cards.extend(versions.into_iter().map(|version| {
+            let id = version.id().to_string();
             ModelCard {
                 loaded: loaded.contains(&id),
                 root: root.clone(),
@@ -297,7 +312,9 @@ impl Quoin {
     pub fn base_identity(&self) -> Result<BaseIdentity, AnswerError> {
         let unavailable = |reason: String| AnswerError::Unavailable { reason };
         match base_source(&self.config.model, self.config.data()).map_err(AnswerError::Engine)? {
-            BaseModel::Folder(folder) => BaseIdentity::of_folder(&folder).map_err(|error| unavailable(error.to_string())),
+            BaseModel::Folder(folder) => {
+                BaseIdentity::of_folder(&folder).map_err(|error| unavailable(error.to_string()))
+            }
             BaseModel::Gguf(_) | BaseModel::Hub { .. } => Err(unavailable(
                 "adapters need a base model that is a local folder of safetensors".to_owned(),
             )),
@@ -312,7 +329,9 @@ impl Quoin {
         self.settled().await;
         match &*self.base.borrow() {
             ModelState::Ready(generator) => Ok(Arc::clone(generator)),
-            ModelState::Failed(reason) => Err(AnswerError::Unavailable { reason: reason.clone() }),
+            ModelState::Failed(reason) => Err(AnswerError::Unavailable {
+                reason: reason.clone(),
+            }),
             ModelState::Idle | ModelState::Loading => Err(AnswerError::Unavailable {
                 reason: "the model is loading".to_owned(),
             }),
@@ -321,24 +340,38 @@ impl Quoin {
 
     async fn load_base(&self) {
         let _one_at_a_time = self.loading.lock().await;
-        if matches!(&*self.base.borrow(), ModelState::Ready(_) | ModelState::Failed(_)) {
+        if matches!(
+            &*self.base.borrow(),
+            ModelState::Ready(_) | ModelState::Failed(_)
+        ) {
             return;
         }
         let begun = Instant::now();
         let state = match self.load(BASE, None).await {
             Ok(generator) => {
-                tracing::info!(model = generator.description().name, elapsed_ms = begun.elapsed().as_millis(), "model loaded");
+                tracing::info!(
+                    model = generator.description().name,
+                    elapsed_ms = begun.elapsed().as_millis(),
+                    "model loaded"
+                );
                 ModelState::Ready(generator)
             }
             Err(error) => {
-                tracing::error!(error = &error as &dyn std::error::Error, "the model could not be loaded");
+                tracing::error!(
+                    error = &error as &dyn std::error::Error,
+                    "the model could not be loaded"
+                );
                 ModelState::Failed(error.to_string())
             }
         };
         self.base.send_replace(state);
     }
 
-    async fn load(&self, name: &str, adapter: Option<PathBuf>) -> Result<Arc<dyn Generator>, EngineError> {
+    async fn load(
+        &self,
+        name: &str,
+        adapter: Option<PathBuf>,
+    ) -> Result<Arc<dyn Generator>, EngineError> {
         let (model, data) = (self.config.model.clone(), self.config.data().to_owned());
         let base = tokio::task::spawn_blocking(move || base_source(&model, &data))
             .await
@@ -346,13 +379,16 @@ impl Quoin {
                 name: name.to_owned(),
                 reason: error.to_string(),
             })??;
-        self.engine.load(name, &source(base, adapter)).await
+        self.engine.load(name, &ModelSource { base, adapter }).await
     }
 
     /// An adapter version, loaded if it was not; the least recently used one makes room.
-    pub(crate) async fn adapted_model(&self, id: &AdapterId) -> Result<Arc<dyn Generator>, AnswerError> {
+    pub(crate) async fn adapted_model(
+        &self,
+        id: &AdapterId,
+    ) -> Result<Arc<dyn Generator>, AnswerError> {
         let name = id.to_string();
-        let Some(version) = self.registry.show(id) else {
+        let Ok(version) = self.registry.show(id) else {
             return Err(AnswerError::UnknownModel(name));
         };
         if let Some(generator) = self.engine.get(&name) {
@@ -365,31 +401,12 @@ impl Quoin {
         while recent.len() >= MAX_ADAPTED {
             self.engine.unload(&recent.remove(0).to_string());
         }
-        let generator = self.load(&name, Some(version.folder)).await.map_err(AnswerError::Engine)?;
+        let generator = self
+            .load(&name, Some(version.folder))
+            .await
+            .map_err(AnswerError::Engine)?;
         recent.push(id.clone());
         Ok(generator)
-    }
-
-    /// The digest of everything that decides an answer.
-    pub(crate) fn release_digest(
-        &self,
-        generator: Option<&dyn Generator>,
-        style: PromptStyle,
-        adapter: &str,
-        generation: u64,
-    ) -> String {
-        let description = generator.map(Generator::description);
-        quoin_adapters::Release {
-            base: description.map(|model| model.base_digest.clone()),
-            adapter: description.and_then(|model| model.adapter_digest.clone()),
-            adapter_name: adapter.to_owned(),
-            generation,
-            pipeline: self.retriever.fingerprint(),
-            template: style.template().to_owned(),
-            citing: format!("{:?}", self.config.answers.citing).to_lowercase(),
-            settings: serde_json::to_value(&self.config.answers).unwrap_or_default(),
-        }
-        .digest()
     }
 }
 

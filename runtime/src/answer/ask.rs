@@ -35,17 +35,45 @@ impl Ask {
     pub fn checked(request: AnswerRequest, config: &Config) -> Result<Self, AnswerError> {
         let question = request.question.trim();
         if question.is_empty() {
-            return Err(invalid("question", "`question` must not be empty".to_owned()));
+            return Err(invalid(
+                "question",
+                "`question` must not be empty".to_owned(),
+            ));
         }
-        at_most("question", "bytes", request.question.len(), config.server.max_question_bytes)?;
+        at_most(
+            "question",
+            "bytes",
+            request.question.len(),
+            config.server.max_question_bytes,
+        )?;
         at_most("history", "turns", request.history.len(), MAX_HISTORY)?;
         let history_bytes = request.history.iter().map(|turn| turn.content.len()).sum();
-        at_most("history", "bytes", history_bytes, 4 * config.server.max_question_bytes)?;
-        at_most("session", "bytes", request.session.as_ref().map_or(0, String::len), MAX_SESSION)?;
+        at_most(
+            "history",
+            "bytes",
+            history_bytes,
+            4 * config.server.max_question_bytes,
+        )?;
+        let instruction_bytes = request.instructions.as_ref().map_or(0, String::len);
+        at_most(
+            "instructions",
+            "bytes",
+            instruction_bytes,
+            config.server.max_question_bytes,
+        )?;
+        at_most(
+            "session",
+            "bytes",
+            request.session.as_ref().map_or(0, String::len),
+            MAX_SESSION,
+        )?;
         if let Some(temperature) = request.temperature
             && !(0.0..=2.0).contains(&temperature)
         {
-            return Err(invalid("temperature", format!("`temperature` must be between 0 and 2, got {temperature}")));
+            return Err(invalid(
+                "temperature",
+                format!("`temperature` must be between 0 and 2, got {temperature}"),
+            ));
         }
         let schema = match request.schema.clone() {
             None => AnswerSchema::text()?,
@@ -54,8 +82,18 @@ impl Ask {
         Ok(Self {
             schema,
             top_k: within("top_k", request.top_k, config.answers.top_k, 64)?,
-            max_citations: within("max_citations", request.max_citations, config.answers.max_citations, 16)?,
-            max_tokens: within("max_tokens", request.max_tokens, config.answers.max_tokens, config.model.context_length / 2)?,
+            max_citations: within(
+                "max_citations",
+                request.max_citations,
+                config.answers.max_citations,
+                16,
+            )?,
+            max_tokens: within(
+                "max_tokens",
+                request.max_tokens,
+                config.answers.max_tokens,
+                config.model.context_length / 2,
+            )?,
             request,
         })
     }
@@ -64,7 +102,12 @@ impl Ask {
     #[must_use]
     pub fn query(&self) -> String {
         use crate::answer::types::TurnRole;
-        let before = self.request.history.iter().rev().find(|turn| turn.role == TurnRole::User);
+        let before = self
+            .request
+            .history
+            .iter()
+            .rev()
+            .find(|turn| turn.role == TurnRole::User);
         before.map_or_else(
             || self.request.question.clone(),
             |turn| format!("{} {}", self.request.question, turn.content),
@@ -98,7 +141,10 @@ fn enforceable(schema: Value) -> Result<AnswerSchema, AnswerError> {
 fn strict_white_space(schema: &Value) -> Value {
     let mut schema = schema.clone();
     if let Some(fields) = schema.as_object_mut() {
-        fields.insert("x-guidance".to_owned(), json!({"whitespace_flexible": false}));
+        fields.insert(
+            "x-guidance".to_owned(),
+            json!({"whitespace_flexible": false}),
+        );
     }
     schema
 }
@@ -111,13 +157,24 @@ fn at_most(param: &'static str, unit: &str, got: usize, limit: usize) -> Result<
     if got <= limit {
         return Ok(());
     }
-    Err(invalid(param, format!("`{param}` must be at most {limit} {unit}, got {got}")))
+    Err(invalid(
+        param,
+        format!("`{param}` must be at most {limit} {unit}, got {got}"),
+    ))
 }
 
-fn within(param: &'static str, got: Option<usize>, default: usize, most: usize) -> Result<usize, AnswerError> {
+fn within(
+    param: &'static str,
+    got: Option<usize>,
+    default: usize,
+    most: usize,
+) -> Result<usize, AnswerError> {
     let value = got.unwrap_or_else(|| default.min(most));
     if (1..=most).contains(&value) {
         return Ok(value);
     }
-    Err(invalid(param, format!("`{param}` must be between 1 and {most}, got {value}")))
+    Err(invalid(
+        param,
+        format!("`{param}` must be between 1 and {most}, got {value}"),
+    ))
 }

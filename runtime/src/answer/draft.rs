@@ -213,19 +213,37 @@ mod tests {
     #[test]
     fn markers_are_read_in_order_and_once() {
         let draft = Draft::parse(Citing::Point, r#"{"cite":"[[7]][[2]][[7]]"}"#).unwrap();
-        assert_eq!(draft, Draft::Answered { cited: vec![Cited::Marker(7), Cited::Marker(2)], answer: None });
+        assert_eq!(
+            draft,
+            Draft::Answered {
+                cited: vec![Cited::Marker(7), Cited::Marker(2)],
+                answer: None
+            }
+        );
     }
 
     #[test]
     fn both_ways_of_citing_can_abstain() {
-        assert_eq!(Draft::parse(Citing::Point, r#"{"cite":"[[0]]"}"#).unwrap(), Draft::Abstained);
-        assert_eq!(Draft::parse(Citing::Quote, r#"{"quotes":[]}"#).unwrap(), Draft::Abstained);
+        assert_eq!(
+            Draft::parse(Citing::Point, r#"{"cite":"[[0]]"}"#).unwrap(),
+            Draft::Abstained
+        );
+        assert_eq!(
+            Draft::parse(Citing::Quote, r#"{"quotes":[]}"#).unwrap(),
+            Draft::Abstained
+        );
     }
 
     #[test]
     fn a_null_answer_is_an_answer() {
         let draft = Draft::parse(Citing::Point, r#"{"cite":"[[1]]","answer":null}"#).unwrap();
-        assert_eq!(draft, Draft::Answered { cited: vec![Cited::Marker(1)], answer: Some(Value::Null) });
+        assert_eq!(
+            draft,
+            Draft::Answered {
+                cited: vec![Cited::Marker(1)],
+                answer: Some(Value::Null)
+            }
+        );
     }
 
     #[test]
@@ -240,8 +258,16 @@ mod tests {
         let mut shown = String::new();
         let mut citations = 0;
         for character in output.chars() {
-            if let Some(Draft::Answered { cited, .. }) = stream.push(&character.to_string()).unwrap() {
-                assert_eq!(cited, [Cited::Quote { passage: 1, quote: "a ],\"answer\": b".to_owned() }]);
+            if let Some(Draft::Answered { cited, .. }) =
+                stream.push(&character.to_string()).unwrap()
+            {
+                assert_eq!(
+                    cited,
+                    [Cited::Quote {
+                        passage: 1,
+                        quote: "a ],\"answer\": b".to_owned()
+                    }]
+                );
                 citations += 1;
             }
             shown.push_str(&stream.take_shown());
@@ -257,6 +283,9 @@ mod tests {
             stream.push(piece).unwrap();
             shown.push_str(&stream.take_shown());
         }
-        assert_eq!(serde_json::from_str::<Value>(&shown).unwrap(), json!({"days": 26}));
+        assert_eq!(
+            serde_json::from_str::<Value>(&shown).unwrap(),
+            json!({"days": 26})
+        );
     }
 }

@@ -38,7 +38,9 @@ pub enum AnswerError {
     #[error("unknown model `{0}`: use `quoin`, `base` or a registered `NAME@VERSION`")]
     UnknownModel(String),
     /// The model needed more tokens than it may generate.
-    #[error("the answer did not end within `max_tokens` = {max_tokens}: allow more, or ask for a smaller schema")]
+    #[error(
+        "the answer did not end within `max_tokens` = {max_tokens}: allow more, or ask for a smaller schema"
+    )]
     Incomplete {
         /// The limit of the last attempt.
         max_tokens: usize,

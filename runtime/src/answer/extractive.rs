@@ -41,13 +41,20 @@ pub fn extract(retriever: &Retriever, question: &str, hits: &[Hit], most: usize)
     for (rank, hit) in hits.iter().take(MAX_PASSAGES).enumerate() {
         let frame = Frame::of(retriever, hit);
         for bytes in sentences(&hit.text) {
-            let terms = retriever.terms(&hit.text[bytes.clone()]).into_iter().collect();
+            let terms = retriever
+                .terms(&hit.text[bytes.clone()])
+                .into_iter()
+                .collect();
             let overlap = frame.overlap(&weights, total, &terms);
             candidates.push((rank, bytes, terms, overlap));
         }
     }
     let mut texts = vec![question.to_owned()];
-    texts.extend(candidates.iter().map(|(rank, bytes, ..)| hits[*rank].text[bytes.clone()].to_owned()));
+    texts.extend(
+        candidates
+            .iter()
+            .map(|(rank, bytes, ..)| hits[*rank].text[bytes.clone()].to_owned()),
+    );
     let vectors = retriever.embed(&texts);
     let mut scored: Vec<(Extracted, HashSet<String>)> = candidates
         .into_iter()
@@ -81,8 +88,11 @@ fn complementary(
     let mut covered: HashSet<String> = HashSet::new();
     for (candidate, terms) in scored {
         let best = chosen.first().map_or(0.0, |first| first.score);
-        let adds = weights.iter().any(|(term, _)| terms.contains(term) && !covered.contains(term));
-        if chosen.len() >= most || candidate.score < FURTHER * best || (!chosen.is_empty() && !adds) {
+        let adds = weights
+            .iter()
+            .any(|(term, _)| terms.contains(term) && !covered.contains(term));
+        if chosen.len() >= most || candidate.score < FURTHER * best || (!chosen.is_empty() && !adds)
+        {
             continue;
         }
         covered.extend(terms);
@@ -99,8 +109,16 @@ struct Frame {
 
 impl Frame {
     fn of(retriever: &Retriever, hit: &Hit) -> Self {
-        let mut headings: HashSet<String> = hit.title.iter().flat_map(|title| retriever.terms(title)).collect();
-        headings.extend(hit.heading.iter().flat_map(|heading| retriever.terms(heading)));
+        let mut headings: HashSet<String> = hit
+            .title
+            .iter()
+            .flat_map(|title| retriever.terms(title))
+            .collect();
+        headings.extend(
+            hit.heading
+                .iter()
+                .flat_map(|heading| retriever.terms(heading)),
+        );
         Self {
             headings,
             passage: retriever.terms(&hit.text).into_iter().collect(),
@@ -134,4 +152,3 @@ impl Frame {
 fn dot(left: &[f32], right: &[f32]) -> f32 {
     left.iter().zip(right).map(|(a, b)| a * b).sum()
 }
-

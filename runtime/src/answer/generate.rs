@@ -4,7 +4,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures::StreamExt as _;
-use quoin_engine::{Constraint, EngineError, Event, Finish, GenerationRequest, Message, Outcome, Sampling};
+use quoin_engine::{
+    Constraint, EngineError, Event, Finish, GenerationRequest, Message, Outcome, Sampling,
+};
 use quoin_retriever::Hit;
 use serde_json::Value;
 
@@ -52,13 +54,18 @@ impl Quoin {
         let attempts = attempts(served, ask);
         let mut shown = false;
         for attempt in &attempts {
-            match self.attempt(served, ask, hits, attempt, progress, &mut shown).await {
+            match self
+                .attempt(served, ask, hits, attempt, progress, &mut shown)
+                .await
+            {
                 Err(AnswerError::Incomplete { .. }) if !shown => {}
                 result => return result,
             }
         }
         Err(AnswerError::Incomplete {
-            max_tokens: attempts.last().map_or(ask.max_tokens, |attempt| attempt.max_tokens),
+            max_tokens: attempts
+                .last()
+                .map_or(ask.max_tokens, |attempt| attempt.max_tokens),
         })
     }
 
@@ -105,7 +112,9 @@ impl Quoin {
         let verifying = Instant::now();
         let (cited, answer) = match Draft::parse(served.citing, &outcome.text)? {
             Draft::Abstained => (Vec::new(), None),
-            Draft::Answered { cited, answer } => (verify::resolve(&cited, &prompt.passages)?, answer),
+            Draft::Answered { cited, answer } => {
+                (verify::resolve(&cited, &prompt.passages)?, answer)
+            }
         };
         timings.verification = TimingsMs::of(verifying.elapsed());
         record(&mut timings, &outcome);
@@ -128,7 +137,9 @@ impl Quoin {
         ask: &Arc<Ask>,
         progress: &ProgressSender,
     ) -> Result<Draught, AnswerError> {
-        let served = self.served(ask.request.model.as_deref(), self.retriever().generation()).await?;
+        let served = self
+            .served(ask.request.model.as_deref(), self.retriever().generation())
+            .await?;
         let words = ask.request.schema.as_ref().map(Value::to_string);
         for attempt in attempts(&served, ask) {
             let lark = grammar::closed_book(&ask.decoding_schema(attempt.bounds));
@@ -140,9 +151,15 @@ impl Quoin {
             }
             let value: Value = serde_json::from_str(&outcome.text)
                 .map_err(|error| AnswerError::BrokenSchema(error.to_string()))?;
-            ask.schema.validate(&value).map_err(AnswerError::BrokenSchema)?;
+            ask.schema
+                .validate(&value)
+                .map_err(AnswerError::BrokenSchema)?;
             if let (Some(sender), Some(text)) = (progress, value.as_str()) {
-                let _ = sender.send(Progress::Delta { text: text.to_owned() }).await;
+                let _ = sender
+                    .send(Progress::Delta {
+                        text: text.to_owned(),
+                    })
+                    .await;
             }
             let mut draught = Draught::abstained(served.info.clone());
             record(&mut draught.timings, &outcome);
@@ -157,7 +174,13 @@ impl Quoin {
         })
     }
 
-    fn request(&self, ask: &Ask, messages: Vec<Message>, lark: String, max_tokens: usize) -> GenerationRequest {
+    fn request(
+        &self,
+        ask: &Ask,
+        messages: Vec<Message>,
+        lark: String,
+        max_tokens: usize,
+    ) -> GenerationRequest {
         let sampling = match ask.request.temperature {
             Some(temperature) if temperature > 0.0 => Sampling::Random {
                 temperature,
@@ -191,7 +214,12 @@ fn attempts(served: &Served, ask: &Ask) -> Vec<Attempt> {
     generous.into_iter().chain(std::iter::once(tight)).collect()
 }
 
-async fn fit(served: &Served, ask: &Arc<Ask>, hits: &[Hit], max_tokens: usize) -> Result<Prompt, AnswerError> {
+async fn fit(
+    served: &Served,
+    ask: &Arc<Ask>,
+    hits: &[Hit],
+    max_tokens: usize,
+) -> Result<Prompt, AnswerError> {
     let (generator, style, citing) = (Arc::clone(&served.generator), served.style, served.citing);
     let (ask, hits) = (Arc::clone(ask), hits.to_vec());
     let prompt = tokio::task::spawn_blocking(move || {
@@ -240,7 +268,11 @@ async fn run(
     request: GenerationRequest,
     mut on_delta: impl AsyncFnMut(String) -> Result<(), AnswerError>,
 ) -> Result<Outcome, AnswerError> {
-    let mut events = served.generator.generate(request).await.map_err(engine_error)?;
+    let mut events = served
+        .generator
+        .generate(request)
+        .await
+        .map_err(engine_error)?;
     while let Some(event) = events.next().await {
         match event.map_err(engine_error)? {
             Event::Started { .. } => {}
@@ -257,10 +289,14 @@ fn engine_error(error: EngineError) -> AnswerError {
     match error {
         EngineError::QueueFull { retry_after, .. } => AnswerError::QueueFull { retry_after },
         EngineError::TimeLimit { limit } => AnswerError::Timeout { limit },
-        EngineError::UnsupportedConstraint { reason } => AnswerError::UnenforceableSchema { reason },
+        EngineError::UnsupportedConstraint { reason } => {
+            AnswerError::UnenforceableSchema { reason }
+        }
         EngineError::PromptTooLong { tokens, limit } => AnswerError::Invalid {
             param: "question",
-            message: format!("the prompt takes {tokens} tokens, and the model has room for {limit}: shorten `question` or `schema`"),
+            message: format!(
+                "the prompt takes {tokens} tokens, and the model has room for {limit}: shorten `question` or `schema`"
+            ),
         },
         other => AnswerError::Engine(other),
     }
@@ -281,7 +317,9 @@ const fn usage(outcome: &Outcome) -> UsageInfo {
 
 /// The geometric mean of the probabilities of the decoded tokens, where the engine reports them.
 fn confidence(outcome: &Outcome) -> f64 {
-    outcome.mean_logprob.map_or(0.5, |mean| f64::from(mean).exp().clamp(0.0, 1.0))
+    outcome
+        .mean_logprob
+        .map_or(0.5, |mean| f64::from(mean).exp().clamp(0.0, 1.0))
 }
 
 impl Generated {

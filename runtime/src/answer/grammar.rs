@@ -30,7 +30,12 @@ pub enum AnswerPart {
 ///
 /// `passages` must not be empty. `max_citations` is at least 1.
 #[must_use]
-pub fn grammar(citing: Citing, passages: &[PromptPassage], answer: &AnswerPart, max_citations: usize) -> String {
+pub fn grammar(
+    citing: Citing,
+    passages: &[PromptPassage],
+    answer: &AnswerPart,
+    max_citations: usize,
+) -> String {
     match citing {
         Citing::Point => pointing(passages, answer, max_citations),
         Citing::Quote => quoting(passages, answer, max_citations),
@@ -69,8 +74,14 @@ fn pointing(passages: &[PromptPassage], answer: &AnswerPart, max_citations: usiz
 }
 
 fn quoting(passages: &[PromptPassage], answer: &AnswerPart, max_citations: usize) -> String {
-    let quotable: Vec<&PromptPassage> = passages.iter().filter(|passage| !passage.hit.text.trim().is_empty()).collect();
-    let alternatives: Vec<String> = quotable.iter().map(|passage| format!("quote_{}", passage.number)).collect();
+    let quotable: Vec<&PromptPassage> = passages
+        .iter()
+        .filter(|passage| !passage.hit.text.trim().is_empty())
+        .collect();
+    let alternatives: Vec<String> = quotable
+        .iter()
+        .map(|passage| format!("quote_{}", passage.number))
+        .collect();
     let end = match answer {
         AnswerPart::Schema(_) => format!("{} answer {}", literal("],\"answer\":"), literal("}")),
         AnswerPart::Citations => literal("]}"),
@@ -117,3 +128,6 @@ fn chunks(text: &str) -> Vec<String> {
         })
         .collect()
 }
+
+#[cfg(test)]
+mod tests;

@@ -23,7 +23,8 @@ use crate::answer::ask::Ask;
 use crate::answer::error::AnswerError;
 use crate::answer::generate::Generated;
 use crate::answer::types::{
-    Answer, AnswerRequest, Citation, Mode, Progress, ReleaseInfo, Status, TimingsMs, Trace, TracePassage, UsageInfo,
+    Answer, AnswerRequest, Citation, Mode, Progress, ReleaseInfo, Status, TimingsMs, Trace,
+    TracePassage, UsageInfo,
 };
 use crate::caller::Caller;
 use crate::service::Quoin;
@@ -83,12 +84,17 @@ impl Quoin {
         let retrieval = started.elapsed();
         report_retrieval(&progress, &found).await;
         let mut draught = match ask.request.mode {
-            Mode::Extractive => self.extract(caller, &ask, &found, "extractive".to_owned()).await?,
+            Mode::Extractive => {
+                self.extract(caller, &ask, &found, "extractive".to_owned())
+                    .await?
+            }
             Mode::Auto => match self.ground(caller, &ask, &found, &progress).await {
                 Err(error) => self.stand_in(caller, &ask, &found, error).await?,
                 Ok(draught) => draught,
             },
-            Mode::Grounded | Mode::ClosedBook => self.ground(caller, &ask, &found, &progress).await?,
+            Mode::Grounded | Mode::ClosedBook => {
+                self.ground(caller, &ask, &found, &progress).await?
+            }
         };
         draught.timings.retrieval = TimingsMs::of(retrieval);
         Ok(finish(draught, &ask, Some(found), started))
@@ -96,16 +102,15 @@ impl Quoin {
 
     async fn check(self: &Arc<Self>, request: AnswerRequest) -> Result<Arc<Ask>, AnswerError> {
         let quoin = Arc::clone(self);
-        let ask = tokio::task::spawn_blocking(move || Ask::checked(request, quoin.config())).await??;
+        let ask =
+            tokio::task::spawn_blocking(move || Ask::checked(request, quoin.config())).await??;
         Ok(Arc::new(ask))
     }
 
     async fn find(self: &Arc<Self>, caller: &Caller, ask: &Ask) -> Result<Found, AnswerError> {
         let request = SearchRequest {
-            query: ask.query(),
-            top_k: ask.top_k,
             filters: ask.request.filters.clone().unwrap_or_default(),
-            ..SearchRequest::default()
+            ..SearchRequest::new(ask.query(), ask.top_k)
         };
         let query = request.query.clone();
         let retriever = Arc::clone(self.retriever());
@@ -128,7 +133,9 @@ impl Quoin {
         found: &Found,
         progress: &ProgressSender,
     ) -> Result<Draught, AnswerError> {
-        let served = self.served(ask.request.model.as_deref(), found.generation).await?;
+        let served = self
+            .served(ask.request.model.as_deref(), found.generation)
+            .await?;
         let release = served.info.clone();
         if found.hits.is_empty() {
             return Ok(Draught::abstained(release));
@@ -142,7 +149,9 @@ impl Quoin {
             passages,
             left_out,
             output,
-        } = self.generate_grounded(&served, ask, &found.hits, progress).await?;
+        } = self
+            .generate_grounded(&served, ask, &found.hits, progress)
+            .await?;
         let verifying = Instant::now();
         let citations = self.standing(caller, cited).await?;
         timings.verification += TimingsMs::of(verifying.elapsed());
@@ -150,7 +159,9 @@ impl Quoin {
             None
         } else {
             let value = answer.unwrap_or_else(|| Value::from(joined(&citations)));
-            ask.schema.validate(&value).map_err(AnswerError::BrokenSchema)?;
+            ask.schema
+                .validate(&value)
+                .map_err(AnswerError::BrokenSchema)?;
             Some((value, citations))
         };
         Ok(Draught {
@@ -159,7 +170,10 @@ impl Quoin {
             release,
             usage,
             timings,
-            shown: passages.iter().map(|passage| trace_passage(&passage.hit)).collect(),
+            shown: passages
+                .iter()
+                .map(|passage| trace_passage(&passage.hit))
+                .collect(),
             left_out,
             output: Some(output),
         })
@@ -179,8 +193,13 @@ impl Quoin {
         if ask.schema.validate(&Value::from("")).is_err() {
             return Err(error);
         }
-        tracing::warn!(reason, error = &error as &dyn std::error::Error, "extractive answer instead of a generated one");
-        self.extract(caller, ask, found, format!("fallback:{reason}")).await
+        tracing::warn!(
+            reason,
+            error = &error as &dyn std::error::Error,
+            "extractive answer instead of a generated one"
+        );
+        self.extract(caller, ask, found, format!("fallback:{reason}"))
+            .await
     }
 
     async fn extract(
@@ -191,9 +210,18 @@ impl Quoin {
         route: String,
     ) -> Result<Draught, AnswerError> {
         let started = Instant::now();
-        let (retriever, hits, asked) = (Arc::clone(self.retriever()), found.hits.clone(), Arc::clone(ask));
+        let (retriever, hits, asked) = (
+            Arc::clone(self.retriever()),
+            found.hits.clone(),
+            Arc::clone(ask),
+        );
         let extracted = tokio::task::spawn_blocking(move || {
-            extractive::extract(&retriever, &asked.request.question, &hits, asked.max_citations)
+            extractive::extract(
+                &retriever,
+                &asked.request.question,
+                &hits,
+                asked.max_citations,
+            )
         })
         .await?;
         let best = extracted.first().map_or(0.0, |one| one.score);
@@ -203,16 +231,25 @@ impl Quoin {
         if best >= self.config().answers.extractive_threshold {
             let cited = extracted
                 .iter()
-                .flat_map(|one| one.passage.sentences.iter().map(|sentence| (&one.passage, sentence.bytes.clone())))
+                .flat_map(|one| {
+                    one.passage
+                        .sentences
+                        .iter()
+                        .map(|sentence| (&one.passage, sentence.bytes.clone()))
+                })
                 .map(|(passage, bytes)| verify::slice(passage, bytes.start, bytes.end))
                 .collect();
             let citations = self.standing(caller, cited).await?;
             if !citations.is_empty() {
                 let value = Value::from(joined(&citations));
-                ask.schema.validate(&value).map_err(|rule| AnswerError::Invalid {
-                    param: "schema",
-                    message: format!("`schema` must allow a string when `mode` is `extractive` ({rule})"),
-                })?;
+                ask.schema
+                    .validate(&value)
+                    .map_err(|rule| AnswerError::Invalid {
+                        param: "schema",
+                        message: format!(
+                            "`schema` must allow a string when `mode` is `extractive` ({rule})"
+                        ),
+                    })?;
                 draught.answer = Some((value, citations));
             }
         }
@@ -221,14 +258,21 @@ impl Quoin {
     }
 
     /// The last gate: see [`verify::still_standing`].
-    async fn standing(self: &Arc<Self>, caller: &Caller, citations: Vec<Citation>) -> Result<Vec<Citation>, AnswerError> {
+    async fn standing(
+        self: &Arc<Self>,
+        caller: &Caller,
+        citations: Vec<Citation>,
+    ) -> Result<Vec<Citation>, AnswerError> {
         let retriever = Arc::clone(self.retriever());
         let access = caller.access.clone();
         let before = citations.len();
-        let standing =
-            tokio::task::spawn_blocking(move || verify::still_standing(citations, &retriever, &access)).await?;
+        let standing = tokio::task::spawn_blocking(move || {
+            verify::still_standing(citations, &retriever, &access)
+        })
+        .await?;
         if standing.len() < before {
-            metrics::counter!("quoin_quote_failures_total").increment((before - standing.len()) as u64);
+            metrics::counter!("quoin_quote_failures_total")
+                .increment((before - standing.len()) as u64);
         }
         Ok(standing)
     }
@@ -279,7 +323,11 @@ fn finish(draught: Draught, ask: &Ask, found: Option<Found>, started: Instant) -
 }
 
 fn joined(citations: &[Citation]) -> String {
-    citations.iter().map(|citation| citation.quote.as_str()).collect::<Vec<_>>().join(" ")
+    citations
+        .iter()
+        .map(|citation| citation.quote.as_str())
+        .collect::<Vec<_>>()
+        .join(" ")
 }
 
 pub(crate) fn trace_passage(hit: &Hit) -> TracePassage {

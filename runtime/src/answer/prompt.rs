@@ -69,7 +69,9 @@ pub struct Prompt {
 
 /// The question does not fit, even without passages.
 #[derive(Debug, thiserror::Error)]
-#[error("`question` and `history` take {tokens} tokens, and the model leaves {limit} for them: shorten them")]
+#[error(
+    "`question` and `history` take {tokens} tokens, and the model leaves {limit} for them: shorten them"
+)]
 pub struct QuestionTooLong {
     /// Tokens without passages.
     pub tokens: usize,
@@ -98,15 +100,25 @@ impl Prompt {
     ///
     /// # Errors
     /// [`QuestionTooLong`] when not even the question fits.
-    pub fn fit(generator: &dyn Generator, input: &PromptInput<'_>) -> Result<Self, QuestionTooLong> {
+    pub fn fit(
+        generator: &dyn Generator,
+        input: &PromptInput<'_>,
+    ) -> Result<Self, QuestionTooLong> {
         let description = generator.description();
         let limit = description
             .context_length
             .saturating_sub(input.max_tokens)
             .saturating_sub(description.template_tokens);
-        let frame: usize = input.frame(&[]).iter().map(|message| generator.count_tokens(&message.parts) + 8).sum();
+        let frame: usize = input
+            .frame(&[])
+            .iter()
+            .map(|message| generator.count_tokens(&message.parts) + 8)
+            .sum();
         if frame > limit {
-            return Err(QuestionTooLong { tokens: frame, limit });
+            return Err(QuestionTooLong {
+                tokens: frame,
+                limit,
+            });
         }
         let mut left = limit - frame;
         let mut markers = 0;
@@ -115,10 +127,20 @@ impl Prompt {
             let mut ranges = sentences(&hit.text);
             ranges.truncate(MAX_MARKERS - markers);
             // Counted with the widest marker, so that renumbering in document order cannot outgrow the budget.
-            let mut tokens = generator.count_tokens(&passage_parts(MAX_MARKERS, hit, &numbered(&ranges, MAX_MARKERS), input));
+            let mut tokens = generator.count_tokens(&passage_parts(
+                MAX_MARKERS,
+                hit,
+                &numbered(&ranges, MAX_MARKERS),
+                input,
+            ));
             while tokens > left && chosen.is_empty() && ranges.len() > 1 {
                 ranges.truncate(ranges.len() / 2);
-                tokens = generator.count_tokens(&passage_parts(MAX_MARKERS, hit, &numbered(&ranges, MAX_MARKERS), input));
+                tokens = generator.count_tokens(&passage_parts(
+                    MAX_MARKERS,
+                    hit,
+                    &numbered(&ranges, MAX_MARKERS),
+                    input,
+                ));
             }
             if ranges.is_empty() || tokens > left {
                 continue;
@@ -176,14 +198,20 @@ impl PromptInput<'_> {
         if self.style == PromptStyle::Instruct {
             messages.push(Message {
                 role: Role::System,
-                parts: vec![Part::Trusted(self.instructions())],
+                parts: system(self.instructions(), self.request),
             });
-            let turns = &self.request.history[self.request.history.len().saturating_sub(MAX_TURNS)..];
+            let turns =
+                &self.request.history[self.request.history.len().saturating_sub(MAX_TURNS)..];
             messages.extend(turns.iter().map(turn));
         }
         let mut parts = Vec::new();
         for passage in passages {
-            parts.extend(passage_parts(passage.number, &passage.hit, &passage.sentences, self));
+            parts.extend(passage_parts(
+                passage.number,
+                &passage.hit,
+                &passage.sentences,
+                self,
+            ));
         }
         parts.push(Part::Trusted("Question:".to_owned()));
         parts.push(Part::Data(format!(" {}", self.request.question.trim())));
@@ -218,6 +246,23 @@ impl PromptInput<'_> {
     }
 }
 
+/// Our rules, then the caller's wishes, in which nothing is a control token.
+fn system(rules: String, request: &AnswerRequest) -> Vec<Part> {
+    let mut parts = vec![Part::Trusted(rules)];
+    if let Some(wishes) = request
+        .instructions
+        .as_deref()
+        .map(str::trim)
+        .filter(|wishes| !wishes.is_empty())
+    {
+        parts.push(Part::Trusted(
+            "\nThe caller wishes, as far as these rules allow: ".to_owned(),
+        ));
+        parts.push(Part::Data(wishes.to_owned()));
+    }
+    parts
+}
+
 fn turn(turn: &Turn) -> Message {
     Message {
         role: match turn.role {
@@ -230,7 +275,11 @@ fn turn(turn: &Turn) -> Message {
 
 /// The prompt of an answer without passages.
 #[must_use]
-pub fn closed_book(request: &AnswerRequest, schema: Option<&str>, style: PromptStyle) -> Vec<Message> {
+pub fn closed_book(
+    request: &AnswerRequest,
+    schema: Option<&str>,
+    style: PromptStyle,
+) -> Vec<Message> {
     let mut messages = Vec::new();
     if style == PromptStyle::Instruct {
         let form = schema.map_or_else(
@@ -239,19 +288,27 @@ pub fn closed_book(request: &AnswerRequest, schema: Option<&str>, style: PromptS
         );
         messages.push(Message {
             role: Role::System,
-            parts: vec![Part::Trusted(form)],
+            parts: system(form, request),
         });
         let turns = &request.history[request.history.len().saturating_sub(MAX_TURNS)..];
         messages.extend(turns.iter().map(turn));
     }
     messages.push(Message {
         role: Role::User,
-        parts: vec![Part::Trusted("Question:".to_owned()), Part::Data(format!(" {}", request.question.trim()))],
+        parts: vec![
+            Part::Trusted("Question:".to_owned()),
+            Part::Data(format!(" {}", request.question.trim())),
+        ],
     });
     messages
 }
 
-fn passage_parts(number: usize, hit: &Hit, sentences: &[PromptSentence], input: &PromptInput<'_>) -> Vec<Part> {
+fn passage_parts(
+    number: usize,
+    hit: &Hit,
+    sentences: &[PromptSentence],
+    input: &PromptInput<'_>,
+) -> Vec<Part> {
     let heading = heading_line(hit);
     let mut parts = Vec::new();
     match input.style {
@@ -274,7 +331,10 @@ fn passage_parts(number: usize, hit: &Hit, sentences: &[PromptSentence], input: 
     }
     for sentence in sentences {
         parts.push(Part::Trusted(format!("[[{}]]", sentence.marker)));
-        parts.push(Part::Data(format!(" {}", one_line(&hit.text[sentence.bytes.clone()]))));
+        parts.push(Part::Data(format!(
+            " {}",
+            one_line(&hit.text[sentence.bytes.clone()])
+        )));
     }
     if input.style == PromptStyle::Instruct {
         parts.push(Part::Trusted("\n\n".to_owned()));

@@ -85,8 +85,8 @@ impl AnswerSchema {
         if deeper_than(&schema, MAX_DEPTH) {
             return Err(SchemaError::TooDeep);
         }
-        let validator =
-            jsonschema::validator_for(&schema).map_err(|error| SchemaError::Invalid(error.to_string()))?;
+        let validator = jsonschema::validator_for(&schema)
+            .map_err(|error| SchemaError::Invalid(error.to_string()))?;
         Ok(Self {
             original: schema,
             validator,
@@ -128,7 +128,10 @@ impl AnswerSchema {
         if let Some(fields) = schema.as_object_mut() {
             fields.remove("$schema");
             // Without it a weak model prints white space for ever.
-            fields.insert("x-guidance".to_owned(), json!({"whitespace_flexible": false}));
+            fields.insert(
+                "x-guidance".to_owned(),
+                json!({"whitespace_flexible": false}),
+            );
         }
         schema
     }
@@ -151,7 +154,10 @@ fn deeper_than(value: &Value, levels: usize) -> bool {
         Value::Object(fields) => Box::new(fields.values()),
         _ => return false,
     };
-    levels == 0 || children.into_iter().any(|child| deeper_than(child, levels - 1))
+    levels == 0
+        || children
+            .into_iter()
+            .any(|child| deeper_than(child, levels - 1))
 }
 
 /// Where a sub-schema stands: within an `allOf`, closing an object would contradict its siblings.
@@ -171,12 +177,19 @@ fn narrow(schema: &mut Value, bounds: Bounds, place: Place) {
         return;
     };
     narrow_children(fields, bounds);
-    if ["enum", "const", "$ref"].iter().any(|key| fields.contains_key(*key)) {
+    if ["enum", "const", "$ref"]
+        .iter()
+        .any(|key| fields.contains_key(*key))
+    {
         return;
     }
     let types: Vec<String> = match fields.get("type") {
         Some(Value::String(name)) => vec![name.clone()],
-        Some(Value::Array(names)) => names.iter().filter_map(Value::as_str).map(str::to_owned).collect(),
+        Some(Value::Array(names)) => names
+            .iter()
+            .filter_map(Value::as_str)
+            .map(str::to_owned)
+            .collect(),
         _ => return,
     };
     let combined = COMBINATORS.iter().any(|key| fields.contains_key(*key));
@@ -195,7 +208,11 @@ fn narrow_children(fields: &mut Map<String, Value>, bounds: Bounds) {
     for (key, child) in fields.iter_mut() {
         match key.as_str() {
             "properties" | "patternProperties" | "$defs" | "definitions" => {
-                for value in child.as_object_mut().into_iter().flat_map(|map| map.values_mut()) {
+                for value in child
+                    .as_object_mut()
+                    .into_iter()
+                    .flat_map(|map| map.values_mut())
+                {
                     narrow(value, bounds, Place::Free);
                 }
             }
@@ -219,33 +236,50 @@ fn narrow_children(fields: &mut Map<String, Value>, bounds: Bounds) {
 
 /// `{}` and `{"title": …}` allow any value.
 fn is_unconstrained(fields: &Map<String, Value>) -> bool {
-    fields
-        .keys()
-        .all(|key| ["title", "description", "default", "examples", "$comment"].contains(&key.as_str()))
+    fields.keys().all(|key| {
+        ["title", "description", "default", "examples", "$comment"].contains(&key.as_str())
+    })
 }
 
 fn bound_string(fields: &mut Map<String, Value>, bounds: Bounds) {
-    if ["maxLength", "pattern", "format"].iter().any(|key| fields.contains_key(*key)) {
+    if ["maxLength", "pattern", "format"]
+        .iter()
+        .any(|key| fields.contains_key(*key))
+    {
         return;
     }
     let least = fields.get("minLength").and_then(Value::as_u64).unwrap_or(0);
-    fields.insert("maxLength".to_owned(), json!(bounds.string_characters.max(least.saturating_add(16))));
+    fields.insert(
+        "maxLength".to_owned(),
+        json!(bounds.string_characters.max(least.saturating_add(16))),
+    );
 }
 
 fn bound_array(fields: &mut Map<String, Value>, bounds: Bounds) {
     if !fields.contains_key("maxItems") {
         let least = fields.get("minItems").and_then(Value::as_u64).unwrap_or(0);
-        let fixed = fields.get("prefixItems").and_then(Value::as_array).map_or(0, Vec::len) as u64;
-        fields.insert("maxItems".to_owned(), json!(bounds.array_items.max(least).max(fixed)));
+        let fixed = fields
+            .get("prefixItems")
+            .and_then(Value::as_array)
+            .map_or(0, Vec::len) as u64;
+        fields.insert(
+            "maxItems".to_owned(),
+            json!(bounds.array_items.max(least).max(fixed)),
+        );
     }
-    fields.entry("items").or_insert_with(|| json!({"type": "string", "maxLength": bounds.string_characters}));
+    fields
+        .entry("items")
+        .or_insert_with(|| json!({"type": "string", "maxLength": bounds.string_characters}));
 }
 
 /// Largest magnitude of a number that the schema leaves open: exact as a double, and short.
 const NUMBER_LIMIT: i64 = 999_999_999_999;
 
 fn bound_number(fields: &mut Map<String, Value>, bounds: Bounds) {
-    if !bounds.fractions && fields.get("type") == Some(&json!("number")) && !fields.contains_key("multipleOf") {
+    if !bounds.fractions
+        && fields.get("type") == Some(&json!("number"))
+        && !fields.contains_key("multipleOf")
+    {
         fields.insert("type".to_owned(), json!("integer"));
     }
     let low = number(fields, &["minimum", "exclusiveMinimum"]);
@@ -261,27 +295,45 @@ fn bound_number(fields: &mut Map<String, Value>, bounds: Bounds) {
 }
 
 fn number(fields: &Map<String, Value>, keys: &[&str]) -> Option<f64> {
-    keys.iter().find_map(|key| fields.get(*key)).and_then(Value::as_f64)
+    keys.iter()
+        .find_map(|key| fields.get(*key))
+        .and_then(Value::as_f64)
 }
 
 /// An object that lists its properties takes no others; one that lists none gets one to fill.
 fn close_object(fields: &mut Map<String, Value>) {
-    let open = fields.get("additionalProperties").is_none_or(|value| value == &Value::Bool(true));
+    let open = fields
+        .get("additionalProperties")
+        .is_none_or(|value| value == &Value::Bool(true));
     if !open || fields.contains_key("patternProperties") {
         return;
     }
-    let listed = fields.get("properties").and_then(Value::as_object).is_some_and(|map| !map.is_empty());
+    let listed = fields
+        .get("properties")
+        .and_then(Value::as_object)
+        .is_some_and(|map| !map.is_empty());
     let required: Vec<String> = fields
         .get("required")
         .and_then(Value::as_array)
-        .map(|names| names.iter().filter_map(Value::as_str).map(str::to_owned).collect())
+        .map(|names| {
+            names
+                .iter()
+                .filter_map(Value::as_str)
+                .map(str::to_owned)
+                .collect()
+        })
         .unwrap_or_default();
     if !listed && required.is_empty() && !fields.contains_key("minProperties") {
-        fields.insert("properties".to_owned(), json!({"answer": {"type": "string", "maxLength": 200}}));
+        fields.insert(
+            "properties".to_owned(),
+            json!({"answer": {"type": "string", "maxLength": 200}}),
+        );
         fields.insert("required".to_owned(), json!(["answer"]));
     }
     let properties = fields.get("properties").and_then(Value::as_object);
-    let all_known = required.iter().all(|name| properties.is_some_and(|map| map.contains_key(name)));
+    let all_known = required
+        .iter()
+        .all(|name| properties.is_some_and(|map| map.contains_key(name)));
     if all_known && !fields.contains_key("minProperties") {
         fields.insert("additionalProperties".to_owned(), Value::Bool(false));
     }
@@ -293,7 +345,9 @@ mod tests {
     use super::*;
 
     fn narrowed(schema: Value) -> Value {
-        let mut value = AnswerSchema::new(schema).unwrap().narrowed(Bounds::GENEROUS);
+        let mut value = AnswerSchema::new(schema)
+            .unwrap()
+            .narrowed(Bounds::GENEROUS);
         value.as_object_mut().unwrap().remove("x-guidance");
         value
     }
@@ -334,12 +388,18 @@ mod tests {
 
     #[test]
     fn schemas_that_are_none_are_refused_by_name() {
-        assert_eq!(AnswerSchema::new(json!([])).err().unwrap().to_string(), "`schema` must be a JSON object, got an array");
+        assert_eq!(
+            AnswerSchema::new(json!([])).err().unwrap().to_string(),
+            "`schema` must be a JSON object, got an array"
+        );
         let mut deep = json!({"type": "string"});
         for _ in 0..80 {
             deep = json!({"type": "array", "items": deep});
         }
         assert!(matches!(AnswerSchema::new(deep), Err(SchemaError::TooDeep)));
-        assert!(matches!(AnswerSchema::new(json!({"type": "text"})), Err(SchemaError::Invalid(_))));
+        assert!(matches!(
+            AnswerSchema::new(json!({"type": "text"})),
+            Err(SchemaError::Invalid(_))
+        ));
     }
 }

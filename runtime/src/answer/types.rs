@@ -67,6 +67,9 @@ pub struct AnswerRequest {
     /// Earlier turns, oldest first.
     #[serde(default)]
     pub history: Vec<Turn>,
+    /// The caller's wishes on form, tone and language. They stand beside the rules on quoting and never above them.
+    #[serde(default)]
+    pub instructions: Option<String>,
     /// Keeps a conversation on one release.
     #[serde(default)]
     pub session: Option<String>,

@@ -36,18 +36,28 @@ pub fn resolve(cited: &[Cited], passages: &[PromptPassage]) -> Result<Vec<Citati
                 let (passage, bytes) = passages
                     .iter()
                     .find_map(|passage| {
-                        let sentence = passage.sentences.iter().find(|sentence| sentence.marker == *marker)?;
+                        let sentence = passage
+                            .sentences
+                            .iter()
+                            .find(|sentence| sentence.marker == *marker)?;
                         Some((passage, sentence.bytes.clone()))
                     })
                     .ok_or(Unresolved::Marker(*marker))?;
                 slice(passage, bytes.start, bytes.end)
             }
-            Cited::Quote { passage: number, quote } => {
+            Cited::Quote {
+                passage: number,
+                quote,
+            } => {
                 let passage = passages
                     .iter()
                     .find(|passage| passage.number == *number)
                     .ok_or(Unresolved::Passage(*number))?;
-                let start = passage.hit.text.find(quote.as_str()).ok_or(Unresolved::Quote(*number))?;
+                let start = passage
+                    .hit
+                    .text
+                    .find(quote.as_str())
+                    .ok_or(Unresolved::Quote(*number))?;
                 slice(passage, start, start + quote.len())
             }
         };
@@ -84,7 +94,11 @@ pub fn slice(passage: &PromptPassage, start: usize, end: usize) -> Citation {
 /// A document may have been changed, deleted or closed to the caller while the model was writing.
 /// Blocking: reads each cited document once.
 #[must_use]
-pub fn still_standing(citations: Vec<Citation>, retriever: &Retriever, access: &Access) -> Vec<Citation> {
+pub fn still_standing(
+    citations: Vec<Citation>,
+    retriever: &Retriever,
+    access: &Access,
+) -> Vec<Citation> {
     let mut texts: HashMap<String, Option<String>> = HashMap::new();
     citations
         .into_iter()
@@ -103,7 +117,8 @@ fn stands(citation: &Citation, text: &str) -> bool {
     let Some(from) = byte_of(text, citation.start) else {
         return false;
     };
-    text[from..].starts_with(&citation.quote) && citation.quote.chars().count() == citation.end - citation.start
+    text[from..].starts_with(&citation.quote)
+        && citation.quote.chars().count() == citation.end - citation.start
 }
 
 /// The byte at which code point `index` starts; the text's length for one past the last.

@@ -1,0 +1,10 @@
+//! Answers of the bundled model, whole: real retrieval, real engine, real grammar.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "tests"
+)]
+
+mod conformance;
+mod grounded;
