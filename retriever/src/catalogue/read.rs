@@ -1,0 +1,372 @@
+//! Reading: documents for the roster, passages for the indexes and for hits.
+
+use rusqlite::{Connection, OptionalExtension, Row, params};
+
+use super::Catalogue;
+use crate::document::{Document, Format};
+use crate::index::IndexedPassage;
+use crate::index::roster::Entry;
+use crate::index::vector::Vector;
+use crate::read::Block;
+use crate::{AccessList, DocumentId, RetrieverError, Timestamp};
+
+/// A passage with what a hit shows, and the access list as it stands now.
+#[derive(Clone, Debug)]
+pub(crate) struct PassageRow {
+    pub document: DocumentId,
+    pub acl: AccessList,
+    pub version: u64,
+    pub title: Option<String>,
+    pub uri: Option<String>,
+    pub position: usize,
+    pub start_char: usize,
+    pub end_char: usize,
+    pub page: Option<u32>,
+    pub heading: Vec<String>,
+    pub text: String,
+}
+
+/// A document's clean text with its outline.
+pub(crate) struct StoredText {
+    pub text: String,
+    pub outline: Vec<Block>,
+}
+
+const READING: &str = "reading";
+
+impl Catalogue {
+    /// All documents, with the generation in which they stand so.
+    pub(crate) fn documents(&self) -> Result<(u64, Vec<Entry>), RetrieverError> {
+        let failed = RetrieverError::storage("reading the documents");
+        self.with_reader("reading the documents", |connection| {
+            let transaction = connection.transaction().map_err(&failed)?;
+            let generation = counter(&transaction, "generation").map_err(&failed)?;
+            let mut statement = transaction
+                .prepare(
+                    "SELECT id, version, generation, updated_at, content_hash, format, title, uri, source, acl, metadata,
+                     effective_from, effective_until, supersedes, first_passage, passages FROM documents",
+                )
+                .map_err(&failed)?;
+            let entries = statement
+                .query_map([], entry)
+                .and_then(Iterator::collect)
+                .map_err(&failed)?;
+            Ok((generation, entries))
+        })
+    }
+
+    /// Which snapshot serves, if one was chosen.
+    pub(crate) fn active_snapshot(&self) -> Result<Option<u64>, RetrieverError> {
+        self.with_reader(READING, |connection| {
+            connection
+                .query_row(
+                    "SELECT value FROM retriever_meta WHERE name = 'active_snapshot'",
+                    [],
+                    |row| row.get::<_, i64>(0),
+                )
+                .optional()
+                .map(|value| value.map(i64::cast_unsigned).filter(|number| *number > 0))
+                .map_err(RetrieverError::storage(READING))
+        })
+    }
+
+    /// The generation of the last deletion whose words may still be in some file.
+    pub(crate) fn unpurged(&self) -> Result<Option<u64>, RetrieverError> {
+        self.with_reader(READING, |connection| {
+            connection
+                .query_row(
+                    "SELECT max(generation) FROM deletions WHERE purged_at IS NULL",
+                    [],
+                    |row| row.get::<_, Option<i64>>(0),
+                )
+                .map(|value| value.map(i64::cast_unsigned))
+                .map_err(RetrieverError::storage(READING))
+        })
+    }
+
+    /// Gives every passage, in order of keys, to `take`, and returns the generation in which they stand so.
+    pub(crate) fn each_passage(
+        &self,
+        dimensions: usize,
+        begin: &mut dyn FnMut(u64) -> Result<(), RetrieverError>,
+        take: &mut dyn FnMut(IndexedPassage) -> Result<(), RetrieverError>,
+    ) -> Result<u64, RetrieverError> {
+        let failed = RetrieverError::storage("reading the passages");
+        self.with_reader("reading the passages", |connection| {
+            let transaction = connection.transaction().map_err(&failed)?;
+            let generation = counter(&transaction, "generation").map_err(&failed)?;
+            begin(generation)?;
+            let mut statement = transaction
+                .prepare(&format!("{INDEXED} ORDER BY p.key"))
+                .map_err(&failed)?;
+            let mut rows = statement.query([]).map_err(&failed)?;
+            while let Some(row) = rows.next().map_err(&failed)? {
+                take(indexed(row, dimensions).map_err(&failed)?)?;
+            }
+            Ok(generation)
+        })
+    }
+
+    /// Passages by key, in the order of `keys`; those that are gone are left out.
+    pub(crate) fn indexed_passages(
+        &self,
+        keys: impl Iterator<Item = u32>,
+        dimensions: usize,
+    ) -> Result<Vec<IndexedPassage>, RetrieverError> {
+        let failed = RetrieverError::storage("reading the passages");
+        self.with_reader("reading the passages", |connection| {
+            let mut statement = connection
+                .prepare_cached(&format!("{INDEXED} WHERE p.key = ?1"))
+                .map_err(&failed)?;
+            let mut found = Vec::new();
+            for key in keys {
+                let passage = statement
+                    .query_row([key], |row| indexed(row, dimensions))
+                    .optional()
+                    .map_err(&failed)?;
+                found.extend(passage);
+            }
+            Ok(found)
+        })
+    }
+
+    /// Rows for hits, one for each key, `None` for a passage that is gone. All of one moment.
+    pub(crate) fn passage_rows(
+        &self,
+        keys: &[u32],
+    ) -> Result<Vec<Option<PassageRow>>, RetrieverError> {
+        let failed = RetrieverError::storage("reading the hits");
+        self.with_reader("reading the hits", |connection| {
+            let transaction = connection.transaction().map_err(&failed)?;
+            let mut statement = transaction
+                .prepare_cached(
+                    "SELECT d.id, d.acl, d.version, d.title, d.uri, p.position, p.start_char, p.end_char, p.page, p.heading,
+                     p.text FROM passages p JOIN documents d ON d.ordinal = p.document WHERE p.key = ?1",
+                )
+                .map_err(&failed)?;
+            keys.iter()
+                .map(|key| statement.query_row([key], passage_row).optional().map_err(&failed))
+                .collect()
+        })
+    }
+
+    /// The tokens of passages, one list for each key; empty for a passage that is gone.
+    pub(crate) fn passage_tokens(&self, keys: &[u32]) -> Result<Vec<Vec<u32>>, RetrieverError> {
+        let failed = RetrieverError::storage("reading tokens");
+        self.with_reader("reading tokens", |connection| {
+            let mut statement = connection
+                .prepare_cached("SELECT tokens FROM passages WHERE key = ?1")
+                .map_err(&failed)?;
+            keys.iter()
+                .map(|key| {
+                    statement
+                        .query_row([key], |row| Ok(tokens_from_bytes(row.get_ref(0)?.as_blob()?)))
+                        .optional()
+                        .map(Option::unwrap_or_default)
+                        .map_err(&failed)
+                })
+                .collect()
+        })
+    }
+
+    /// A document's text, with the access list that goes with it.
+    pub(crate) fn text(
+        &self,
+        id: &DocumentId,
+    ) -> Result<Option<(AccessList, StoredText)>, RetrieverError> {
+        self.with_reader("reading a text", |connection| {
+            connection
+                .prepare_cached(
+                    "SELECT d.acl, t.text, t.outline FROM documents d JOIN document_texts t ON t.document = d.ordinal
+                     WHERE d.id = ?1",
+                )
+                .and_then(|mut statement| {
+                    statement
+                        .query_row([id.as_str()], |row| {
+                            let stored = StoredText {
+                                text: row.get(1)?,
+                                outline: json(row, 2)?,
+                            };
+                            Ok((json(row, 0)?, stored))
+                        })
+                        .optional()
+                })
+                .map_err(RetrieverError::storage("reading a text"))
+        })
+    }
+
+    /// Ids of documents that another pipeline cut or embedded, at most `limit`.
+    pub(crate) fn of_other_pipelines(
+        &self,
+        pipeline: &str,
+        limit: usize,
+    ) -> Result<Vec<DocumentId>, RetrieverError> {
+        let failed = RetrieverError::storage("reading the documents");
+        self.with_reader("reading the documents", |connection| {
+            connection
+                .prepare("SELECT id FROM documents WHERE pipeline <> ?1 ORDER BY ordinal LIMIT ?2")
+                .and_then(|mut statement| {
+                    statement
+                        .query_map(params![pipeline, i64::try_from(limit).unwrap_or(i64::MAX)], |row| id(row, 0))
+                        .and_then(Iterator::collect)
+                })
+                .map_err(&failed)
+        })
+    }
+
+    /// SQLite's own check of the whole file; empty when nothing is wrong.
+    pub(crate) fn check(&self) -> Result<Vec<String>, RetrieverError> {
+        self.with_reader("checking the file", |connection| {
+            connection
+                .prepare("PRAGMA quick_check(20)")
+                .and_then(|mut statement| {
+                    statement
+                        .query_map([], |row| row.get::<_, String>(0))
+                        .and_then(Iterator::collect::<rusqlite::Result<Vec<_>>>)
+                })
+                .map(|lines| lines.into_iter().filter(|line| line != "ok").collect())
+                .map_err(RetrieverError::storage("checking the file"))
+        })
+    }
+}
+
+const INDEXED: &str = "SELECT p.key, d.title, p.heading, p.context, p.text, p.vector, p.tokens
+    FROM passages p JOIN documents d ON d.ordinal = p.document";
+
+fn indexed(row: &Row<'_>, dimensions: usize) -> rusqlite::Result<IndexedPassage> {
+    let heading: Vec<String> = json(row, 2)?;
+    let title: Option<String> = row.get(1)?;
+    let context: Option<String> = row.get(3)?;
+    let text: String = row.get(4)?;
+    let vector = row.get_ref(5)?.as_blob()?;
+    Ok(IndexedPassage {
+        key: row.get(0)?,
+        words: crate::ingest::words(title.as_deref(), &heading, context.as_deref(), &text),
+        vector: Vector::from_bytes(vector, dimensions).unwrap_or_else(|| Vector::none(dimensions)),
+        tokens: tokens_from_bytes(row.get_ref(6)?.as_blob()?),
+    })
+}
+
+fn passage_row(row: &Row<'_>) -> rusqlite::Result<PassageRow> {
+    Ok(PassageRow {
+        document: id(row, 0)?,
+        acl: json(row, 1)?,
+        version: row.get::<_, i64>(2)?.cast_unsigned(),
+        title: row.get(3)?,
+        uri: row.get(4)?,
+        position: size(row, 5)?,
+        start_char: size(row, 6)?,
+        end_char: size(row, 7)?,
+        page: row.get(8)?,
+        heading: json(row, 9)?,
+        text: row.get(10)?,
+    })
+}
+
+fn entry(row: &Row<'_>) -> rusqlite::Result<Entry> {
+    let format: String = row.get(5)?;
+    let first: u32 = row.get(14)?;
+    let passages: u32 = row.get(15)?;
+    let supersedes: Option<String> = row.get(13)?;
+    let document = Document {
+        id: id(row, 0)?,
+        version: row.get::<_, i64>(1)?.cast_unsigned(),
+        generation: row.get::<_, i64>(2)?.cast_unsigned(),
+        updated_at: instant(row, 3)?.ok_or(rusqlite::Error::InvalidQuery)?,
+        format: match format.as_str() {
+            "markdown" => Format::Markdown,
+            "html" => Format::Html,
+            _ => Format::Text,
+        },
+        title: row.get(6)?,
+        uri: row.get(7)?,
+        source: row.get(8)?,
+        acl: json(row, 9)?,
+        metadata: json(row, 10)?,
+        effective_from: instant(row, 11)?,
+        effective_until: instant(row, 12)?,
+        supersedes: supersedes.map(DocumentId::new).transpose().map_err(|e| broken(13, e))?,
+        passages: passages as usize,
+    };
+    Ok(Entry {
+        document,
+        keys: first..first.saturating_add(passages),
+        content_hash: row.get(4)?,
+    })
+}
+
+fn id(row: &Row<'_>, column: usize) -> rusqlite::Result<DocumentId> {
+    DocumentId::new(row.get::<_, String>(column)?).map_err(|error| broken(column, error))
+}
+
+fn size(row: &Row<'_>, column: usize) -> rusqlite::Result<usize> {
+    usize::try_from(row.get::<_, i64>(column)?).map_err(|error| broken(column, error))
+}
+
+fn instant(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<Timestamp>> {
+    row.get::<_, Option<i64>>(column)?
+        .map(Timestamp::from_milliseconds)
+        .transpose()
+        .map_err(|error| broken(column, error))
+}
+
+fn json<T: serde::de::DeserializeOwned>(row: &Row<'_>, column: usize) -> rusqlite::Result<T> {
+    serde_json::from_str(row.get_ref(column)?.as_str()?).map_err(|error| broken(column, error))
+}
+
+fn broken(
+    column: usize,
+    error: impl std::error::Error + Send + Sync + 'static,
+) -> rusqlite::Error {
+    rusqlite::Error::FromSqlConversionFailure(column, rusqlite::types::Type::Text, Box::new(error))
+}
+
+fn counter(connection: &Connection, name: &str) -> rusqlite::Result<u64> {
+    connection
+        .query_row("SELECT value FROM retriever_meta WHERE name = ?1", [name], |row| {
+            row.get::<_, i64>(0)
+        })
+        .map(i64::cast_unsigned)
+}
+
+/// Seven bits a byte, the lowest first; the top bit says that more follow.
+pub(super) fn tokens_to_bytes(tokens: &[u32]) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(tokens.len() * 2);
+    for token in tokens {
+        let mut rest = *token;
+        while rest >= 0x80 {
+            bytes.push((rest & 0x7f) as u8 | 0x80);
+            rest >>= 7;
+        }
+        bytes.push(rest as u8);
+    }
+    bytes
+}
+
+fn tokens_from_bytes(bytes: &[u8]) -> Vec<u32> {
+    let mut tokens = Vec::with_capacity(bytes.len() / 2);
+    let (mut token, mut shift) = (0_u32, 0);
+    for byte in bytes {
+        token |= u32::from(byte & 0x7f).wrapping_shl(shift);
+        shift += 7;
+        if byte & 0x80 == 0 {
+            tokens.push(token);
+            (token, shift) = (0, 0);
+        }
+    }
+    tokens
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn tokens_survive_the_catalogue(tokens: Vec<u32>) {
+            prop_assert_eq!(tokens_from_bytes(&tokens_to_bytes(&tokens)), tokens);
+        }
+    }
+}

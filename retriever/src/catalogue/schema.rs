@@ -1,0 +1,116 @@
+//! Tables of the catalogue, and how older ones become the present ones.
+
+use rusqlite::{Connection, TransactionBehavior};
+
+use crate::RetrieverError;
+
+/// Each step brings the tables from its index to the next version. Steps are never changed, only added.
+const STEPS: [&str; 1] = ["
+    CREATE TABLE documents (
+        ordinal         INTEGER PRIMARY KEY,
+        id              TEXT NOT NULL UNIQUE,
+        version         INTEGER NOT NULL,
+        generation      INTEGER NOT NULL,
+        updated_at      INTEGER NOT NULL,
+        content_hash    BLOB NOT NULL,
+        pipeline        TEXT NOT NULL,
+        format          TEXT NOT NULL,
+        title           TEXT,
+        uri             TEXT,
+        source          TEXT,
+        acl             TEXT NOT NULL,
+        metadata        TEXT NOT NULL,
+        effective_from  INTEGER,
+        effective_until INTEGER,
+        supersedes      TEXT,
+        first_passage   INTEGER NOT NULL,
+        passages        INTEGER NOT NULL
+    ) STRICT;
+    CREATE TABLE document_texts (
+        document INTEGER PRIMARY KEY REFERENCES documents(ordinal) ON DELETE CASCADE,
+        text     TEXT NOT NULL,
+        outline  TEXT NOT NULL
+    ) STRICT;
+    CREATE TABLE passages (
+        key        INTEGER PRIMARY KEY,
+        document   INTEGER NOT NULL REFERENCES documents(ordinal) ON DELETE CASCADE,
+        position   INTEGER NOT NULL,
+        start_byte INTEGER NOT NULL,
+        end_byte   INTEGER NOT NULL,
+        start_char INTEGER NOT NULL,
+        end_char   INTEGER NOT NULL,
+        page       INTEGER,
+        heading    TEXT NOT NULL,
+        context    TEXT,
+        text       TEXT NOT NULL,
+        tokens     BLOB NOT NULL,
+        vector     BLOB NOT NULL
+    ) STRICT;
+    CREATE INDEX passages_by_document ON passages(document);
+    CREATE TABLE deletions (
+        sequence   INTEGER PRIMARY KEY,
+        document   TEXT NOT NULL,
+        version    INTEGER NOT NULL,
+        generation INTEGER NOT NULL,
+        deleted_at INTEGER NOT NULL,
+        purged_at  INTEGER
+    ) STRICT;
+    CREATE INDEX deletions_by_document ON deletions(document);
+    INSERT INTO retriever_meta (name, value) VALUES ('generation', 0), ('next_passage', 1);
+"];
+
+/// Creates the tables, or brings older ones up to date; each step in a transaction of its own.
+pub(super) fn migrate(connection: &mut Connection) -> Result<(), RetrieverError> {
+    let failed = RetrieverError::storage("preparing its tables");
+    connection
+        .execute_batch(
+            "CREATE TABLE IF NOT EXISTS retriever_meta (name TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+             INSERT OR IGNORE INTO retriever_meta (name, value) VALUES ('schema_version', 0);",
+        )
+        .map_err(&failed)?;
+    loop {
+        let transaction = connection
+            .transaction_with_behavior(TransactionBehavior::Immediate)
+            .map_err(&failed)?;
+        let found: i64 = transaction
+            .query_row(
+                "SELECT value FROM retriever_meta WHERE name = 'schema_version'",
+                [],
+                |row| row.get(0),
+            )
+            .map_err(&failed)?;
+        let step = usize::try_from(found).ok().and_then(|found| STEPS.get(found));
+        let Some(step) = step else {
+            let known = i64::try_from(STEPS.len()).unwrap_or(i64::MAX);
+            return match found {
+                _ if found == known => Ok(()),
+                _ => Err(RetrieverError::NewerCatalogue { found, known }),
+            };
+        };
+        transaction.execute_batch(step).map_err(&failed)?;
+        transaction
+            .execute(
+                "UPDATE retriever_meta SET value = value + 1 WHERE name = 'schema_version'",
+                [],
+            )
+            .map_err(&failed)?;
+        transaction.commit().map_err(&failed)?;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_newer_catalogue_is_refused_by_name() {
+        let mut connection = Connection::open_in_memory().unwrap();
+        migrate(&mut connection).unwrap();
+        migrate(&mut connection).unwrap();
+        connection
+            .execute("UPDATE retriever_meta SET value = 99 WHERE name = 'schema_version'", [])
+            .unwrap();
+        let error = migrate(&mut connection).unwrap_err();
+        assert!(error.to_string().contains("schema version 99"));
+    }
+}

@@ -1,0 +1,281 @@
+//! Writing: one transaction is one generation.
+
+use std::ops::Range;
+
+use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
+
+use super::Catalogue;
+use crate::document::Document;
+use crate::index::vector::Vector;
+use crate::passage::Passage;
+use crate::read::Block;
+use crate::{DocumentId, RetrieverError, Timestamp};
+
+/// A passage that has no key yet.
+#[derive(Clone, Debug)]
+pub(crate) struct NewPassage {
+    pub passage: Passage,
+    pub tokens: Vec<u32>,
+    pub vector: Vector,
+}
+
+/// A document's content, read, cut and embedded.
+#[derive(Clone, Copy)]
+pub(crate) struct NewContent<'a> {
+    pub text: &'a str,
+    pub outline: &'a [Block],
+    pub content_hash: &'a [u8],
+    pub passages: &'a [NewPassage],
+}
+
+/// An open write.
+pub(crate) struct Written<'a> {
+    transaction: Transaction<'a>,
+    pub generation: u64,
+    pipeline: &'a str,
+}
+
+const WRITING: &str = "writing a document";
+
+impl Catalogue {
+    /// Runs `work` in a transaction that is durable when this returns, and counts as one generation.
+    pub(crate) fn write<T>(
+        &self,
+        pipeline: &str,
+        work: impl FnOnce(&Written<'_>) -> Result<T, RetrieverError>,
+    ) -> Result<T, RetrieverError> {
+        let failed = RetrieverError::storage("committing a write");
+        let mut connection = self.writer();
+        let transaction = connection
+            .transaction_with_behavior(TransactionBehavior::Immediate)
+            .map_err(&failed)?;
+        let generation = next(&transaction, "generation", 1).map_err(&failed)?;
+        let written = Written {
+            transaction,
+            generation: generation + 1,
+            pipeline,
+        };
+        let done = work(&written)?;
+        written.transaction.commit().map_err(failed)?;
+        Ok(done)
+    }
+
+    /// Remembers which snapshot serves; 0 for none.
+    pub(crate) fn set_active_snapshot(&self, number: u64) -> Result<(), RetrieverError> {
+        self.writer()
+            .execute(
+                "INSERT OR REPLACE INTO retriever_meta (name, value) VALUES ('active_snapshot', ?1)",
+                [signed(number)],
+            )
+            .map_err(RetrieverError::storage("choosing a snapshot"))?;
+        Ok(())
+    }
+
+    /// Empties the write-ahead log, which may still hold what was deleted. `false` while a reader needs it.
+    pub(crate) fn empty_log(&self) -> Result<bool, RetrieverError> {
+        empty_log(&self.writer()).map_err(RetrieverError::storage("emptying its log"))
+    }
+
+    /// Notes that no file holds what was deleted up to a generation.
+    pub(crate) fn mark_purged(&self, generation: u64) -> Result<(), RetrieverError> {
+        self.writer()
+            .execute(
+                "UPDATE deletions SET purged_at = ?1 WHERE purged_at IS NULL AND generation <= ?2",
+                params![Timestamp::now().as_milliseconds(), signed(generation)],
+            )
+            .map_err(RetrieverError::storage("noting a purge"))?;
+        Ok(())
+    }
+}
+
+fn empty_log(connection: &Connection) -> rusqlite::Result<bool> {
+    let busy: i64 = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))?;
+    Ok(busy == 0)
+}
+
+/// Adds to a counter, and returns what it was.
+fn next(connection: &Connection, counter: &str, by: u64) -> rusqlite::Result<u64> {
+    connection
+        .prepare_cached(
+            "UPDATE retriever_meta SET value = value + ?2 WHERE name = ?1 RETURNING value - ?2",
+        )?
+        .query_row(params![counter, signed(by)], |row| row.get::<_, i64>(0))
+        .map(i64::cast_unsigned)
+}
+
+fn signed(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+fn size(number: usize) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+impl Written<'_> {
+    /// The version that a document's next put gets, also after a deletion.
+    pub(crate) fn next_version(&self, id: &DocumentId) -> Result<u64, RetrieverError> {
+        let last: Option<i64> = self
+            .transaction
+            .prepare_cached(
+                "SELECT max(version) FROM (SELECT version FROM documents WHERE id = ?1
+                 UNION ALL SELECT version FROM deletions WHERE document = ?1)",
+            )
+            .and_then(|mut statement| statement.query_row([id.as_str()], |row| row.get(0)))
+            .map_err(RetrieverError::storage(WRITING))?;
+        Ok(last.unwrap_or(0).cast_unsigned() + 1)
+    }
+
+    /// Replaces a document's row, text and passages, and returns the keys of the passages.
+    pub(crate) fn put(
+        &self,
+        document: &Document,
+        new: NewContent<'_>,
+    ) -> Result<Range<u32>, RetrieverError> {
+        let count = new.passages.len() as u64;
+        let first = next(&self.transaction, "next_passage", count)
+            .map_err(RetrieverError::storage(WRITING))?;
+        let end = u32::try_from(first + count).map_err(|_| RetrieverError::TooLarge {
+            what: "the catalogue",
+            limit: u64::from(u32::MAX),
+            got: first + count,
+            unit: "passages over its lifetime",
+        })?;
+        let keys = end - new.passages.len() as u32..end;
+        self.put_rows(document, new, &keys)
+            .map_err(RetrieverError::storage(WRITING))?;
+        Ok(keys)
+    }
+
+    fn put_rows(
+        &self,
+        document: &Document,
+        new: NewContent<'_>,
+        keys: &Range<u32>,
+    ) -> rusqlite::Result<()> {
+        self.remove_rows(&document.id)?;
+        let ordinal = self.insert_document(document, new, keys)?;
+        let outline = json(&new.outline);
+        self.transaction
+            .prepare_cached("INSERT INTO document_texts (document, text, outline) VALUES (?1, ?2, ?3)")?
+            .execute(params![ordinal, new.text, outline])?;
+        let mut insert = self.transaction.prepare_cached(
+            "INSERT INTO passages (key, document, position, start_byte, end_byte, start_char, end_char, page,
+             heading, context, text, tokens, vector) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
+        )?;
+        for (position, (key, part)) in keys.clone().zip(new.passages).enumerate() {
+            let passage = &part.passage;
+            insert.execute(params![
+                key,
+                ordinal,
+                size(position),
+                size(passage.bytes.start),
+                size(passage.bytes.end),
+                size(passage.chars.start),
+                size(passage.chars.end),
+                passage.page,
+                json(&passage.heading),
+                passage.context,
+                new.text.get(passage.bytes.clone()).unwrap_or_default(),
+                super::read::tokens_to_bytes(&part.tokens),
+                part.vector.to_bytes(),
+            ])?;
+        }
+        Ok(())
+    }
+
+    fn insert_document(
+        &self,
+        document: &Document,
+        new: NewContent<'_>,
+        keys: &Range<u32>,
+    ) -> rusqlite::Result<i64> {
+        self.transaction
+            .prepare_cached(
+                "INSERT INTO documents (id, version, generation, updated_at, content_hash, pipeline, format, title, uri,
+                 source, acl, metadata, effective_from, effective_until, supersedes, first_passage, passages)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17) RETURNING ordinal",
+            )?
+            .query_row(
+                params![
+                    document.id.as_str(),
+                    signed(document.version),
+                    signed(document.generation),
+                    document.updated_at.as_milliseconds(),
+                    new.content_hash,
+                    self.pipeline,
+                    document.format.name(),
+                    document.title,
+                    document.uri,
+                    document.source,
+                    json(&document.acl),
+                    json(&document.metadata),
+                    document.effective_from.map(Timestamp::as_milliseconds),
+                    document.effective_until.map(Timestamp::as_milliseconds),
+                    document.supersedes.as_ref().map(DocumentId::as_str),
+                    keys.start,
+                    size(keys.len()),
+                ],
+                |row| row.get(0),
+            )
+    }
+
+    /// Changes what is said about a document whose content and title stay.
+    pub(crate) fn set_attributes(&self, document: &Document) -> Result<(), RetrieverError> {
+        self.transaction
+            .prepare_cached(
+                "UPDATE documents SET version = ?2, generation = ?3, updated_at = ?4, uri = ?5, source = ?6, acl = ?7,
+                 metadata = ?8, effective_from = ?9, effective_until = ?10, supersedes = ?11 WHERE id = ?1",
+            )
+            .and_then(|mut statement| {
+                statement.execute(params![
+                    document.id.as_str(),
+                    signed(document.version),
+                    signed(document.generation),
+                    document.updated_at.as_milliseconds(),
+                    document.uri,
+                    document.source,
+                    json(&document.acl),
+                    json(&document.metadata),
+                    document.effective_from.map(Timestamp::as_milliseconds),
+                    document.effective_until.map(Timestamp::as_milliseconds),
+                    document.supersedes.as_ref().map(DocumentId::as_str),
+                ])
+            })
+            .map_err(RetrieverError::storage(WRITING))?;
+        Ok(())
+    }
+
+    /// Removes a document and notes that its words must leave the snapshots as well.
+    pub(crate) fn delete(&self, id: &DocumentId, at: Timestamp) -> Result<(), RetrieverError> {
+        let failed = RetrieverError::storage("deleting a document");
+        let version: Option<i64> = self
+            .transaction
+            .query_row("SELECT version FROM documents WHERE id = ?1", [id.as_str()], |row| row.get(0))
+            .optional()
+            .map_err(&failed)?;
+        let Some(version) = version else {
+            return Err(RetrieverError::NotFound(id.clone()));
+        };
+        self.remove_rows(id)
+            .and_then(|()| {
+                self.transaction.execute(
+                    "INSERT INTO deletions (document, version, generation, deleted_at) VALUES (?1, ?2, ?3, ?4)",
+                    params![id.as_str(), version, signed(self.generation), at.as_milliseconds()],
+                )
+            })
+            .map_err(failed)?;
+        Ok(())
+    }
+
+    fn remove_rows(&self, id: &DocumentId) -> rusqlite::Result<()> {
+        self.transaction
+            .prepare_cached("DELETE FROM documents WHERE id = ?1")?
+            .execute([id.as_str()])?;
+        Ok(())
+    }
+}
+
+/// These values have no form that JSON lacks.
+fn json(value: &impl serde::Serialize) -> String {
+    serde_json::to_string(value).unwrap_or_default()
+}

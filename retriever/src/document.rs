@@ -1,0 +1,340 @@
+//! Documents as callers hand them in and get them back.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::{AccessList, RetrieverError, Timestamp};
+
+/// Free metadata of a document; filters match on its values.
+pub type Metadata = serde_json::Map<String, Value>;
+
+/// A document's name, chosen by whoever puts it: 1 to 512 bytes, no control characters.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct DocumentId(String);
+
+impl DocumentId {
+    /// The longest id, bytes.
+    pub const MAX_BYTES: usize = 512;
+
+    /// Checks the rule.
+    ///
+    /// # Errors
+    /// Empty, longer than 512 bytes, or with control characters.
+    pub fn new(id: impl Into<String>) -> Result<Self, RetrieverError> {
+        let id = id.into();
+        if id.is_empty() || id.len() > Self::MAX_BYTES {
+            return Err(RetrieverError::invalid(
+                "id",
+                format!("has 1 to {} bytes, got {}", Self::MAX_BYTES, id.len()),
+            ));
+        }
+        if id.chars().any(char::is_control) {
+            return Err(RetrieverError::invalid("id", "has no control characters"));
+        }
+        Ok(Self(id))
+    }
+
+    /// The name.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for DocumentId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl TryFrom<String> for DocumentId {
+    type Error = RetrieverError;
+    fn try_from(id: String) -> Result<Self, Self::Error> {
+        Self::new(id)
+    }
+}
+
+impl FromStr for DocumentId {
+    type Err = RetrieverError;
+    fn from_str(id: &str) -> Result<Self, Self::Err> {
+        Self::new(id)
+    }
+}
+
+impl From<DocumentId> for String {
+    fn from(id: DocumentId) -> Self {
+        id.0
+    }
+}
+
+/// A passage's name: its document's id, `#`, and its place in it from 0. It says nothing across versions of the document.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct PassageId(String);
+
+impl PassageId {
+    /// The passage of a document at a place.
+    #[must_use]
+    pub fn new(document: &DocumentId, position: usize) -> Self {
+        Self(format!("{document}#{position}"))
+    }
+
+    /// The name.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for PassageId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// How a document's content is written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Format {
+    /// Plain text.
+    #[default]
+    Text,
+    /// CommonMark with tables, and YAML front matter.
+    Markdown,
+    /// HTML, of which the text is kept.
+    Html,
+}
+
+impl Format {
+    /// The name that errors, the catalogue and the API use.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Text => "text",
+            Self::Markdown => "markdown",
+            Self::Html => "html",
+        }
+    }
+
+    /// By MIME type, parameters ignored; `None` for a type that no reader knows.
+    #[must_use]
+    pub fn from_content_type(content_type: &str) -> Option<Self> {
+        let kind = content_type.split(';').next().unwrap_or_default();
+        match kind.trim().to_ascii_lowercase().as_str() {
+            "text/plain" => Some(Self::Text),
+            "text/markdown" | "text/x-markdown" => Some(Self::Markdown),
+            "text/html" | "application/xhtml+xml" => Some(Self::Html),
+            _ => None,
+        }
+    }
+
+    /// By file name extension; `None` for one that no reader knows.
+    #[must_use]
+    pub fn from_path(path: &std::path::Path) -> Option<Self> {
+        let extension = path.extension()?.to_str()?.to_ascii_lowercase();
+        match extension.as_str() {
+            "txt" | "text" | "rst" | "adoc" | "log" => Some(Self::Text),
+            "md" | "markdown" | "mdown" => Some(Self::Markdown),
+            "html" | "htm" | "xhtml" => Some(Self::Html),
+            _ => None,
+        }
+    }
+}
+
+/// What a document holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Content {
+    /// Text that is already decoded.
+    Text {
+        /// The text.
+        text: String,
+        /// How it is written.
+        format: Format,
+    },
+    /// The bytes of a file.
+    Bytes {
+        /// The file.
+        bytes: Vec<u8>,
+        /// Its MIME type, such as `text/html; charset=utf-8`.
+        content_type: String,
+    },
+}
+
+impl Content {
+    /// Plain text.
+    pub fn text(text: impl Into<String>) -> Self {
+        Self::Text {
+            text: text.into(),
+            format: Format::Text,
+        }
+    }
+
+    /// Markdown.
+    pub fn markdown(text: impl Into<String>) -> Self {
+        Self::Text {
+            text: text.into(),
+            format: Format::Markdown,
+        }
+    }
+}
+
+/// A document to put. What it leaves out, Markdown front matter and then the settings fill in.
+#[derive(Clone, Debug)]
+pub struct DocumentInput {
+    /// Its name; putting the same id again replaces the document.
+    pub id: DocumentId,
+    /// What it holds.
+    pub content: Content,
+    /// Shown beside quotes, and searched.
+    pub title: Option<String>,
+    /// Where it came from.
+    pub uri: Option<String>,
+    /// Who may read it; `None` takes the default of the settings, and without one only `admin` reads it.
+    pub acl: Option<Vec<String>>,
+    /// For filters.
+    pub metadata: Metadata,
+    /// Not shown before this instant.
+    pub effective_from: Option<Timestamp>,
+    /// Not shown from this instant on.
+    pub effective_until: Option<Timestamp>,
+    /// The document that this one replaces: whoever sees this one is not shown that one.
+    pub supersedes: Option<DocumentId>,
+    /// The source it belongs to.
+    pub source: Option<String>,
+}
+
+impl DocumentInput {
+    /// A document with an id and content, and nothing else said.
+    #[must_use]
+    pub fn new(id: DocumentId, content: Content) -> Self {
+        Self {
+            id,
+            content,
+            title: None,
+            uri: None,
+            acl: None,
+            metadata: Metadata::new(),
+            effective_from: None,
+            effective_until: None,
+            supersedes: None,
+            source: None,
+        }
+    }
+}
+
+/// The answer to a put: it is durable, and searches find it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Stored {
+    /// Its name.
+    pub id: DocumentId,
+    /// Counts the changes of this document, from 1.
+    pub version: u64,
+    /// How many passages it has.
+    pub passages: usize,
+    /// The generation in which it is visible.
+    pub generation: u64,
+    /// Whether the same document was there already, so that nothing was done.
+    pub unchanged: bool,
+}
+
+/// A document as it stands, without its text.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Document {
+    /// Its name.
+    pub id: DocumentId,
+    /// Counts the changes of this document, from 1.
+    pub version: u64,
+    /// Shown beside quotes.
+    pub title: Option<String>,
+    /// Where it came from.
+    pub uri: Option<String>,
+    /// The source it belongs to.
+    pub source: Option<String>,
+    /// How it was written.
+    pub format: Format,
+    /// Who may read it.
+    pub acl: AccessList,
+    /// For filters.
+    pub metadata: Metadata,
+    /// Not shown before this instant.
+    pub effective_from: Option<Timestamp>,
+    /// Not shown from this instant on.
+    pub effective_until: Option<Timestamp>,
+    /// The document that this one replaces.
+    pub supersedes: Option<DocumentId>,
+    /// How many passages it has.
+    pub passages: usize,
+    /// The generation of its last change.
+    pub generation: u64,
+    /// When it was last changed.
+    pub updated_at: Timestamp,
+}
+
+/// Which page of a listing.
+#[derive(Clone, Debug)]
+pub struct Page {
+    /// The last id of the page before; `None` for the first.
+    pub after: Option<DocumentId>,
+    /// How many, at most.
+    pub limit: usize,
+}
+
+impl Default for Page {
+    fn default() -> Self {
+        Self {
+            after: None,
+            limit: 100,
+        }
+    }
+}
+
+/// Whether a deleted document's bytes have left the data folder.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Purge {
+    /// No search finds it; the snapshots that hold its words are being replaced.
+    Pending,
+    /// No file of the retriever holds it.
+    Done,
+}
+
+/// The answer to a deletion: no search finds the document any more, also after a crash.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct DeletionReceipt {
+    /// What was deleted.
+    pub id: DocumentId,
+    /// When.
+    pub deleted_at: Timestamp,
+    /// The first generation without it.
+    pub generation: u64,
+    /// Whether its bytes are gone too.
+    pub purge: Purge,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_is_neither_empty_nor_long_nor_has_control_characters() {
+        assert!(DocumentId::new("handbook/leave.md").is_ok());
+        assert!(DocumentId::new("ü/日本 👩‍🚀").is_ok());
+        for id in ["", "a\nb", "a\0"] {
+            assert!(DocumentId::new(id).is_err(), "{id:?}");
+        }
+        assert!(DocumentId::new("x".repeat(513)).is_err());
+    }
+
+    #[test]
+    fn the_content_type_tells_the_format() {
+        assert_eq!(
+            Format::from_content_type("Text/HTML; charset=utf-8"),
+            Some(Format::Html)
+        );
+        assert_eq!(Format::from_content_type("application/pdf"), None);
+    }
+}

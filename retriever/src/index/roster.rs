@@ -1,0 +1,257 @@
+//! The live documents of one generation: who may read them, when they hold, and which passages are theirs.
+//!
+//! Persistent maps share what did not change, so a write makes a new roster without copying the old one. An access list that
+//! changes takes effect with the next generation, without touching an index.
+
+use std::ops::{Bound, Range};
+use std::sync::Arc;
+
+use roaring::RoaringBitmap;
+use rpds::{HashTrieMapSync, RedBlackTreeMapSync};
+use serde_json::Value;
+
+use crate::document::{Document, Metadata};
+use crate::filters::Filters;
+use crate::{Access, DocumentId, Timestamp};
+
+/// A document and its passages' keys, which follow one another.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Entry {
+    pub document: Document,
+    pub keys: Range<u32>,
+    pub content_hash: Vec<u8>,
+}
+
+impl Entry {
+    fn is_dated(&self) -> bool {
+        self.document.effective_from.is_some() || self.document.effective_until.is_some()
+    }
+
+    pub(crate) fn in_force(&self, at: Timestamp) -> bool {
+        self.document.effective_from.is_none_or(|from| from <= at)
+            && self.document.effective_until.is_none_or(|until| at < until)
+    }
+}
+
+/// All live documents.
+#[derive(Clone, Default)]
+pub(crate) struct Roster {
+    by_id: RedBlackTreeMapSync<DocumentId, Arc<Entry>>,
+    by_key: RedBlackTreeMapSync<u32, Arc<Entry>>,
+    live: RoaringBitmap,
+    readable: HashTrieMapSync<String, RoaringBitmap>,
+    facets: HashTrieMapSync<String, RoaringBitmap>,
+    dated: RedBlackTreeMapSync<DocumentId, Arc<Entry>>,
+    superseding: RedBlackTreeMapSync<DocumentId, Arc<Entry>>,
+}
+
+impl Roster {
+    pub(crate) fn get(&self, id: &DocumentId) -> Option<&Arc<Entry>> {
+        self.by_id.get(id)
+    }
+
+    /// The document that a passage belongs to.
+    pub(crate) fn of_passage(&self, key: u32) -> Option<&Arc<Entry>> {
+        let (_, entry) = self.by_key.range(..=key).next_back()?;
+        entry.keys.contains(&key).then_some(entry)
+    }
+
+    pub(crate) fn live(&self) -> &RoaringBitmap {
+        &self.live
+    }
+
+    pub(crate) fn documents(&self) -> usize {
+        self.by_id.size()
+    }
+
+    /// Documents in order of their ids, after one of them.
+    pub(crate) fn after(&self, id: Option<&DocumentId>) -> impl Iterator<Item = &Arc<Entry>> {
+        let start = id.map_or(Bound::Unbounded, |id| Bound::Excluded(id.clone()));
+        self.by_id.range((start, Bound::Unbounded)).map(|(_, entry)| entry)
+    }
+
+    pub(crate) fn insert(&mut self, entry: Entry) {
+        self.remove(&entry.document.id);
+        let entry = Arc::new(entry);
+        let id = entry.document.id.clone();
+        if !entry.keys.is_empty() {
+            self.by_key.insert_mut(entry.keys.start, Arc::clone(&entry));
+            self.live.insert_range(entry.keys.clone());
+            for token in entry.document.acl.tokens() {
+                add(&mut self.readable, token.to_owned(), &entry.keys);
+            }
+            for facet in facets(&entry.document) {
+                add(&mut self.facets, facet, &entry.keys);
+            }
+        }
+        if entry.is_dated() {
+            self.dated.insert_mut(id.clone(), Arc::clone(&entry));
+        }
+        if entry.document.supersedes.is_some() {
+            self.superseding.insert_mut(id.clone(), Arc::clone(&entry));
+        }
+        self.by_id.insert_mut(id, entry);
+    }
+
+    pub(crate) fn remove(&mut self, id: &DocumentId) -> Option<Arc<Entry>> {
+        let entry = Arc::clone(self.by_id.get(id)?);
+        self.by_id.remove_mut(id);
+        self.dated.remove_mut(id);
+        self.superseding.remove_mut(id);
+        if !entry.keys.is_empty() {
+            self.by_key.remove_mut(&entry.keys.start);
+            self.live.remove_range(entry.keys.clone());
+            for token in entry.document.acl.tokens() {
+                take(&mut self.readable, token, &entry.keys);
+            }
+            for facet in facets(&entry.document) {
+                take(&mut self.facets, &facet, &entry.keys);
+            }
+        }
+        Some(entry)
+    }
+
+    /// The passages that a search may rank: readable, in force, not superseded, and matching the filters.
+    pub(crate) fn allowed(
+        &self,
+        access: &Access,
+        filters: &Filters,
+        at: Timestamp,
+        not_in_force: &RoaringBitmap,
+    ) -> RoaringBitmap {
+        let mut allowed = if access.is_admin() {
+            self.live.clone()
+        } else {
+            let lists = access.tokens().filter_map(|token| self.readable.get(token));
+            lists.fold(RoaringBitmap::new(), |all, list| all | list)
+        };
+        allowed -= not_in_force;
+        for entry in self.superseding.values() {
+            if entry.in_force(at)
+                && access.may_read(&entry.document.acl)
+                && let Some(old) = &entry.document.supersedes
+                && let Some(old) = self.by_id.get(old)
+            {
+                allowed.remove_range(old.keys.clone());
+            }
+        }
+        self.filter(&mut allowed, filters);
+        allowed
+    }
+
+    /// The passages of documents that do not hold at an instant, and the span around it for which that is so.
+    pub(crate) fn not_in_force(&self, at: Timestamp) -> (RoaringBitmap, Range<i64>) {
+        let at_ms = at.as_milliseconds();
+        let mut hidden = RoaringBitmap::new();
+        let mut span = i64::MIN..i64::MAX;
+        for entry in self.dated.values() {
+            let document = &entry.document;
+            for edge in [document.effective_from, document.effective_until] {
+                match edge.map(Timestamp::as_milliseconds) {
+                    Some(edge) if edge <= at_ms => span.start = span.start.max(edge),
+                    Some(edge) => span.end = span.end.min(edge),
+                    None => {}
+                }
+            }
+            if !entry.in_force(at) {
+                hidden.insert_range(entry.keys.clone());
+            }
+        }
+        (hidden, span)
+    }
+
+    /// Whether `newer` superseding `older` would close a circle.
+    pub(crate) fn would_circle(&self, newer: &DocumentId, older: &DocumentId) -> bool {
+        let mut at = older;
+        for _ in 0..=self.superseding.size() {
+            if at == newer {
+                return true;
+            }
+            match self.by_id.get(at).and_then(|entry| entry.document.supersedes.as_ref()) {
+                Some(next) => at = next,
+                None => return false,
+            }
+        }
+        true
+    }
+
+    fn filter(&self, allowed: &mut RoaringBitmap, filters: &Filters) {
+        for (key, values) in &filters.metadata {
+            *allowed &= self.any_facet(values.values().map(|value| metadata_facet(key, value)));
+        }
+        if let Some(sources) = &filters.source {
+            *allowed &= self.any_facet(sources.values().map(|source| source_facet(source)));
+        }
+        if let Some(prefix) = &filters.id_prefix {
+            let mut some = RoaringBitmap::new();
+            // A prefix that no id can have is compared with all of them.
+            let start = DocumentId::new(prefix.clone()).ok();
+            let start = start.map_or(Bound::Unbounded, Bound::Included);
+            let entries = self
+                .by_id
+                .range((start, Bound::Unbounded))
+                .map(|(_, entry)| entry)
+                .take_while(|entry| entry.document.id.as_str().starts_with(prefix.as_str()));
+            for entry in entries {
+                some.insert_range(entry.keys.clone());
+            }
+            *allowed &= some;
+        }
+    }
+
+    fn any_facet(&self, facets: impl Iterator<Item = String>) -> RoaringBitmap {
+        let found = facets.filter_map(|facet| self.facets.get(&facet));
+        found.fold(RoaringBitmap::new(), |all, list| all | list)
+    }
+}
+
+fn add(map: &mut HashTrieMapSync<String, RoaringBitmap>, name: String, keys: &Range<u32>) {
+    if let Some(list) = map.get_mut(&name) {
+        list.insert_range(keys.clone());
+    } else {
+        let mut list = RoaringBitmap::new();
+        list.insert_range(keys.clone());
+        map.insert_mut(name, list);
+    }
+}
+
+fn take(map: &mut HashTrieMapSync<String, RoaringBitmap>, name: &str, keys: &Range<u32>) {
+    let emptied = map.get_mut(name).is_some_and(|list| {
+        list.remove_range(keys.clone());
+        list.is_empty()
+    });
+    if emptied {
+        map.remove_mut(name);
+    }
+}
+
+fn facets(document: &Document) -> Vec<String> {
+    let mut facets: Vec<String> = metadata_facets(&document.metadata).collect();
+    facets.extend(document.source.as_deref().map(source_facet));
+    facets.sort_unstable();
+    facets.dedup();
+    facets
+}
+
+/// A list has each of its members, and anything else itself.
+fn metadata_facets(metadata: &Metadata) -> impl Iterator<Item = String> {
+    metadata.iter().flat_map(|(key, value)| {
+        let values = match value {
+            Value::Array(members) => members.as_slice(),
+            other => std::slice::from_ref(other),
+        };
+        values.iter().map(move |value| metadata_facet(key, value))
+    })
+}
+
+fn metadata_facet(key: &str, value: &Value) -> String {
+    // 2 and 2.0 are one number.
+    match value.as_f64() {
+        Some(number) => format!("m\0{key}\0{number}"),
+        None => format!("m\0{key}\0{value}"),
+    }
+}
+
+fn source_facet(source: &str) -> String {
+    format!("s\0{source}")
+}

@@ -1,0 +1,282 @@
+//! Snapshots: immutable folders `generations/<n>/` with both indexes of the catalogue as of generation `n`.
+//!
+//! Written to a temporary folder, synced, renamed, and the parent synced. The manifest holds the digest of every file, since
+//! neither engine notices a flipped bit, and the fingerprint of the pipeline. What cannot be used is rebuilt from the catalogue.
+
+mod files;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use roaring::RoaringBitmap;
+use serde::{Deserialize, Serialize};
+
+use super::text::{TextView, TextWriter};
+use super::vector::graph::{self, Graph};
+use super::vector::Block;
+use super::{Best, IndexedPassage, TokenCounts};
+use crate::{RetrieverError, Timestamp};
+
+const FORMAT: u32 = 1;
+const MANIFEST: &str = "manifest.json";
+const TEXT: &str = "text";
+const ROWS: &str = "vectors.rows";
+const KEYS: &str = "passages.keys";
+const COUNTS: &str = "tokens.counts";
+const GRAPH: &str = "vectors.usearch";
+
+/// What a snapshot says about itself.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Manifest {
+    /// Of this file and those beside it.
+    pub format: u32,
+    /// The catalogue's generation that it holds.
+    pub generation: u64,
+    /// Fingerprint of reader, passage rules, embedder and analyser.
+    pub pipeline: String,
+    /// When it was written.
+    pub created_at: Timestamp,
+    /// Passages in it.
+    pub passages: u64,
+    /// Components of a vector.
+    pub dimensions: usize,
+    /// SHA-256 of every file, by its path in the folder.
+    pub files: BTreeMap<String, String>,
+}
+
+/// A snapshot, loaded.
+pub(crate) struct Snapshot {
+    pub manifest: Manifest,
+    pub text: TextView,
+    pub vectors: Block,
+    /// Keys of all its passages, those without a vector included.
+    pub keys: RoaringBitmap,
+    pub counts: TokenCounts,
+    graph: Option<Graph>,
+}
+
+impl Snapshot {
+    /// Loads a folder that [`Building`] made; with `verify`, compares every digest first.
+    pub(crate) fn load(folder: &Path, verify: bool) -> Result<Self, RetrieverError> {
+        let manifest = read_manifest(folder)?;
+        let damaged = |problem: String| RetrieverError::Snapshot {
+            generation: manifest.generation,
+            problem,
+        };
+        if verify {
+            files::verify(folder, &manifest.files).map_err(damaged)?;
+        }
+        let io = RetrieverError::io("read the snapshot", folder);
+        let text = TextView::open(&folder.join(TEXT))?;
+        let keys = fs::read(folder.join(KEYS)).map_err(&io)?;
+        let keys = RoaringBitmap::deserialize_from(&*keys).map_err(|e| damaged(e.to_string()))?;
+        let rows = fs::read(folder.join(ROWS)).map_err(&io)?;
+        let vectors = files::block_from_bytes(&rows, manifest.dimensions)
+            .ok_or_else(|| damaged(format!("`{ROWS}` is malformed")))?;
+        if text.passages() != manifest.passages || keys.len() != manifest.passages {
+            return Err(damaged("its parts hold different passages".to_owned()));
+        }
+        let counts = fs::read(folder.join(COUNTS)).map_err(&io)?;
+        let counts = TokenCounts::from_bytes(&counts)
+            .ok_or_else(|| damaged(format!("`{COUNTS}` is malformed")))?;
+        let graph_file = folder.join(GRAPH);
+        let graph = graph_file
+            .exists()
+            .then(|| Graph::load(&graph_file, &vectors))
+            .transpose()?;
+        Ok(Self {
+            manifest,
+            text,
+            vectors,
+            keys,
+            counts,
+            graph,
+        })
+    }
+
+    /// The best rows for a query: exact, unless there is a graph and enough is allowed for it to cost less.
+    pub(crate) fn score(
+        &self,
+        query: &[f32],
+        allowed: &RoaringBitmap,
+        best: &mut Best,
+        limit: usize,
+    ) -> Result<(), RetrieverError> {
+        if let Some(graph) = &self.graph {
+            let some = self.vectors.allowed(allowed);
+            if some * graph::MIN_ALLOWED_SHARE >= self.vectors.len() as u64 {
+                let near = graph.candidates(query, allowed, limit * 2)?;
+                let near: RoaringBitmap = near.into_iter().collect();
+                self.vectors.score(query, &near, best, limit);
+                return Ok(());
+            }
+        }
+        self.vectors.score(query, allowed, best, limit);
+        Ok(())
+    }
+}
+
+/// Reads a folder's manifest.
+pub(crate) fn read_manifest(folder: &Path) -> Result<Manifest, RetrieverError> {
+    let path = folder.join(MANIFEST);
+    let json = fs::read(&path).map_err(RetrieverError::io("read", &path))?;
+    let number = folder
+        .file_name()
+        .and_then(|name| name.to_str()?.parse().ok())
+        .unwrap_or_default();
+    let damaged = |problem: String| RetrieverError::Snapshot {
+        generation: number,
+        problem,
+    };
+    let manifest: Manifest =
+        serde_json::from_slice(&json).map_err(|error| damaged(format!("{MANIFEST}: {error}")))?;
+    if manifest.format != FORMAT || manifest.generation != number {
+        return Err(damaged(format!(
+            "it says format {} and generation {}",
+            manifest.format, manifest.generation
+        )));
+    }
+    Ok(manifest)
+}
+
+/// Compares every file of a folder with its digest; says what is wrong with the first that differs.
+pub(crate) fn verify(folder: &Path) -> Result<Manifest, RetrieverError> {
+    let manifest = read_manifest(folder)?;
+    files::verify(folder, &manifest.files).map_err(|problem| RetrieverError::Snapshot {
+        generation: manifest.generation,
+        problem,
+    })?;
+    Ok(manifest)
+}
+
+/// The numbers of the snapshots in `generations/`, ascending.
+pub(crate) fn list(generations: &Path) -> Result<Vec<u64>, RetrieverError> {
+    let io = RetrieverError::io("list", generations);
+    let mut numbers = Vec::new();
+    for entry in fs::read_dir(generations).map_err(&io)? {
+        let name = entry.map_err(&io)?.file_name();
+        numbers.extend(name.to_str().and_then(|name| name.parse::<u64>().ok()));
+    }
+    numbers.sort_unstable();
+    Ok(numbers)
+}
+
+/// Removes a snapshot. Readers that have it open keep it until they are done.
+pub(crate) fn remove(generations: &Path, number: u64) -> Result<(), RetrieverError> {
+    let folder = generations.join(number.to_string());
+    let doomed = generations.join(format!("removed-{number}"));
+    // A folder that is half removed must not look like a snapshot.
+    fs::rename(&folder, &doomed).map_err(RetrieverError::io("remove", &folder))?;
+    fs::remove_dir_all(&doomed).map_err(RetrieverError::io("remove", &doomed))?;
+    files::sync_folder(generations)
+}
+
+/// Removes what an interrupted writer or remover left.
+pub(crate) fn sweep(generations: &Path) -> Result<(), RetrieverError> {
+    let io = RetrieverError::io("sweep", generations);
+    for entry in fs::read_dir(generations).map_err(&io)? {
+        let entry = entry.map_err(&io)?;
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        if name.starts_with("removed-") || name.starts_with("building-") {
+            fs::remove_dir_all(entry.path()).map_err(&io)?;
+        }
+    }
+    Ok(())
+}
+
+/// What a snapshot is made for.
+pub(crate) struct Plan<'a> {
+    pub generations: &'a Path,
+    pub pipeline: &'a str,
+    pub dimensions: usize,
+    /// Asked now and then; when it says so, the building ends with an error.
+    pub stop: &'a dyn Fn() -> bool,
+}
+
+/// A snapshot being written.
+pub(crate) struct Building<'a> {
+    plan: &'a Plan<'a>,
+    folder: PathBuf,
+    text: TextWriter,
+    vectors: Block,
+    keys: RoaringBitmap,
+    counts: TokenCounts,
+}
+
+impl<'a> Building<'a> {
+    pub(crate) fn start(plan: &'a Plan<'a>) -> Result<Self, RetrieverError> {
+        let folder = plan.generations.join("building-snapshot");
+        let io = RetrieverError::io("write the snapshot", &folder);
+        if folder.exists() {
+            fs::remove_dir_all(&folder).map_err(&io)?;
+        }
+        let text_folder = folder.join(TEXT);
+        fs::create_dir_all(&text_folder).map_err(&io)?;
+        Ok(Self {
+            text: TextWriter::in_folder(&text_folder)?,
+            vectors: Block::with_capacity(plan.dimensions, 0),
+            keys: RoaringBitmap::new(),
+            counts: TokenCounts::default(),
+            folder,
+            plan,
+        })
+    }
+
+    /// Adds a passage; keys ascend.
+    pub(crate) fn add(&mut self, passage: &IndexedPassage) -> Result<(), RetrieverError> {
+        if self.keys.len() % 256 == 0 && (self.plan.stop)() {
+            return Err(stopped(0));
+        }
+        self.text.add(passage.key, &passage.words)?;
+        self.vectors.push(passage.key, &passage.vector);
+        self.keys.insert(passage.key);
+        self.counts.add(&passage.tokens);
+        Ok(())
+    }
+
+    /// Writes everything out, and gives the folder its number.
+    pub(crate) fn finish(self, generation: u64) -> Result<(), RetrieverError> {
+        let Self { plan, folder, .. } = self;
+        let io = RetrieverError::io("write the snapshot", &folder);
+        self.text.finish()?;
+        let mut keys = Vec::new();
+        self.keys.serialize_into(&mut keys).map_err(&io)?;
+        fs::write(folder.join(KEYS), keys).map_err(&io)?;
+        fs::write(folder.join(COUNTS), self.counts.to_bytes()).map_err(&io)?;
+        fs::write(folder.join(ROWS), files::block_to_bytes(&self.vectors)).map_err(&io)?;
+        if self.vectors.len() >= graph::MIN_ROWS {
+            match Graph::build(&self.vectors, plan.stop) {
+                Ok(graph) => graph.save(&folder.join(GRAPH))?,
+                Err(_) if (plan.stop)() => return Err(stopped(generation)),
+                Err(error) => {
+                    tracing::warn!(%error, "vectors are scored exactly: the graph was not usable");
+                }
+            }
+        }
+        let manifest = Manifest {
+            format: FORMAT,
+            generation,
+            pipeline: plan.pipeline.to_owned(),
+            created_at: Timestamp::now(),
+            passages: self.keys.len(),
+            dimensions: plan.dimensions,
+            files: files::digests(&folder)?,
+        };
+        let json = serde_json::to_vec_pretty(&manifest).map_err(|error| io(error.into()))?;
+        fs::write(folder.join(MANIFEST), json).map_err(&io)?;
+        files::sync_tree(&folder)?;
+        let named = plan.generations.join(generation.to_string());
+        fs::rename(&folder, &named).map_err(&io)?;
+        files::sync_folder(plan.generations)
+    }
+}
+
+fn stopped(generation: u64) -> RetrieverError {
+    RetrieverError::Snapshot {
+        generation,
+        problem: "the retriever closed while it was written".to_owned(),
+    }
+}

@@ -1,0 +1,287 @@
+//! Vectors: int8 rows with a scale each, scored exactly or through a graph.
+//!
+//! A block is an immutable matrix with ascending keys. Exact scoring walks the allowed rows; large snapshots add an HNSW
+//! graph (`graph.rs`), which is asked only where exact scoring would cost more.
+
+pub(crate) mod graph;
+
+use std::sync::Arc;
+
+use rayon::prelude::*;
+use roaring::RoaringBitmap;
+
+use super::{Best, Scored};
+
+/// Rows scored on one thread before others are asked to help.
+const ROWS_PER_TASK: usize = 16 << 10;
+const LANES: usize = 16;
+
+/// A unit vector as int8: the largest component becomes ±127. All zeros, with scale 0, when there is none.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Vector {
+    pub scale: f32,
+    pub values: Box<[i8]>,
+}
+
+impl Vector {
+    /// Quantises; anything that is not finite becomes the vector that is none.
+    pub(crate) fn quantise(vector: &[f32]) -> Self {
+        let largest = vector.iter().fold(0.0_f32, |most, x| most.max(x.abs()));
+        let finite = vector.iter().all(|x| x.is_finite());
+        if !finite || largest < 1e-12 {
+            return Self::none(vector.len());
+        }
+        let scale = largest / 127.0;
+        #[expect(clippy::cast_possible_truncation, reason = "|x / scale| is at most 127")]
+        let values = vector.iter().map(|x| (x / scale).round() as i8).collect();
+        Self { scale, values }
+    }
+
+    pub(crate) fn none(dimensions: usize) -> Self {
+        Self {
+            scale: 0.0,
+            values: vec![0; dimensions].into_boxed_slice(),
+        }
+    }
+
+    pub(crate) fn is_none(&self) -> bool {
+        self.scale == 0.0
+    }
+
+    /// Scale, then components, for the catalogue.
+    pub(crate) fn to_bytes(&self) -> Vec<u8> {
+        let mut bytes = self.scale.to_le_bytes().to_vec();
+        bytes.extend(self.values.iter().map(|value| value.cast_unsigned()));
+        bytes
+    }
+
+    /// The reverse of [`Self::to_bytes`]; `None` for bytes of another length or with a scale that is not a number.
+    pub(crate) fn from_bytes(bytes: &[u8], dimensions: usize) -> Option<Self> {
+        let (scale, values) = bytes.split_first_chunk::<4>()?;
+        let scale = f32::from_le_bytes(*scale);
+        if values.len() != dimensions || !scale.is_finite() {
+            return None;
+        }
+        Some(Self {
+            scale,
+            values: values.iter().map(|byte| byte.cast_signed()).collect(),
+        })
+    }
+}
+
+/// Rows with ascending keys.
+#[derive(Debug, Default)]
+pub(crate) struct Block {
+    dimensions: usize,
+    keys: Vec<u32>,
+    scales: Vec<f32>,
+    rows: Vec<i8>,
+    present: RoaringBitmap,
+}
+
+impl Block {
+    pub(crate) fn with_capacity(dimensions: usize, rows: usize) -> Self {
+        Self {
+            dimensions,
+            keys: Vec::with_capacity(rows),
+            scales: Vec::with_capacity(rows),
+            rows: Vec::with_capacity(rows * dimensions),
+            present: RoaringBitmap::new(),
+        }
+    }
+
+    /// Adds a row. Vectors that are none, and keys that do not ascend, are left out.
+    pub(crate) fn push(&mut self, key: u32, vector: &Vector) {
+        let ascends = self.keys.last().is_none_or(|last| *last < key);
+        if vector.is_none() || vector.values.len() != self.dimensions || !ascends {
+            return;
+        }
+        self.keys.push(key);
+        self.scales.push(vector.scale);
+        self.rows.extend_from_slice(&vector.values);
+        self.present.insert(key);
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.keys.len()
+    }
+
+    pub(crate) fn keys(&self) -> &[u32] {
+        &self.keys
+    }
+
+    pub(crate) fn scales(&self) -> &[f32] {
+        &self.scales
+    }
+
+    pub(crate) fn rows(&self) -> &[i8] {
+        &self.rows
+    }
+
+    pub(crate) fn row(&self, position: usize) -> &[i8] {
+        &self.rows[position * self.dimensions..(position + 1) * self.dimensions]
+    }
+
+    /// A block from its parts as they are on disk; `None` when they do not fit together.
+    pub(crate) fn from_parts(
+        dimensions: usize,
+        keys: Vec<u32>,
+        scales: Vec<f32>,
+        rows: Vec<i8>,
+    ) -> Option<Self> {
+        let fits = keys.len() == scales.len()
+            && rows.len() == keys.len() * dimensions
+            && keys.is_sorted_by(|a, b| a < b)
+            && scales.iter().all(|scale| scale.is_finite());
+        let present = RoaringBitmap::from_sorted_iter(keys.iter().copied()).ok()?;
+        fits.then_some(Self {
+            dimensions,
+            keys,
+            scales,
+            rows,
+            present,
+        })
+    }
+
+    /// One block of several whose keys ascend from one to the next.
+    pub(crate) fn concatenate(blocks: &[Arc<Self>]) -> Self {
+        let dimensions = blocks.first().map_or(0, |block| block.dimensions);
+        let rows = blocks.iter().map(|block| block.len()).sum();
+        let mut all = Self::with_capacity(dimensions, rows);
+        for block in blocks {
+            all.keys.extend_from_slice(&block.keys);
+            all.scales.extend_from_slice(&block.scales);
+            all.rows.extend_from_slice(&block.rows);
+            all.present |= &block.present;
+        }
+        all
+    }
+
+    pub(crate) fn allowed(&self, allowed: &RoaringBitmap) -> u64 {
+        self.present.intersection_len(allowed)
+    }
+
+    /// Scores every allowed row, and gives the scores to `best`.
+    pub(crate) fn score(&self, query: &[f32], allowed: &RoaringBitmap, best: &mut Best, limit: usize) {
+        if query.len() != self.dimensions || self.keys.is_empty() {
+            return;
+        }
+        let some = &self.present & allowed;
+        if some.len() < 2 * ROWS_PER_TASK as u64 {
+            self.score_keys(query, some.iter(), best);
+            return;
+        }
+        let keys: Vec<u32> = some.iter().collect();
+        let parts: Vec<Vec<Scored>> = keys
+            .par_chunks(ROWS_PER_TASK)
+            .map(|part| {
+                let mut best = Best::new(limit);
+                self.score_keys(query, part.iter().copied(), &mut best);
+                best.into_sorted()
+            })
+            .collect();
+        parts.into_iter().flatten().for_each(|scored| best.push(scored));
+    }
+
+    fn score_keys(&self, query: &[f32], keys: impl Iterator<Item = u32>, best: &mut Best) {
+        let mut position = 0;
+        for key in keys {
+            position += gallop(&self.keys[position..], key);
+            if self.keys.get(position) == Some(&key) {
+                best.push((key, dot(query, self.row(position)) * self.scales[position]));
+            }
+        }
+    }
+}
+
+/// How many of the ascending `keys` are below `key`; cheap when it is few.
+fn gallop(keys: &[u32], key: u32) -> usize {
+    let mut step = 1;
+    let mut low = 0;
+    while low + step < keys.len() && keys[low + step] < key {
+        low += step;
+        step *= 2;
+    }
+    let high = (low + step + 1).min(keys.len());
+    low + keys[low..high].partition_point(|other| *other < key)
+}
+
+/// The dot product, in lanes so that the compiler may use vector instructions; the order of additions never changes.
+pub(crate) fn dot(query: &[f32], row: &[i8]) -> f32 {
+    let mut lanes = [0.0_f32; LANES];
+    let (query_chunks, query_rest) = query.as_chunks::<LANES>();
+    let (row_chunks, row_rest) = row.as_chunks::<LANES>();
+    for (a, b) in query_chunks.iter().zip(row_chunks) {
+        for lane in 0..LANES {
+            lanes[lane] = f32::from(b[lane]).mul_add(a[lane], lanes[lane]);
+        }
+    }
+    let rest: f32 = query_rest.iter().zip(row_rest).map(|(a, b)| a * f32::from(*b)).sum();
+    lanes.iter().sum::<f32>() + rest
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    pub(crate) fn random_unit(seed: u64, dimensions: usize) -> Vec<f32> {
+        let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+        let mut vector: Vec<f32> = (0..dimensions)
+            .map(|_| {
+                state ^= state << 13;
+                state ^= state >> 7;
+                state ^= state << 17;
+                #[expect(clippy::cast_precision_loss, reason = "a random number")]
+                let unit = (state >> 11) as f32 / (1_u64 << 53) as f32;
+                unit - 0.5
+            })
+            .collect();
+        crate::embed::normalise(&mut vector);
+        vector
+    }
+
+    #[test]
+    fn int8_keeps_the_cosine() {
+        for seed in 0..50 {
+            let (a, b) = (random_unit(seed, 256), random_unit(seed + 1000, 256));
+            let exact: f32 = a.iter().zip(&b).map(|(x, y)| x * y).sum();
+            let vector = Vector::quantise(&b);
+            assert!((dot(&a, &vector.values) * vector.scale - exact).abs() < 0.005);
+            let bytes = vector.to_bytes();
+            assert_eq!(Vector::from_bytes(&bytes, 256), Some(vector));
+            assert_eq!(Vector::from_bytes(&bytes, 128), None);
+        }
+    }
+
+    #[test]
+    fn vectors_that_are_none_are_never_found() {
+        let mut block = Block::with_capacity(4, 3);
+        block.push(1, &Vector::none(4));
+        block.push(2, &Vector::quantise(&[f32::NAN, 0.0, 0.0, 1.0]));
+        block.push(3, &Vector::quantise(&[0.0, 0.0, 0.0, 1.0]));
+        let mut best = Best::new(10);
+        block.score(&[0.0, 0.0, 0.0, 1.0], &(0..10).collect(), &mut best, 10);
+        assert_eq!(best.into_sorted().len(), 1);
+    }
+
+    proptest! {
+        #[test]
+        fn exactly_the_allowed_rows_are_scored(
+            present in proptest::collection::btree_set(0_u32..200, 0..80),
+            allowed in proptest::collection::btree_set(0_u32..200, 0..80),
+        ) {
+            let mut block = Block::with_capacity(8, 0);
+            for key in &present {
+                block.push(*key, &Vector::quantise(&random_unit(u64::from(*key), 8)));
+            }
+            let mut best = Best::new(1000);
+            block.score(&random_unit(7, 8), &allowed.iter().copied().collect(), &mut best, 1000);
+            let mut got: Vec<u32> = best.into_sorted().into_iter().map(|s| s.0).collect();
+            got.sort_unstable();
+            let want: Vec<u32> = present.intersection(&allowed).copied().collect();
+            prop_assert_eq!(got, want);
+        }
+    }
+}

@@ -1,0 +1,228 @@
+//! From a document as it comes to what the catalogue stores: checked, read, cut and embedded.
+
+use rayon::prelude::*;
+use sha2::{Digest, Sha256};
+
+use crate::catalogue::NewPassage;
+use crate::document::{Document, DocumentInput};
+use crate::embed::Embedder;
+use crate::index::vector::Vector;
+use crate::passage::{self, Token};
+use crate::read::{self, Block};
+use crate::settings::{PassageSettings, RetrieverSettings};
+use crate::{AccessList, RetrieverError, Timestamp};
+
+/// Changes whenever [`words`] or what is embedded would differ for the same passage.
+pub(crate) const VERSION: &str = "words-1";
+
+const MAX_TITLE_BYTES: usize = 1024;
+const MAX_URI_BYTES: usize = 4096;
+const MAX_SOURCE_BYTES: usize = 512;
+
+/// A document that is read but not yet cut: often that is enough to see that nothing has changed.
+#[derive(Debug)]
+pub(crate) struct Draft {
+    /// With version, generation and passages still to be filled in.
+    pub document: Document,
+    pub text: String,
+    pub outline: Vec<Block>,
+    pub content_hash: Vec<u8>,
+}
+
+/// Checks and reads a document.
+pub(crate) fn draft(
+    input: DocumentInput,
+    settings: &RetrieverSettings,
+) -> Result<Draft, RetrieverError> {
+    check(&input, settings)?;
+    let (format, read) = read::read(input.content, &settings.limits)?;
+    let stated = read.stated;
+    let mut metadata = stated.metadata;
+    metadata.extend(input.metadata);
+    let acl = input.acl.or(stated.acl).or_else(|| settings.default_acl.clone());
+    let title = input.title.or(stated.title).map(|mut title| {
+        title.truncate(title.floor_char_boundary(MAX_TITLE_BYTES));
+        title
+    });
+    let document = Document {
+        version: 0,
+        title: title.filter(|title| !title.trim().is_empty()),
+        uri: input.uri.or(stated.uri),
+        source: input.source,
+        format,
+        acl: AccessList::new(acl.unwrap_or_default())?,
+        metadata,
+        effective_from: input.effective_from.or(stated.effective_from),
+        effective_until: input.effective_until.or(stated.effective_until),
+        supersedes: input.supersedes.or(stated.supersedes),
+        passages: 0,
+        generation: 0,
+        updated_at: Timestamp::now(),
+        id: input.id,
+    };
+    check_said(&document, settings)?;
+    let content_hash = content_hash(&document, &read.text, &read.outline);
+    Ok(Draft {
+        document,
+        text: read.text,
+        outline: read.outline,
+        content_hash,
+    })
+}
+
+fn check(input: &DocumentInput, settings: &RetrieverSettings) -> Result<(), RetrieverError> {
+    let limited = [
+        ("title", &input.title, MAX_TITLE_BYTES),
+        ("uri", &input.uri, MAX_URI_BYTES),
+        ("source", &input.source, MAX_SOURCE_BYTES),
+    ];
+    for (what, value, limit) in limited {
+        let got = value.as_ref().map_or(0, String::len);
+        if got > limit {
+            return Err(RetrieverError::TooLarge {
+                what,
+                limit: limit as u64,
+                got: got as u64,
+                unit: "bytes",
+            });
+        }
+    }
+    check_metadata(&input.metadata, settings)
+}
+
+/// What front matter said is held to the same rules.
+fn check_said(document: &Document, settings: &RetrieverSettings) -> Result<(), RetrieverError> {
+    check_metadata(&document.metadata, settings)?;
+    if let (Some(from), Some(until)) = (document.effective_from, document.effective_until)
+        && from >= until
+    {
+        return Err(RetrieverError::invalid(
+            "effective_until",
+            format!("is after `effective_from`, got `{from}` to `{until}`"),
+        ));
+    }
+    if document.supersedes.as_ref() == Some(&document.id) {
+        return Err(RetrieverError::invalid("supersedes", "names another document"));
+    }
+    Ok(())
+}
+
+fn check_metadata(
+    metadata: &crate::document::Metadata,
+    settings: &RetrieverSettings,
+) -> Result<(), RetrieverError> {
+    let got = serde_json::to_string(metadata).map_or(0, |json| json.len());
+    if got > settings.limits.metadata_bytes {
+        return Err(RetrieverError::TooLarge {
+            what: "metadata",
+            limit: settings.limits.metadata_bytes as u64,
+            got: got as u64,
+            unit: "bytes of JSON",
+        });
+    }
+    Ok(())
+}
+
+/// Covers what passages depend on: text, outline, title and format.
+fn content_hash(document: &Document, text: &str, outline: &[Block]) -> Vec<u8> {
+    let mut digest = Sha256::new();
+    let outline = serde_json::to_string(outline).unwrap_or_default();
+    let title = document.title.as_deref().unwrap_or_default();
+    for part in [document.format.name(), title, &outline, text] {
+        digest.update((part.len() as u64).to_le_bytes());
+        digest.update(part);
+    }
+    digest.finalize().to_vec()
+}
+
+/// Cuts and embeds a text.
+pub(crate) fn cut_and_embed(
+    text: &str,
+    outline: &[Block],
+    title: Option<&str>,
+    embedder: &dyn Embedder,
+    settings: &RetrieverSettings,
+) -> Result<Vec<NewPassage>, RetrieverError> {
+    let tokens = embedder.tokenize(text);
+    let cut = passage::cut(text, outline, &tokens, &settings.passages);
+    if cut.len() > settings.limits.passages {
+        return Err(RetrieverError::TooLarge {
+            what: "a document",
+            limit: settings.limits.passages as u64,
+            got: cut.len() as u64,
+            unit: "passages",
+        });
+    }
+    let title_tokens = ids(&embedder.tokenize(title.unwrap_or_default()));
+    let passages = cut
+        .into_par_iter()
+        .with_min_len(16)
+        .map(|passage| {
+            let inside = slice(&tokens, &passage);
+            let own = ids(inside);
+            let around = heading_tokens(&passage, embedder);
+            let all: Vec<u32> = [&*title_tokens, &around, &own].concat();
+            let vector = embedder.embed_tokens(if own.is_empty() { &[] } else { &all });
+            NewPassage {
+                vector: Vector::quantise(&vector),
+                tokens: own,
+                passage,
+            }
+        })
+        .collect();
+    Ok(passages)
+}
+
+/// The tokens of a passage among those of its text.
+fn slice<'t>(tokens: &'t [Token], passage: &passage::Passage) -> &'t [Token] {
+    let before = |byte: usize| tokens.partition_point(|token| (token.start as usize) < byte);
+    &tokens[before(passage.bytes.start)..before(passage.bytes.end)]
+}
+
+fn ids(tokens: &[Token]) -> Vec<u32> {
+    tokens.iter().map(|token| token.id).collect()
+}
+
+fn heading_tokens(passage: &passage::Passage, embedder: &dyn Embedder) -> Vec<u32> {
+    let outer = passage.heading.len().saturating_sub(1);
+    let words = passage.heading[..outer].join(" ");
+    ids(&embedder.tokenize(&words))
+}
+
+/// What the text index reads of a passage: title, headings and table head go before its own words.
+pub(crate) fn words(
+    title: Option<&str>,
+    heading: &[String],
+    context: Option<&str>,
+    text: &str,
+) -> String {
+    let mut words = String::with_capacity(text.len() + 64);
+    let mut parts: Vec<&str> = Vec::with_capacity(heading.len() + 3);
+    parts.extend(title);
+    // The first heading often repeats the title.
+    parts.extend(heading.iter().map(String::as_str).filter(|words| Some(*words) != title));
+    parts.extend(context);
+    for part in parts {
+        words.push_str(part);
+        words.push('\n');
+    }
+    words.push_str(text);
+    words
+}
+
+/// Fingerprint of everything that decides passages and vectors.
+pub(crate) fn content_pipeline(embedder: &dyn Embedder, settings: &PassageSettings) -> String {
+    format!(
+        "{}/{}:{}-{}/{}/{VERSION}",
+        read::VERSION,
+        passage::VERSION,
+        settings.target_tokens,
+        settings.max_tokens,
+        embedder.fingerprint(),
+    )
+}
+
+/// Fingerprint of everything that decides a snapshot.
+pub(crate) fn index_pipeline(content_pipeline: &str) -> String {
+    format!("{content_pipeline}/{}", crate::index::analysis::VERSION)
+}

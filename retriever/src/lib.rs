@@ -1,0 +1,49 @@
+//! Documents in, the passages that answer a question out.
+//!
+//! A SQLite catalogue holds the truth; a text index (tantivy) and a vector index are derived from it and published together.
+//! What a caller may not read takes no part in ranking, and every hit is checked again. Start reading at `search.rs`.
+
+mod access;
+mod catalogue;
+mod document;
+mod embed;
+mod error;
+mod filters;
+mod index;
+mod ingest;
+mod passage;
+mod rank;
+mod read;
+mod retriever;
+mod search;
+mod settings;
+mod timestamp;
+
+pub use self::access::{Access, AccessList, PUBLIC};
+pub use self::document::{
+    Content, DeletionReceipt, Document, DocumentId, DocumentInput, Format, Metadata, Page,
+    PassageId, Purge, Stored,
+};
+pub use self::error::RetrieverError;
+pub use self::filters::{Filters, OneOrMany};
+pub use self::index::snapshot::Manifest;
+pub use self::passage::sentences;
+pub use self::retriever::{GenerationInfo, Pipeline, Retriever, Statistics, VerifyReport};
+pub use self::search::{
+    Explanation, Hit, SearchRequest, SearchResult, SearchTimings, Stage, StageRankings, Stages,
+};
+pub use self::settings::{
+    CompactionSettings, Fusion, Limits, PassageSettings, RankingSettings, RerankerKind,
+    RetrieverSettings,
+};
+pub use self::timestamp::Timestamp;
+
+/// Lower-case hexadecimal.
+fn hex(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let digit = |half: u8| char::from(DIGITS[usize::from(half)]);
+    bytes
+        .iter()
+        .flat_map(|byte| [digit(byte >> 4), digit(byte & 15)])
+        .collect()
+}

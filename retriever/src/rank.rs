@@ -1,0 +1,4 @@
+//! Ranking after the first stages: fusion, and reranking behind a trait.
+
+pub(crate) mod fusion;
+pub(crate) mod rerank;

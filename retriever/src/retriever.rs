@@ -1,0 +1,293 @@
+//! The retriever: opening it, writing to it, and what it says about itself.
+
+mod generations;
+mod maintenance;
+mod open;
+mod words;
+mod write;
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+
+use serde::Serialize;
+
+use crate::catalogue::Catalogue;
+use crate::document::{DeletionReceipt, Document, DocumentInput, Page, Stored};
+use crate::embed::StaticTable;
+use crate::index::TokenCounts;
+use crate::index::delta::DeltaWriter;
+use crate::index::publish::Current;
+use crate::rank::rerank::{Candidate, Reranker};
+use crate::search::{SearchRequest, SearchResult, StageRankings};
+use crate::settings::RetrieverSettings;
+use crate::{Access, DocumentId, RetrieverError};
+
+pub use self::generations::{GenerationInfo, VerifyReport};
+pub use self::words::Pipeline;
+use self::maintenance::{Maintenance, Wanted};
+
+/// Documents in, passages out. Shared by `Arc`; every call blocks, so asynchronous callers give it a thread.
+pub struct Retriever {
+    inner: Arc<Inner>,
+    /// Ends, and is waited for, when the retriever is dropped.
+    maintenance: Maintenance,
+}
+
+/// What the retriever's threads share.
+pub(crate) struct Inner {
+    pub(crate) settings: RetrieverSettings,
+    pub(crate) catalogue: Catalogue,
+    pub(crate) current: Current,
+    pub(crate) embedder: Arc<StaticTable>,
+    pub(crate) reranker: Option<Box<dyn Reranker>>,
+    /// `<data>/generations`.
+    generations: PathBuf,
+    /// Fingerprint of what decides passages and vectors.
+    content_pipeline: String,
+    /// Fingerprint of what decides a snapshot.
+    index_pipeline: String,
+    /// Held by whoever writes: catalogue, then delta, then publication.
+    writing: Mutex<DeltaWriter>,
+    /// Held by whoever writes or removes snapshots.
+    snapshots: Mutex<()>,
+    wanted: Arc<Wanted>,
+}
+
+/// How much there is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Statistics {
+    /// Live documents.
+    pub documents: usize,
+    /// Their passages.
+    pub passages: u64,
+    /// The catalogue's generation.
+    pub generation: u64,
+    /// The generation of the snapshot that serves, if there is one.
+    pub snapshot: Option<u64>,
+    /// Passages in the delta.
+    pub delta_passages: u64,
+    /// Passages that the indexes still hold though they are gone.
+    pub dead_passages: u64,
+    /// Fingerprint of the pipeline.
+    pub pipeline: String,
+}
+
+impl Retriever {
+    /// Opens the catalogue in `folder/quoin.db` and the snapshot in `folder/generations`, creating what is not there and
+    /// rebuilding what cannot be used. The caller holds the folder's lock: two retrievers on one folder are not supported.
+    ///
+    /// # Errors
+    /// The folder cannot be written, the catalogue is damaged or newer than this program.
+    pub fn open(folder: &Path, settings: RetrieverSettings) -> Result<Self, RetrieverError> {
+        let inner = Arc::new(open::open(folder, settings)?);
+        let maintenance = Maintenance::start(Arc::clone(&inner));
+        Ok(Self { inner, maintenance })
+    }
+
+    /// Puts a document. When this returns, it is on disk and searches find it.
+    ///
+    /// # Errors
+    /// The input breaks a rule or a limit, or the catalogue cannot write; then nothing has changed.
+    pub fn put(&self, input: DocumentInput) -> Result<Stored, RetrieverError> {
+        let mut stored = self.put_batch(vec![input])?;
+        stored.pop().unwrap_or_else(|| {
+            Err(RetrieverError::invalid("documents", "is empty"))
+        })
+    }
+
+    /// Puts documents, in order; one that breaks a rule costs its own error only.
+    ///
+    /// # Errors
+    /// The catalogue cannot write. Documents of the batch may have been stored by then: put it again, what is there is `unchanged`.
+    pub fn put_batch(
+        &self,
+        inputs: Vec<DocumentInput>,
+    ) -> Result<Vec<Result<Stored, RetrieverError>>, RetrieverError> {
+        self.inner.put_batch(inputs)
+    }
+
+    /// Deletes a document. When this returns no search finds it, also after a crash; its words leave the snapshots soon after.
+    ///
+    /// # Errors
+    /// `NotFound` when there is none, and when the caller may not see it; or the catalogue cannot write.
+    pub fn delete(
+        &self,
+        id: &DocumentId,
+        access: &Access,
+    ) -> Result<DeletionReceipt, RetrieverError> {
+        self.inner.delete(id, access)
+    }
+
+    /// A document without its text.
+    ///
+    /// # Errors
+    /// `NotFound` when there is none, and when the caller may not see it.
+    pub fn document(&self, id: &DocumentId, access: &Access) -> Result<Document, RetrieverError> {
+        let published = self.inner.current.load();
+        match published.roster.get(id) {
+            Some(entry) if access.may_read(&entry.document.acl) => Ok(entry.document.clone()),
+            _ => Err(RetrieverError::NotFound(id.clone())),
+        }
+    }
+
+    /// A document's clean text, to which all offsets refer.
+    ///
+    /// # Errors
+    /// `NotFound` when there is none, and when the caller may not see it; or the catalogue cannot be read.
+    pub fn text(&self, id: &DocumentId, access: &Access) -> Result<String, RetrieverError> {
+        match self.inner.catalogue.text(id)? {
+            Some((acl, stored)) if access.may_read(&acl) => Ok(stored.text),
+            _ => Err(RetrieverError::NotFound(id.clone())),
+        }
+    }
+
+    /// The documents that the caller may read, in order of their ids.
+    ///
+    /// # Errors
+    /// None at present.
+    pub fn documents(&self, access: &Access, page: &Page) -> Result<Vec<Document>, RetrieverError> {
+        let published = self.inner.current.load();
+        Ok(published
+            .roster
+            .after(page.after.as_ref())
+            .filter(|entry| access.may_read(&entry.document.acl))
+            .take(page.limit)
+            .map(|entry| entry.document.clone())
+            .collect())
+    }
+
+    /// Finds passages. The same request on the same generation gives the same hits.
+    ///
+    /// # Errors
+    /// The request breaks a limit, or an index or the catalogue cannot be read.
+    pub fn search(
+        &self,
+        request: &SearchRequest,
+        access: &Access,
+    ) -> Result<SearchResult, RetrieverError> {
+        self.inner.search(request, access)
+    }
+
+    /// What every stage makes of a query, by document, for evaluation.
+    ///
+    /// # Errors
+    /// An index or the catalogue cannot be read.
+    pub fn rankings(
+        &self,
+        query: &str,
+        depth: usize,
+        access: &Access,
+    ) -> Result<StageRankings, RetrieverError> {
+        self.inner.rankings(query, depth, access)
+    }
+
+    /// The generation that searches see.
+    #[must_use]
+    pub fn generation(&self) -> u64 {
+        self.inner.current.load().generation
+    }
+
+    /// How much there is.
+    #[must_use]
+    pub fn statistics(&self) -> Statistics {
+        let published = self.inner.current.load();
+        Statistics {
+            documents: published.roster.documents(),
+            passages: published.roster.live().len(),
+            generation: published.generation,
+            snapshot: published.base.as_ref().map(|base| base.manifest.generation),
+            delta_passages: published.delta.keys.len(),
+            dead_passages: published.dead_passages(),
+            pipeline: self.inner.index_pipeline.clone(),
+        }
+    }
+
+    /// Unit vectors of texts; all zeros for a text of which the embedder knows nothing.
+    #[must_use]
+    pub fn embed(&self, texts: &[String]) -> Vec<Vec<f32>> {
+        use rayon::prelude::*;
+
+        use crate::embed::Embedder;
+        texts
+            .par_iter()
+            .with_min_len(8)
+            .map(|text| self.inner.embedder.embed(text))
+            .collect()
+    }
+
+    /// The embedder's name and fingerprint.
+    #[must_use]
+    pub fn embedder(&self) -> &str {
+        use crate::embed::Embedder;
+        self.inner.embedder.fingerprint()
+    }
+
+    /// One score a text, a higher one for a better match; zeros where reranking is off.
+    #[must_use]
+    pub fn rerank(&self, query: &str, texts: &[String]) -> Vec<f32> {
+        use crate::embed::Embedder;
+        let Some(reranker) = &self.inner.reranker else {
+            return vec![0.0; texts.len()];
+        };
+        let candidates: Vec<Candidate> = texts
+            .iter()
+            .map(|text| {
+                let tokens = self.inner.embedder.tokenize(text);
+                Candidate {
+                    tokens: tokens.iter().map(|token| token.id).collect(),
+                }
+            })
+            .collect();
+        let published = self.inner.current.load();
+        let base = published.base.as_ref().map(|base| &base.counts);
+        let counts: Vec<&TokenCounts> =
+            base.into_iter().chain([&*published.delta.counts]).collect();
+        reranker.score(query, &candidates, &counts)
+    }
+
+    /// The snapshots that are kept, oldest first.
+    ///
+    /// # Errors
+    /// The folder cannot be read.
+    pub fn generations(&self) -> Result<Vec<GenerationInfo>, RetrieverError> {
+        self.inner.generations()
+    }
+
+    /// Writes a new snapshot of the catalogue and serves from it. Searches and writes go on meanwhile.
+    ///
+    /// # Errors
+    /// It cannot be written; what serves stays.
+    pub fn rebuild(&self) -> Result<GenerationInfo, RetrieverError> {
+        self.inner.rebuild()
+    }
+
+    /// Serves from an older or newer snapshot that is kept. Documents, deletions and access lists stay as they are: what the
+    /// snapshot lacks is searched beside it.
+    ///
+    /// # Errors
+    /// It is not kept, or is damaged, or was made by another pipeline; what serves stays.
+    pub fn activate(&self, number: u64) -> Result<GenerationInfo, RetrieverError> {
+        self.inner.activate(number)
+    }
+
+    /// Serves from the snapshot before the present one.
+    ///
+    /// # Errors
+    /// There is none: a deletion removes all that were written before it.
+    pub fn rollback(&self) -> Result<GenerationInfo, RetrieverError> {
+        self.inner.rollback()
+    }
+
+    /// Compares the catalogue, the snapshots' digests and what is served.
+    ///
+    /// # Errors
+    /// Something cannot be read at all; what can be read and is wrong is in the report.
+    pub fn verify(&self) -> Result<VerifyReport, RetrieverError> {
+        self.inner.verify()
+    }
+
+    /// Waits until no background work is due or running.
+    pub fn settle(&self) {
+        self.maintenance.settle();
+    }
+}

@@ -1,0 +1,105 @@
+//! Opening: catalogue first, then the snapshot that can be used, then the delta of what it lacks.
+
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+
+use super::Inner;
+use super::maintenance::Wanted;
+use crate::catalogue::Catalogue;
+use crate::embed::{self, Embedder};
+use crate::index::delta::DeltaWriter;
+use crate::index::publish::{Current, Published};
+use crate::index::roster::Roster;
+use crate::index::snapshot::{self, Snapshot};
+use crate::rank::rerank::{Reranker, StaticLateInteraction};
+use crate::settings::{RerankerKind, RetrieverSettings};
+use crate::{RetrieverError, ingest};
+
+pub(super) fn open(folder: &Path, settings: RetrieverSettings) -> Result<Inner, RetrieverError> {
+    let generations = folder.join("generations");
+    std::fs::create_dir_all(&generations).map_err(RetrieverError::io("create", &generations))?;
+    let catalogue = Catalogue::open(&folder.join("quoin.db"))?;
+    snapshot::sweep(&generations)?;
+    let embedder = embed::bundled()?;
+    let content_pipeline = ingest::content_pipeline(embedder.as_ref(), &settings.passages);
+    let reranker: Option<Box<dyn Reranker>> = match settings.ranking.reranker {
+        RerankerKind::Off => None,
+        RerankerKind::StaticLateInteraction => {
+            Some(Box::new(StaticLateInteraction::new(Arc::clone(&embedder))))
+        }
+    };
+    let inner = Inner {
+        index_pipeline: ingest::index_pipeline(&content_pipeline),
+        writing: Mutex::new(DeltaWriter::new(embedder.dimensions())?),
+        current: Current::new(Published::empty()),
+        snapshots: Mutex::new(()),
+        wanted: Arc::new(Wanted::default()),
+        settings,
+        catalogue,
+        embedder,
+        reranker,
+        generations,
+        content_pipeline,
+    };
+    inner.load()?;
+    Ok(inner)
+}
+
+impl Inner {
+    /// Publishes what the catalogue holds.
+    fn load(&self) -> Result<(), RetrieverError> {
+        self.redo_other_pipelines()?;
+        let (generation, entries) = self.catalogue.documents()?;
+        let mut roster = Roster::default();
+        for entry in entries {
+            roster.insert(entry);
+        }
+        let base = self.usable_snapshot()?;
+        let missing = self.missing(&roster, base.as_deref());
+        let too_many = missing.len() > self.settings.compaction.delta_passages as u64;
+        if too_many && base.as_ref().is_none_or(|base| missing.len() > base.keys.len()) {
+            self.current.store(Published::new(generation, roster, None, <_>::default()));
+            self.compact()?;
+        } else {
+            self.replace_base(generation, roster, base)?;
+        }
+        if self.catalogue.unpurged()?.is_some() {
+            self.wanted.purge_at(std::time::Instant::now());
+        }
+        Ok(())
+    }
+
+    /// The snapshot that served last, or the newest other one; damaged ones are removed, for the catalogue has it all.
+    fn usable_snapshot(&self) -> Result<Option<Arc<Snapshot>>, RetrieverError> {
+        let mut numbers = snapshot::list(&self.generations)?;
+        let active = self.catalogue.active_snapshot()?;
+        // The active one goes last, and the last is tried first.
+        numbers.sort_by_key(|number| (Some(*number) == active, *number));
+        while let Some(number) = numbers.pop() {
+            let folder = self.generations.join(number.to_string());
+            match Snapshot::load(&folder, true) {
+                Ok(found) if found.manifest.pipeline == self.index_pipeline => {
+                    return Ok(Some(Arc::new(found)));
+                }
+                Ok(_) => tracing::warn!(number, "a snapshot of another pipeline is rebuilt"),
+                Err(error) => {
+                    tracing::warn!(number, %error, "a damaged snapshot is rebuilt from the catalogue");
+                }
+            }
+            snapshot::remove(&self.generations, number)?;
+        }
+        Ok(None)
+    }
+
+    /// Cuts and embeds documents again that were stored under other rules.
+    fn redo_other_pipelines(&self) -> Result<(), RetrieverError> {
+        loop {
+            let ids = self.catalogue.of_other_pipelines(&self.content_pipeline, 64)?;
+            if ids.is_empty() {
+                return Ok(());
+            }
+            tracing::warn!(documents = ids.len(), "documents are cut and embedded again: the rules have changed");
+            self.redo(&ids)?;
+        }
+    }
+}

@@ -1,0 +1,50 @@
+//! The words of a text as the text index sees them, and what each is worth: for answers without a model.
+
+use crate::Retriever;
+use crate::index::analysis::query_terms;
+use crate::index::text;
+
+/// Different terms of a text that are looked at.
+const MAX_TERMS: usize = 4096;
+
+/// Fingerprints of what decides which passages are found, for a release's digest.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pipeline {
+    /// Readers, passages, analysis, fusion.
+    pub index: String,
+    /// The embedder.
+    pub embedder: String,
+    /// The reranker, where one runs.
+    pub reranker: Option<String>,
+}
+
+impl Retriever {
+    /// The different terms of `text`, in order, analysed like a query.
+    #[must_use]
+    pub fn terms(&self, text: &str) -> Vec<String> {
+        query_terms(text, MAX_TERMS)
+    }
+
+    /// The terms of a question with their inverse document frequency, `ln(1 + (N − n + ½) / (n + ½))` over all passages.
+    #[must_use]
+    pub fn term_weights(&self, question: &str) -> Vec<(String, f32)> {
+        let terms = query_terms(question, self.inner.settings.limits.query_terms);
+        let published = self.inner.current.load();
+        let frequencies = published.document_frequencies(&terms);
+        terms
+            .into_iter()
+            .zip(frequencies.terms)
+            .map(|(term, frequency)| (term, text::inverse_frequency(frequency, frequencies.passages)))
+            .collect()
+    }
+
+    /// What decides which passages are found.
+    #[must_use]
+    pub fn pipeline(&self) -> Pipeline {
+        Pipeline {
+            index: self.inner.index_pipeline.clone(),
+            embedder: self.embedder().to_owned(),
+            reranker: self.inner.reranker.as_ref().map(|reranker| reranker.name().to_owned()),
+        }
+    }
+}

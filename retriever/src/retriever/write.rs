@@ -1,0 +1,404 @@
+//! Writing: prepare beside one another, commit one after another, publish.
+
+use std::collections::HashMap;
+use std::sync::{Arc, MutexGuard, PoisonError};
+
+use rayon::prelude::*;
+use roaring::RoaringBitmap;
+
+use super::Inner;
+use crate::catalogue::{NewContent, NewPassage, Written};
+use crate::document::{DeletionReceipt, Document, DocumentInput, Purge, Stored};
+use crate::embed::Embedder;
+use crate::index::IndexedPassage;
+use crate::index::delta::DeltaWriter;
+use crate::index::publish::Published;
+use crate::index::roster::{Entry, Roster};
+use crate::index::snapshot::Snapshot;
+use crate::ingest::{self, Draft};
+use crate::{Access, DocumentId, RetrieverError, Timestamp};
+
+/// Documents that share a transaction.
+const GROUP_DOCUMENTS: usize = 128;
+/// And their size, bytes; one document may exceed it alone.
+const GROUP_BYTES: usize = 8 << 20;
+
+/// A document on its way in.
+struct Prepared {
+    draft: Draft,
+    /// `None` when the passages that are there already can stay.
+    passages: Option<Vec<NewPassage>>,
+}
+
+impl Prepared {
+    fn id(&self) -> &DocumentId {
+        &self.draft.document.id
+    }
+
+    /// Whether the same content is there already.
+    fn is_there(&self, now: &Published) -> bool {
+        now.roster
+            .get(self.id())
+            .is_some_and(|entry| entry.content_hash == self.draft.content_hash)
+    }
+}
+
+/// What a commit changes for searches.
+#[derive(Default)]
+struct Changes {
+    entries: Vec<Entry>,
+    passages: Vec<IndexedPassage>,
+}
+
+impl Inner {
+    pub(super) fn put_batch(
+        &self,
+        inputs: Vec<DocumentInput>,
+    ) -> Result<Vec<Result<Stored, RetrieverError>>, RetrieverError> {
+        let mut results = Vec::with_capacity(inputs.len());
+        let mut inputs = inputs.into_iter().peekable();
+        while inputs.peek().is_some() {
+            let mut group = Vec::new();
+            let mut bytes = 0;
+            let mut ids = std::collections::HashSet::new();
+            while let Some(input) = inputs.next_if(|next| {
+                let fits = group.len() < GROUP_DOCUMENTS && (bytes < GROUP_BYTES || group.is_empty());
+                // The same id twice is two writes, one after the other.
+                fits && !ids.contains(&next.id)
+            }) {
+                bytes += size(&input);
+                ids.insert(input.id.clone());
+                group.push(input);
+            }
+            results.extend(self.put_group(group)?);
+        }
+        Ok(results)
+    }
+
+    fn put_group(
+        &self,
+        group: Vec<DocumentInput>,
+    ) -> Result<Vec<Result<Stored, RetrieverError>>, RetrieverError> {
+        let before = self.current.load();
+        let prepared: Vec<Result<Prepared, RetrieverError>> = group
+            .into_par_iter()
+            .map(|input| self.prepare(ingest::draft(input, &self.settings)?, &before))
+            .collect();
+        let mut delta = self.lock_writing();
+        // What was current while preparing may not be any more.
+        let now = self.current.load();
+        let prepared: Vec<Result<Prepared, RetrieverError>> = prepared
+            .into_iter()
+            .map(|one| one.and_then(|one| self.settle_against(one, &now)))
+            .collect();
+        if prepared.iter().flatten().all(|one| is_unchanged(one, &now)) {
+            return Ok(prepared.into_iter().map(|one| one.map(|one| unchanged(&one, &now))).collect());
+        }
+        let (results, changes) = self.catalogue.write(&self.content_pipeline, |written| {
+            let mut changes = Changes::default();
+            let mut results = Vec::with_capacity(prepared.len());
+            for one in prepared {
+                results.push(match one {
+                    Ok(one) if is_unchanged(&one, &now) => Ok(unchanged(&one, &now)),
+                    Ok(one) => Ok(store(written, one, &now, &mut changes)?),
+                    Err(error) => Err(error),
+                });
+            }
+            Ok((results, (written.generation, changes)))
+        })?;
+        let (generation, changes) = changes;
+        self.publish(&mut delta, generation, changes, None)?;
+        Ok(results)
+    }
+
+    /// Cuts and embeds what is new in a draft.
+    fn prepare(&self, draft: Draft, now: &Published) -> Result<Prepared, RetrieverError> {
+        if let Some(older) = &draft.document.supersedes
+            && now.roster.would_circle(&draft.document.id, older)
+        {
+            return Err(RetrieverError::invalid(
+                "supersedes",
+                format!("closes a circle: `{older}` leads back to `{}`", draft.document.id),
+            ));
+        }
+        let mut prepared = Prepared {
+            draft,
+            passages: None,
+        };
+        if !prepared.is_there(now) {
+            prepared.passages = Some(self.cut_and_embed(&prepared.draft)?);
+        }
+        Ok(prepared)
+    }
+
+    fn cut_and_embed(&self, draft: &Draft) -> Result<Vec<NewPassage>, RetrieverError> {
+        ingest::cut_and_embed(
+            &draft.text,
+            &draft.outline,
+            draft.document.title.as_deref(),
+            self.embedder.as_ref(),
+            &self.settings,
+        )
+    }
+
+    /// Holds a prepared document against what is current now that the lock is held: another may have written in between.
+    fn settle_against(
+        &self,
+        mut one: Prepared,
+        now: &Published,
+    ) -> Result<Prepared, RetrieverError> {
+        if one.is_there(now) {
+            one.passages = None;
+        } else if one.passages.is_none() {
+            one.passages = Some(self.cut_and_embed(&one.draft)?);
+        }
+        Ok(one)
+    }
+
+    pub(super) fn delete(
+        &self,
+        id: &DocumentId,
+        access: &Access,
+    ) -> Result<DeletionReceipt, RetrieverError> {
+        let mut delta = self.lock_writing();
+        let now = self.current.load();
+        let visible = now.roster.get(id).is_some_and(|entry| access.may_read(&entry.document.acl));
+        if !visible {
+            return Err(RetrieverError::NotFound(id.clone()));
+        }
+        let deleted_at = Timestamp::now();
+        let generation = self.catalogue.write(&self.content_pipeline, |written| {
+            written.delete(id, deleted_at)?;
+            Ok(written.generation)
+        })?;
+        self.publish(&mut delta, generation, Changes::default(), Some(id))?;
+        drop(delta);
+        let purge = self.purge_now_or_soon(generation)?;
+        Ok(DeletionReceipt {
+            id: id.clone(),
+            deleted_at,
+            generation,
+            purge,
+        })
+    }
+
+    /// Without snapshots only the log holds what was deleted, and that can be emptied at once.
+    fn purge_now_or_soon(&self, generation: u64) -> Result<Purge, RetrieverError> {
+        // One that is being written may hold it too.
+        if let Ok(_nobody_writes_one) = self.snapshots.try_lock()
+            && crate::index::snapshot::list(&self.generations)?.is_empty()
+            && self.catalogue.empty_log()?
+        {
+            self.catalogue.mark_purged(generation)?;
+            return Ok(Purge::Done);
+        }
+        let delay = self.settings.compaction.purge_delay;
+        self.wanted.purge_at(std::time::Instant::now() + delay);
+        Ok(Purge::Pending)
+    }
+
+    pub(crate) fn lock_writing(&self) -> MutexGuard<'_, DeltaWriter> {
+        self.writing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Makes a committed write visible. Should the delta fail, it is made anew from the catalogue.
+    fn publish(
+        &self,
+        delta: &mut MutexGuard<'_, DeltaWriter>,
+        generation: u64,
+        changes: Changes,
+        removed: Option<&DocumentId>,
+    ) -> Result<(), RetrieverError> {
+        let now = self.current.load();
+        let mut roster = now.roster.clone();
+        if let Some(id) = removed {
+            roster.remove(id);
+        }
+        for entry in changes.entries {
+            roster.insert(entry);
+        }
+        let base = now.base.clone();
+        if let Err(error) = delta.add(&changes.passages) {
+            tracing::error!(%error, "the delta is made anew");
+            **delta = self.new_delta(&roster, base.as_deref())?;
+        }
+        self.current.store(Published::new(generation, roster, base, delta.view()));
+        self.want_compaction();
+        Ok(())
+    }
+
+    fn want_compaction(&self) {
+        let now = self.current.load();
+        let base = now.base.as_ref().map_or(0, |base| base.keys.len());
+        let enough = (self.settings.compaction.delta_passages as u64).max(base);
+        if now.delta.keys.len() > enough || now.dead_passages() > enough {
+            self.wanted.compact();
+        }
+    }
+
+    /// Live passages that a snapshot does not hold.
+    pub(super) fn missing(&self, roster: &Roster, base: Option<&Snapshot>) -> RoaringBitmap {
+        match base {
+            Some(base) => roster.live() - &base.keys,
+            None => roster.live().clone(),
+        }
+    }
+
+    /// A delta of the live passages that a snapshot does not hold.
+    pub(super) fn new_delta(
+        &self,
+        roster: &Roster,
+        base: Option<&Snapshot>,
+    ) -> Result<DeltaWriter, RetrieverError> {
+        let dimensions = self.embedder.dimensions();
+        let mut delta = DeltaWriter::new(dimensions)?;
+        let missing = self.missing(roster, base);
+        delta.add(&self.catalogue.indexed_passages(missing.iter(), dimensions)?)?;
+        Ok(delta)
+    }
+
+    /// Serves a roster from a snapshot and a new delta beside it.
+    pub(super) fn replace_base(
+        &self,
+        generation: u64,
+        roster: Roster,
+        base: Option<Arc<Snapshot>>,
+    ) -> Result<(), RetrieverError> {
+        let mut delta = self.lock_writing();
+        *delta = self.new_delta(&roster, base.as_deref())?;
+        self.current.store(Published::new(generation, roster, base, delta.view()));
+        Ok(())
+    }
+
+    /// Cuts and embeds stored documents again, without changing their versions.
+    pub(super) fn redo(&self, ids: &[DocumentId]) -> Result<(), RetrieverError> {
+        let (_, entries) = self.catalogue.documents()?;
+        let mut entries: HashMap<DocumentId, Entry> =
+            entries.into_iter().map(|entry| (entry.document.id.clone(), entry)).collect();
+        let mut redone = Vec::with_capacity(ids.len());
+        for id in ids {
+            let (Some(entry), Some((_, stored))) = (entries.remove(id), self.catalogue.text(id)?) else {
+                continue;
+            };
+            let passages = ingest::cut_and_embed(
+                &stored.text,
+                &stored.outline,
+                entry.document.title.as_deref(),
+                self.embedder.as_ref(),
+                &self.settings,
+            )?;
+            redone.push((entry, stored, passages));
+        }
+        self.catalogue.write(&self.content_pipeline, |written| {
+            for (entry, stored, passages) in &redone {
+                let content = NewContent {
+                    text: &stored.text,
+                    outline: &stored.outline,
+                    content_hash: &entry.content_hash,
+                    passages,
+                };
+                written.put(&entry.document, content)?;
+            }
+            Ok(())
+        })
+    }
+}
+
+fn size(input: &DocumentInput) -> usize {
+    match &input.content {
+        crate::Content::Text { text, .. } => text.len(),
+        crate::Content::Bytes { bytes, .. } => bytes.len(),
+    }
+}
+
+/// Whether nothing that is said about a document differs from what is stored.
+fn is_unchanged(one: &Prepared, now: &Published) -> bool {
+    one.passages.is_none()
+        && now.roster.get(&one.id()).is_some_and(|entry| {
+            let stored = &entry.document;
+            let said = &one.draft.document;
+            stored.acl == said.acl
+                && stored.metadata == said.metadata
+                && stored.uri == said.uri
+                && stored.source == said.source
+                && stored.effective_from == said.effective_from
+                && stored.effective_until == said.effective_until
+                && stored.supersedes == said.supersedes
+        })
+}
+
+fn unchanged(one: &Prepared, now: &Published) -> Stored {
+    let entry = now.roster.get(&one.id());
+    Stored {
+        id: one.id().clone(),
+        version: entry.map_or(0, |entry| entry.document.version),
+        passages: entry.map_or(0, |entry| entry.document.passages),
+        generation: now.generation,
+        unchanged: true,
+    }
+}
+
+/// Writes one document into the open transaction.
+fn store(
+    written: &Written<'_>,
+    one: Prepared,
+    now: &Published,
+    changes: &mut Changes,
+) -> Result<Stored, RetrieverError> {
+    let draft = one.draft;
+    let mut document = draft.document;
+    document.version = written.next_version(&document.id)?;
+    document.generation = written.generation;
+    let keys = match &one.passages {
+        Some(passages) => {
+            document.passages = passages.len();
+            let content = NewContent {
+                text: &draft.text,
+                outline: &draft.outline,
+                content_hash: &draft.content_hash,
+                passages,
+            };
+            let keys = written.put(&document, content)?;
+            changes.passages.extend(indexed(&document, content, keys.clone()));
+            keys
+        }
+        None => {
+            let stored = now.roster.get(&document.id);
+            let keys = stored.map_or(0..0, |entry| entry.keys.clone());
+            document.passages = keys.len();
+            written.set_attributes(&document)?;
+            keys
+        }
+    };
+    let stored = Stored {
+        id: document.id.clone(),
+        version: document.version,
+        passages: document.passages,
+        generation: written.generation,
+        unchanged: false,
+    };
+    changes.entries.push(Entry {
+        document,
+        keys,
+        content_hash: draft.content_hash,
+    });
+    Ok(stored)
+}
+
+fn indexed<'a>(
+    document: &'a Document,
+    content: NewContent<'a>,
+    keys: std::ops::Range<u32>,
+) -> impl Iterator<Item = IndexedPassage> + 'a {
+    keys.zip(content.passages).map(move |(key, part)| {
+        let passage = &part.passage;
+        let text = content.text.get(passage.bytes.clone()).unwrap_or_default();
+        let context = passage.context.as_deref();
+        IndexedPassage {
+            key,
+            words: ingest::words(document.title.as_deref(), &passage.heading, context, text),
+            vector: part.vector.clone(),
+            tokens: part.tokens.clone(),
+        }
+    })
+}

@@ -1,0 +1,472 @@
+//! One search, top to bottom.
+
+use std::collections::HashMap;
+use std::time::Instant;
+
+use roaring::RoaringBitmap;
+use serde::Serialize;
+
+use crate::catalogue::PassageRow;
+use crate::embed::Embedder;
+use crate::filters::Filters;
+use crate::index::publish::Published;
+use crate::index::{Scored, TokenCounts, analysis, best_first};
+use crate::rank::fusion::{fuse, min_max};
+use crate::rank::rerank::Candidate;
+use crate::retriever::Inner;
+use crate::{Access, DocumentId, PassageId, RetrieverError, Timestamp};
+
+/// A hit whose passage vanishes while it is fetched was just replaced: the search is made again on what is there now.
+const ATTEMPTS: usize = 4;
+
+/// A question to the retriever.
+#[derive(Clone, Debug)]
+pub struct SearchRequest {
+    /// In any words; nothing in it is syntax.
+    pub query: String,
+    /// How many hits, at most.
+    pub top_k: usize,
+    /// What to narrow the search to.
+    pub filters: Filters,
+    /// Whether to rerank; `None` leaves it to the settings.
+    pub rerank: Option<bool>,
+    /// Whether to say how the hits came about.
+    pub explain: bool,
+    /// The instant whose documents count; `None` for now.
+    pub at: Option<Timestamp>,
+}
+
+impl SearchRequest {
+    /// A query with defaults for all else.
+    pub fn new(query: impl Into<String>, top_k: usize) -> Self {
+        Self {
+            query: query.into(),
+            top_k,
+            filters: Filters::default(),
+            rerank: None,
+            explain: false,
+            at: None,
+        }
+    }
+}
+
+/// The answer to a search.
+#[derive(Clone, Debug, Serialize)]
+pub struct SearchResult {
+    /// The generation that was searched.
+    pub generation: u64,
+    /// Best first.
+    pub hits: Vec<Hit>,
+    /// Where the time went.
+    pub timings: SearchTimings,
+    /// How the hits came about, where that was asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub explanation: Option<Explanation>,
+}
+
+/// A passage that was found.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Hit {
+    /// The document it is from.
+    pub document: DocumentId,
+    /// The document's version.
+    pub version: u64,
+    /// The passage's name.
+    pub passage: PassageId,
+    /// The document's title.
+    pub title: Option<String>,
+    /// Where the document came from.
+    pub uri: Option<String>,
+    /// The headings it stands under, outermost first.
+    pub heading: Vec<String>,
+    /// Its words, verbatim.
+    pub text: String,
+    /// Where it starts in the document's text, in code points.
+    pub start: usize,
+    /// Where it ends in the document's text, in code points.
+    pub end: usize,
+    /// The page it starts on, from 1, for formats that have pages.
+    pub page: Option<u32>,
+    /// Its place among the document's passages, from 0.
+    pub position: usize,
+    /// Of the last stage; compares within one result only.
+    pub score: f32,
+    /// What each stage made of it.
+    pub stages: Stages,
+}
+
+/// Rank and score of a passage in the stages that saw it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+pub struct Stages {
+    /// The text index.
+    pub bm25: Option<Stage>,
+    /// The vector index.
+    pub vector: Option<Stage>,
+    /// Both together.
+    pub fused: Option<Stage>,
+    /// The reranker, where it ran.
+    pub rerank: Option<Stage>,
+}
+
+/// Rank and score in one stage.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Stage {
+    /// From 1.
+    pub rank: usize,
+    /// In the stage's own scale.
+    pub score: f32,
+}
+
+/// Milliseconds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+pub struct SearchTimings {
+    /// Deciding which passages may be ranked.
+    pub access_ms: f64,
+    /// The text index.
+    pub bm25_ms: f64,
+    /// Embedding the query and the vector index.
+    pub vector_ms: f64,
+    /// Fusion and reranking.
+    pub rank_ms: f64,
+    /// Fetching the hits, and checking them again.
+    pub fetch_ms: f64,
+    /// All of it.
+    pub total_ms: f64,
+}
+
+/// How a result came about. Counts cover what the caller may read, and nothing else.
+#[derive(Clone, Debug, Serialize)]
+pub struct Explanation {
+    /// The query's terms in the text index.
+    pub terms: Vec<String>,
+    /// Passages that could have been ranked.
+    pub searchable_passages: u64,
+    /// How many the text index handed on.
+    pub bm25_candidates: usize,
+    /// How many the vector index handed on.
+    pub vector_candidates: usize,
+    /// How the two were combined.
+    pub fusion: String,
+    /// The reranker that ran.
+    pub reranker: Option<&'static str>,
+}
+
+/// Rankings of documents by each stage, for evaluation: a document counts by its best passage.
+#[derive(Clone, Debug, Default)]
+pub struct StageRankings {
+    /// The text index.
+    pub bm25: Vec<(DocumentId, f32)>,
+    /// The vector index.
+    pub vector: Vec<(DocumentId, f32)>,
+    /// Both together.
+    pub fused: Vec<(DocumentId, f32)>,
+    /// After the reranker.
+    pub reranked: Vec<(DocumentId, f32)>,
+}
+
+/// The stages' lists, before hits are fetched.
+struct Ranked {
+    terms: Vec<String>,
+    text: Vec<Scored>,
+    vector: Vec<Scored>,
+    fused: Vec<Scored>,
+    reranked: Option<Vec<Scored>>,
+    last: Vec<Scored>,
+}
+
+impl Inner {
+    pub(crate) fn search(
+        &self,
+        request: &SearchRequest,
+        access: &Access,
+    ) -> Result<SearchResult, RetrieverError> {
+        self.check_request(request)?;
+        let mut attempt = 1;
+        loop {
+            let (result, vanished) = self.search_once(request, access)?;
+            if vanished == 0 || attempt == ATTEMPTS {
+                return Ok(result);
+            }
+            attempt += 1;
+            // The write that took them is on disk and about to be published.
+            drop(self.lock_writing());
+        }
+    }
+
+    fn check_request(&self, request: &SearchRequest) -> Result<(), RetrieverError> {
+        let limits = &self.settings.limits;
+        if request.query.len() > limits.query_bytes {
+            return Err(RetrieverError::TooLarge {
+                what: "a query",
+                limit: limits.query_bytes as u64,
+                got: request.query.len() as u64,
+                unit: "bytes",
+            });
+        }
+        if request.top_k == 0 || request.top_k > limits.top_k {
+            return Err(RetrieverError::invalid(
+                "top_k",
+                format!("is 1 to {}, got {}", limits.top_k, request.top_k),
+            ));
+        }
+        Ok(())
+    }
+
+    fn search_once(
+        &self,
+        request: &SearchRequest,
+        access: &Access,
+    ) -> Result<(SearchResult, usize), RetrieverError> {
+        let mut clock = Clock::start();
+        let published = self.current.load();
+        let at = request.at.unwrap_or_else(Timestamp::now);
+        let allowed = published.allowed(access, &request.filters, at);
+        let mut timings = SearchTimings {
+            access_ms: clock.lap(),
+            ..SearchTimings::default()
+        };
+        let rerank = request.rerank.unwrap_or(self.settings.ranking.rerank);
+        let depth = self.settings.ranking.depth.max(request.top_k);
+        let ranked = self.rank(&published, &request.query, &allowed, depth, rerank, &mut clock, &mut timings)?;
+        let (hits, vanished) = self.fetch(&ranked, request.top_k, access)?;
+        timings.fetch_ms = clock.lap();
+        timings.total_ms = clock.total();
+        let explanation = request.explain.then(|| self.explain(&ranked, &allowed));
+        let result = SearchResult {
+            generation: published.generation,
+            hits,
+            timings,
+            explanation,
+        };
+        Ok((result, vanished))
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "the clock is threaded through the stages")]
+    fn rank(
+        &self,
+        published: &Published,
+        query: &str,
+        allowed: &RoaringBitmap,
+        depth: usize,
+        rerank: bool,
+        clock: &mut Clock,
+        timings: &mut SearchTimings,
+    ) -> Result<Ranked, RetrieverError> {
+        let ranking = &self.settings.ranking;
+        let terms = analysis::query_terms(query, self.settings.limits.query_terms);
+        let text = published.search_text(&terms, allowed, depth)?;
+        timings.bm25_ms = clock.lap();
+        let vector = published.search_vectors(&self.embedder.embed(query), allowed, depth)?;
+        timings.vector_ms = clock.lap();
+        let fused = fuse(ranking.fusion, ranking.vector_weight, &text, &vector);
+        let reranked = if rerank {
+            self.rerank_fused(published, query, &fused)?
+        } else {
+            None
+        };
+        let last = match &reranked {
+            Some(reranked) => self.mix(&fused, reranked),
+            None => fused.clone(),
+        };
+        timings.rank_ms = clock.lap();
+        Ok(Ranked {
+            terms,
+            text,
+            vector,
+            fused,
+            reranked,
+            last,
+        })
+    }
+
+    /// The reranker's own scores of the best fused passages, in fused order.
+    fn rerank_fused(
+        &self,
+        published: &Published,
+        query: &str,
+        fused: &[Scored],
+    ) -> Result<Option<Vec<Scored>>, RetrieverError> {
+        let Some(reranker) = &self.reranker else { return Ok(None) };
+        let best = &fused[..fused.len().min(self.settings.ranking.rerank_depth)];
+        let keys: Vec<u32> = best.iter().map(|scored| scored.0).collect();
+        let candidates: Vec<Candidate> = self
+            .catalogue
+            .passage_tokens(&keys)?
+            .into_iter()
+            .map(|tokens| Candidate { tokens })
+            .collect();
+        let base = published.base.as_ref().map(|base| &base.counts);
+        let counts: Vec<&TokenCounts> = base.into_iter().chain([&*published.delta.counts]).collect();
+        let scores = reranker.score(query, &candidates, &counts);
+        Ok(Some(keys.into_iter().zip(scores).collect()))
+    }
+
+    /// `(1 - weight) · fused + weight · reranked`, both scaled to 0..1; what was not reranked has 0 there, and so stays below.
+    fn mix(&self, fused: &[Scored], reranked: &[Scored]) -> Vec<Scored> {
+        let weight = self.settings.ranking.rerank_weight;
+        let scale = |list: &[Scored]| min_max(&list.iter().map(|s| s.1).collect::<Vec<_>>());
+        let second = scale(reranked).into_iter().chain(std::iter::repeat(0.0));
+        let mut mixed: Vec<Scored> = fused
+            .iter()
+            .zip(scale(fused))
+            .zip(second)
+            .map(|(((key, _), first), second)| (*key, (1.0 - weight) * first + weight * second))
+            .collect();
+        mixed.sort_by(best_first);
+        mixed
+    }
+
+    /// Fetches the best passages, puts each to the one function that decides, and counts those that have vanished since.
+    fn fetch(
+        &self,
+        ranked: &Ranked,
+        top_k: usize,
+        access: &Access,
+    ) -> Result<(Vec<Hit>, usize), RetrieverError> {
+        let best = &ranked.last[..ranked.last.len().min(top_k)];
+        let keys: Vec<u32> = best.iter().map(|scored| scored.0).collect();
+        let rows = self.catalogue.passage_rows(&keys)?;
+        let text = ranks(&ranked.text);
+        let vector = ranks(&ranked.vector);
+        let fused = ranks(&ranked.fused);
+        let reranked = ranked.reranked.as_ref().map(|list| {
+            let mut list = list.clone();
+            list.sort_by(best_first);
+            ranks(&list)
+        });
+        let mut hits = Vec::with_capacity(rows.len());
+        let mut vanished = 0;
+        for ((key, score), row) in best.iter().zip(rows) {
+            let Some(row) = row else {
+                vanished += 1;
+                continue;
+            };
+            if !access.may_read(&row.acl) {
+                vanished += 1;
+                continue;
+            }
+            let stages = Stages {
+                bm25: text.get(key).copied(),
+                vector: vector.get(key).copied(),
+                fused: fused.get(key).copied(),
+                rerank: reranked.as_ref().and_then(|ranks| ranks.get(key).copied()),
+            };
+            hits.push(hit(row, *score, stages));
+        }
+        Ok((hits, vanished))
+    }
+
+    fn explain(&self, ranked: &Ranked, allowed: &RoaringBitmap) -> Explanation {
+        let ranking = &self.settings.ranking;
+        let reranker = self.reranker.as_ref().filter(|_| ranked.reranked.is_some());
+        Explanation {
+            terms: ranked.terms.clone(),
+            searchable_passages: allowed.len(),
+            bm25_candidates: ranked.text.len(),
+            vector_candidates: ranked.vector.len(),
+            fusion: format!("{:?}, vector weight {}", ranking.fusion, ranking.vector_weight),
+            reranker: reranker.map(|reranker| reranker.name()),
+        }
+    }
+
+    /// What every stage makes of a query, by document.
+    pub(crate) fn rankings(
+        &self,
+        query: &str,
+        depth: usize,
+        access: &Access,
+    ) -> Result<StageRankings, RetrieverError> {
+        let published = self.current.load();
+        let allowed = published.allowed(access, &Filters::default(), Timestamp::now());
+        let mut timings = SearchTimings::default();
+        let terms = analysis::query_terms(query, self.settings.limits.query_terms);
+        // A document's passages share its place: more of them are needed for so many documents.
+        let text = published.search_text(&terms, &allowed, depth * 4)?;
+        let vector = published.search_vectors(&self.embedder.embed(query), &allowed, depth * 4)?;
+        let served = self.rank(
+            &published,
+            query,
+            &allowed,
+            self.settings.ranking.depth,
+            true,
+            &mut Clock::start(),
+            &mut timings,
+        )?;
+        let documents = |list: &[Scored]| by_document(&published, list, depth);
+        Ok(StageRankings {
+            bm25: documents(&text),
+            vector: documents(&vector),
+            fused: documents(&served.fused),
+            reranked: documents(&served.last),
+        })
+    }
+}
+
+fn ranks(list: &[Scored]) -> HashMap<u32, Stage> {
+    list.iter()
+        .enumerate()
+        .map(|(position, (key, score))| {
+            let stage = Stage {
+                rank: position + 1,
+                score: *score,
+            };
+            (*key, stage)
+        })
+        .collect()
+}
+
+fn hit(row: PassageRow, score: f32, stages: Stages) -> Hit {
+    Hit {
+        passage: PassageId::new(&row.document, row.position),
+        document: row.document,
+        version: row.version,
+        title: row.title,
+        uri: row.uri,
+        heading: row.heading,
+        text: row.text,
+        start: row.start_char,
+        end: row.end_char,
+        page: row.page,
+        position: row.position,
+        score,
+        stages,
+    }
+}
+
+fn by_document(published: &Published, list: &[Scored], depth: usize) -> Vec<(DocumentId, f32)> {
+    let mut seen = std::collections::HashSet::new();
+    let mut documents = Vec::new();
+    for (key, score) in list {
+        if let Some(entry) = published.roster.of_passage(*key)
+            && documents.len() < depth
+            && seen.insert(&entry.document.id)
+        {
+            documents.push((entry.document.id.clone(), *score));
+        }
+    }
+    documents
+}
+
+struct Clock {
+    start: Instant,
+    last: Instant,
+}
+
+impl Clock {
+    fn start() -> Self {
+        let now = Instant::now();
+        Self {
+            start: now,
+            last: now,
+        }
+    }
+
+    fn lap(&mut self) -> f64 {
+        let before = std::mem::replace(&mut self.last, Instant::now());
+        self.last.duration_since(before).as_secs_f64() * 1000.0
+    }
+
+    fn total(&self) -> f64 {
+        self.start.elapsed().as_secs_f64() * 1000.0
+    }
+}

@@ -1,0 +1,161 @@
+//! What can be set, with defaults that were measured.
+
+use std::time::Duration;
+
+/// Everything the retriever can be told.
+#[derive(Clone, Debug)]
+pub struct RetrieverSettings {
+    /// The access list of documents that come without one; without it only `admin` reads those.
+    pub default_acl: Option<Vec<String>>,
+    /// What one document may cost.
+    pub limits: Limits,
+    /// How documents are cut.
+    pub passages: PassageSettings,
+    /// How stages are combined.
+    pub ranking: RankingSettings,
+    /// When the delta is folded into a new snapshot.
+    pub compaction: CompactionSettings,
+}
+
+impl Default for RetrieverSettings {
+    fn default() -> Self {
+        Self {
+            default_acl: None,
+            limits: Limits::default(),
+            passages: PassageSettings::default(),
+            ranking: RankingSettings::default(),
+            compaction: CompactionSettings::default(),
+        }
+    }
+}
+
+/// What one document may cost.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    /// Size of a document as it comes, bytes.
+    pub document_bytes: usize,
+    /// Size of its text once read, bytes.
+    pub text_bytes: usize,
+    /// Passages of one document.
+    pub passages: usize,
+    /// Metadata of one document, bytes of JSON.
+    pub metadata_bytes: usize,
+    /// Time to read one document.
+    pub read_time: Duration,
+    /// A query, bytes.
+    pub query_bytes: usize,
+    /// Different terms of a query that take part; further ones are ignored.
+    pub query_terms: usize,
+    /// Hits of one search.
+    pub top_k: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            document_bytes: 64 << 20,
+            text_bytes: 64 << 20,
+            passages: 200_000,
+            metadata_bytes: 64 << 10,
+            read_time: Duration::from_secs(20),
+            query_bytes: 64 << 10,
+            query_terms: 256,
+            top_k: 1000,
+        }
+    }
+}
+
+/// How documents are cut, in the embedder's tokens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PassageSettings {
+    /// A passage is closed when it has this many.
+    pub target_tokens: usize,
+    /// No passage has more.
+    pub max_tokens: usize,
+}
+
+impl Default for PassageSettings {
+    fn default() -> Self {
+        Self {
+            target_tokens: 200,
+            max_tokens: 256,
+        }
+    }
+}
+
+/// How the ranks of the text index and the vector index become one.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Fusion {
+    /// `Σ weight / (60 + rank)`.
+    ReciprocalRank,
+    /// Scores scaled to 0..1 by the smallest and the largest.
+    MinMax,
+    /// Scores scaled to mean 0 and standard deviation 1.
+    ZScore,
+}
+
+/// Which reranker reorders the best candidates.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RerankerKind {
+    /// None.
+    Off,
+    /// Late interaction over the static embedder's token vectors.
+    StaticLateInteraction,
+}
+
+/// How stages are combined.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RankingSettings {
+    /// How the two first stages are combined.
+    pub fusion: Fusion,
+    /// The share of the vector stage in it, 0 to 1.
+    pub vector_weight: f32,
+    /// How many passages each first stage hands on.
+    pub depth: usize,
+    /// Which reranker there is.
+    pub reranker: RerankerKind,
+    /// Whether a search reranks when it does not say.
+    pub rerank: bool,
+    /// How many passages are reranked.
+    pub rerank_depth: usize,
+    /// The share of the reranker's score in the final one, 0 to 1; the rest is the fused score.
+    pub rerank_weight: f32,
+}
+
+impl Default for RankingSettings {
+    fn default() -> Self {
+        Self {
+            fusion: Fusion::MinMax,
+            vector_weight: 0.2,
+            depth: 200,
+            reranker: RerankerKind::StaticLateInteraction,
+            rerank: false,
+            rerank_depth: 50,
+            rerank_weight: 0.3,
+        }
+    }
+}
+
+/// When the delta is folded into a new snapshot.
+#[derive(Clone, Debug)]
+pub struct CompactionSettings {
+    /// Passages written since the last snapshot, unless the snapshot itself holds more.
+    pub delta_passages: usize,
+    /// How long after a deletion the snapshots that hold it are replaced; deletions in between share one replacement.
+    pub purge_delay: Duration,
+    /// How many snapshots are kept, the active one included.
+    pub kept_snapshots: usize,
+    /// Whether compaction runs by itself, in the background.
+    pub automatic: bool,
+}
+
+impl Default for CompactionSettings {
+    fn default() -> Self {
+        Self {
+            delta_passages: 4096,
+            purge_delay: Duration::from_millis(500),
+            kept_snapshots: 2,
+            automatic: true,
+        }
+    }
+}

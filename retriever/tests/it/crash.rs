@@ -1,0 +1,185 @@
+//! Killed at any moment, the next start serves every acknowledged write and nothing that was acknowledged as deleted.
+//!
+//! The test runs itself as a child that writes, prints each acknowledgement, and is killed with SIGKILL.
+
+use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use quoin_retriever::{Access, CompactionSettings, Page, Retriever, RetrieverSettings};
+
+use crate::{everyone, id, public};
+
+const FOLDER: &str = "QUOIN_CRASH_TEST_FOLDER";
+const SEED: &str = "QUOIN_CRASH_TEST_SEED";
+const DEFAULT_KILLS: u64 = 12;
+
+fn settings() -> RetrieverSettings {
+    RetrieverSettings {
+        compaction: CompactionSettings {
+            delta_passages: 8,
+            purge_delay: Duration::from_millis(5),
+            ..CompactionSettings::default()
+        },
+        ..RetrieverSettings::default()
+    }
+}
+
+fn next(state: &mut u64) -> u64 {
+    *state ^= *state << 13;
+    *state ^= *state >> 7;
+    *state ^= *state << 17;
+    *state
+}
+
+#[test]
+#[ignore = "the child of the test below"]
+#[expect(clippy::print_stdout, reason = "acknowledgements go to the parent")]
+fn child() {
+    let (Ok(folder), Ok(seed)) = (std::env::var(FOLDER), std::env::var(SEED)) else { return };
+    let mut state: u64 = seed.parse().unwrap();
+    let retriever = Retriever::open(folder.as_ref(), settings()).unwrap();
+    println!("ready");
+    for count in 0_u64.. {
+        let name = format!("d{}", next(&mut state) % 12);
+        if next(&mut state) % 4 == 0 {
+            println!("deleting {name}");
+            let _ = retriever.delete(&id(&name), &Access::admin());
+            println!("deleted {name}");
+        } else {
+            let text = format!("seed{seed} count{count}");
+            println!("putting {name} {text}");
+            retriever.put(public(&name, &text)).unwrap();
+            println!("put {name} {text}");
+        }
+    }
+}
+
+/// What may stand in the catalogue: the last acknowledged state, or the one being written when the kill came.
+#[derive(Default)]
+struct Expected {
+    acknowledged: BTreeMap<String, Option<String>>,
+    pending: Option<(String, Option<String>)>,
+}
+
+impl Expected {
+    fn line(&mut self, line: &str) {
+        let mut words = line.splitn(3, ' ');
+        let (Some(verb), Some(name)) = (words.next(), words.next()) else { return };
+        let text = words.next().map(str::to_owned);
+        match verb {
+            "putting" | "deleting" => self.pending = Some((name.to_owned(), text)),
+            "put" | "deleted" => {
+                self.acknowledged.insert(name.to_owned(), text);
+                self.pending = None;
+            }
+            _ => {}
+        }
+    }
+
+    fn check(&mut self, retriever: &Retriever) {
+        let listed = retriever.documents(&Access::admin(), &Page::default()).unwrap();
+        let mut texts: BTreeMap<String, Option<String>> = BTreeMap::new();
+        for document in listed {
+            let text = retriever.text(&document.id, &Access::admin()).unwrap();
+            let hits = crate::found(retriever, &text, &everyone());
+            assert!(hits.contains(&document.id.to_string()), "`{}` is searched", document.id);
+            texts.insert(document.id.to_string(), Some(text));
+        }
+        for name in (0..12).map(|number| format!("d{number}")) {
+            let got = texts.get(&name).cloned().flatten();
+            let want = self.acknowledged.get(&name).cloned().flatten();
+            let pending = self.pending.as_ref().filter(|(pending, _)| *pending == name);
+            let fits = got == want || pending.is_some_and(|(_, text)| *text == got);
+            assert!(fits, "`{name}` is {got:?}, acknowledged {want:?}, pending {pending:?}");
+            self.acknowledged.insert(name, got);
+        }
+        self.pending = None;
+        assert_eq!(retriever.verify().unwrap().problems, Vec::<String>::new());
+    }
+}
+
+#[test]
+fn acknowledged_writes_survive_being_killed_and_acknowledged_deletions_stay() {
+    let folder = tempfile::tempdir().unwrap();
+    let kills = std::env::var("QUOIN_CRASH_TEST_KILLS")
+        .ok()
+        .and_then(|kills| kills.parse().ok())
+        .unwrap_or(DEFAULT_KILLS);
+    let mut expected = Expected::default();
+    let mut state = 0x5eed_u64;
+    for kill in 0..kills {
+        let mut child = Command::new(std::env::current_exe().unwrap())
+            .args(["crash::child", "--exact", "--ignored", "--nocapture"])
+            .env(FOLDER, folder.path())
+            .env(SEED, (kill + 1).to_string())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        while !lines.next().unwrap().unwrap().ends_with("ready") {}
+        let wait = Duration::from_micros(next(&mut state) % 400_000);
+        let killer = std::thread::spawn(move || {
+            std::thread::sleep(wait);
+            child.kill().unwrap();
+            child.wait().unwrap();
+        });
+        for line in lines.map_while(Result::ok) {
+            expected.line(&line);
+        }
+        killer.join().unwrap();
+        let retriever = Retriever::open(folder.path(), settings()).unwrap();
+        expected.check(&retriever);
+        if kill % 3 == 2 {
+            retriever.settle();
+        }
+    }
+    assert!(!expected.acknowledged.is_empty());
+}
+
+#[test]
+#[ignore = "the child of the test below"]
+#[expect(clippy::print_stdout, reason = "acknowledgements go to the parent")]
+fn child_on_a_small_disk() {
+    let Ok(folder) = std::env::var(FOLDER) else { return };
+    let retriever = Retriever::open(folder.as_ref(), RetrieverSettings::default()).unwrap();
+    println!("ready");
+    for count in 0..2000 {
+        let text = format!("walrus {count} {}", format!("filler{count} ").repeat(400));
+        match retriever.put(public(&format!("d{count}"), &text)) {
+            Ok(stored) => println!("put {}", stored.id),
+            Err(error) => {
+                let cause = std::error::Error::source(&error).map(ToString::to_string);
+                println!("failed {error}: {cause:?}");
+                let kept = retriever.statistics().documents;
+                assert_eq!(kept, count, "what was acknowledged is still served");
+                println!("served {}", crate::found(&retriever, "walrus", &everyone()).len());
+                return;
+            }
+        }
+    }
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_full_disk_is_an_error_that_loses_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    // No file may exceed 2 MiB, and the signal that would kill the process is ignored: writes fail as on a full disk.
+    let output = Command::new("sh")
+        .args(["-c", "trap '' XFSZ; ulimit -f 4096; exec \"$0\" \"$@\""])
+        .arg(std::env::current_exe().unwrap())
+        .args(["crash::child_on_a_small_disk", "--exact", "--ignored", "--nocapture"])
+        .env(FOLDER, folder.path())
+        .output()
+        .unwrap();
+    let lines = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success(), "{lines}");
+    assert!(lines.contains("failed the catalogue failed while"), "{lines}");
+    let acknowledged = lines.lines().filter(|line| line.starts_with("put ")).count();
+    assert!(acknowledged > 10, "{lines}");
+    let retriever = Retriever::open(folder.path(), RetrieverSettings::default()).unwrap();
+    assert_eq!(retriever.statistics().documents, acknowledged);
+    assert_eq!(retriever.verify().unwrap().problems, Vec::<String>::new());
+}
