@@ -3,6 +3,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock},
+    time::Instant,
 };
 
 use crate::{
@@ -40,6 +41,7 @@ impl Engine {
         source: &ModelSource,
     ) -> Result<Arc<dyn Generator>, EngineError> {
         let _claim = self.claim(name)?;
+        let start = Instant::now();
         let base = match &source.base {
             BaseModel::Folder(path) => LocalBase::Folder(path.clone()),
             BaseModel::Gguf(path) => LocalBase::Gguf(path.clone()),
@@ -54,6 +56,17 @@ impl Engine {
         let generator =
             MistralGenerator::load(name, source, &self.settings, self.in_flight.clone()).await?;
         let generator: Arc<dyn Generator> = Arc::new(generator);
+        let description = generator.description();
+        tracing::info!(
+            model = name,
+            architecture = description.architecture,
+            device = description.device,
+            context_tokens = description.context_length,
+            base = description.base_digest,
+            adapter = description.adapter_digest,
+            elapsed_ms = u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX),
+            "model loaded"
+        );
         self.models
             .write()
             .unwrap_or_else(PoisonError::into_inner)
