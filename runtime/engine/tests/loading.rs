@@ -1,5 +1,10 @@
 //! Models and adapters, loaded in every form that is supported, give what PEFT and transformers give.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::semicolon_if_nothing_returned,
+    reason = "tests"
+)]
 
 mod common;
 
