@@ -52,7 +52,7 @@ impl Index {
         };
         let listed = client.get("/admin/v1/index").await?;
         let active = generations(&listed).find(|generation| generation["active"] == true);
-        Ok(json!({ "generation": active.map(|generation| &generation["number"]) }))
+        Ok(json!({ "generation": active.map(|generation| &generation["generation"]) }))
     }
 
     fn print(&self, answer: &Value, output: Output) -> Result<(), Failure> {
@@ -91,7 +91,7 @@ fn listing(answer: &Value) -> String {
             "kept"
         };
         vec![
-            generation["number"].to_string(),
+            generation["generation"].to_string(),
             state.to_owned(),
             generation["passages"].to_string(),
             generation["created_at"]

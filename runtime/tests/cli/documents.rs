@@ -234,13 +234,14 @@ fn deleting_what_is_not_there_is_an_error_and_the_rest_is_deleted() {
 fn the_index_can_be_rebuilt_verified_and_listed() {
     let place = library();
     place.run(&["ingest", "docs"]).ok();
-    place.run(&["index", "rebuild"]).ok();
+    let rebuilt = place.run(&["index", "rebuild", "--json"]).ok().json();
+    let number = rebuilt["generation"].as_u64().unwrap().to_string();
+    let activated = place.run(&["index", "activate", &number]).ok();
+    assert_eq!(activated.stdout, format!("generation {number} is active\n"));
+    place.run(&["index", "activate", "4711"]).fails(1, "4711");
     place.run(&["index", "verify"]).ok();
     let listed = place.run(&["index", "list", "--json"]).ok().json();
-    assert!(
-        !listed["generations"].as_array().unwrap().is_empty(),
-        "{listed}"
-    );
+    assert_eq!(listed["generations"][0]["active"], true, "{listed}");
     let found = place
         .run(&["search", "hotel in Kobe", "--json"])
         .ok()

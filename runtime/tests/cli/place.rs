@@ -198,6 +198,34 @@ impl Server {
         request(stream, method, path, headers, body).unwrap()
     }
 
+    /// Begins a request whose body is not complete, and answers the open connection.
+    pub fn begin_search(&self, body_bytes: usize) -> TcpStream {
+        let mut stream = TcpStream::connect(&self.address).unwrap();
+        write!(
+            stream,
+            "POST /v1/search HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n\
+             content-length: {body_bytes}\r\n\r\n"
+        )
+        .unwrap();
+        stream.flush().unwrap();
+        // Until the server has read the head it would see an idle connection, which it may close.
+        std::thread::sleep(Duration::from_millis(300));
+        stream
+    }
+
+    /// Reads stderr up to a line with these words.
+    pub fn wait_until_said(&mut self, words: &str) {
+        loop {
+            let mut line = String::new();
+            let read = self.stderr.read_line(&mut line).unwrap();
+            assert!(read > 0, "it ended before it said `{words}`: {}", self.said);
+            self.said.push_str(&line);
+            if line.contains(words) {
+                return;
+            }
+        }
+    }
+
     pub fn socket(&self) -> PathBuf {
         self.socket.clone()
     }

@@ -79,6 +79,36 @@ fn sigterm_before_it_is_ready_ends_it_with_0() {
 }
 
 #[test]
+fn a_request_in_flight_is_answered_after_sigterm() {
+    use std::io::{Read as _, Write as _};
+    let place = Place::new();
+    let mut server = place.serve(&[]);
+    let body = r#"{"query":"parental leave"}"#;
+    let mut request = server.begin_search(body.len());
+    server.signal("TERM");
+    server.wait_until_said("stopping");
+    request.write_all(body.as_bytes()).unwrap();
+    let mut answer = String::new();
+    request.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    assert_eq!(server.wait().0.code(), Some(0));
+}
+
+#[test]
+fn a_second_signal_does_not_wait_for_requests_in_flight() {
+    let place = Place::new();
+    let mut server = place.serve(&[]);
+    let _request = server.begin_search(100);
+    server.signal("INT");
+    server.wait_until_said("stopping");
+    let begun = std::time::Instant::now();
+    server.signal("INT");
+    let (status, said) = server.wait();
+    assert_eq!(status.code(), Some(1), "{said}");
+    assert!(begun.elapsed().as_secs() < 10, "it waited for the request");
+}
+
+#[test]
 fn it_refuses_to_listen_beyond_this_machine_without_a_key() {
     let place = Place::new();
     let ran = place
