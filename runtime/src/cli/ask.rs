@@ -54,7 +54,7 @@ enum Mode {
     /// The best sentences, quoted; nothing is generated
     Extractive,
     /// The model, without documents
-    #[value(alias = "closed_book")]
+    #[value(name = "closed_book", alias = "closed-book")]
     ClosedBook,
 }
 
