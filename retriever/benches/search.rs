@@ -54,7 +54,9 @@ impl Text {
 }
 
 fn main() {
-    let passages: usize = std::env::args().find_map(|word| word.parse().ok()).unwrap_or(10_000);
+    let passages: usize = std::env::args()
+        .find_map(|word| word.parse().ok())
+        .unwrap_or(10_000);
     let folder = std::env::temp_dir().join(format!("quoin-bench-{}", std::process::id()));
     let mut text = Text { state: 42 };
     // Four paragraphs of 130 words make four passages.
@@ -64,7 +66,14 @@ fn main() {
             let id = DocumentId::new(format!("document-{number}")).unwrap();
             DocumentInput {
                 title: Some(text.words(5)),
-                acl: Some(vec![if number % 100 == 0 { "group:few" } else { "public" }.into()]),
+                acl: Some(vec![
+                    if number % 100 == 0 {
+                        "group:few"
+                    } else {
+                        "public"
+                    }
+                    .into(),
+                ]),
                 ..DocumentInput::new(id, Content::text(paragraphs.join("\n\n")))
             }
         })
@@ -75,12 +84,22 @@ fn main() {
     let mut documents = documents.into_iter().peekable();
     while documents.peek().is_some() {
         let batch: Vec<DocumentInput> = documents.by_ref().take(500).collect();
-        retriever.put_batch(batch).unwrap().into_iter().for_each(|stored| drop(stored.unwrap()));
+        retriever
+            .put_batch(batch)
+            .unwrap()
+            .into_iter()
+            .for_each(|stored| drop(stored.unwrap()));
     }
     let ingestion = started.elapsed();
     let count = retriever.statistics().passages;
-    println!("passages                    {count:>10} (about {} MB of text)", bytes >> 20);
-    println!("ingestion, passages/s       {:>10.0}", count as f64 / ingestion.as_secs_f64());
+    println!(
+        "passages                    {count:>10} (about {} MB of text)",
+        bytes >> 20
+    );
+    println!(
+        "ingestion, passages/s       {:>10.0}",
+        count as f64 / ingestion.as_secs_f64()
+    );
     let started = Instant::now();
     for number in 0..100 {
         let id = DocumentId::new(format!("single-{number}")).unwrap();
@@ -90,25 +109,37 @@ fn main() {
         };
         retriever.put(input).unwrap();
     }
-    println!("one put of one passage, ms  {:>10.2}", started.elapsed().as_secs_f64() * 10.0);
+    println!(
+        "one put of one passage, ms  {:>10.2}",
+        started.elapsed().as_secs_f64() * 10.0
+    );
     searches(&retriever, "with a delta", None, &mut text);
     let started = Instant::now();
     retriever.settle();
     retriever.rebuild().unwrap();
-    println!("snapshot, ms                {:>10.0}", milliseconds(started.elapsed()));
+    println!(
+        "snapshot, ms                {:>10.0}",
+        milliseconds(started.elapsed())
+    );
     for (name, rerank) in [("fused", Some(false)), ("reranked", Some(true))] {
         searches(&retriever, name, rerank, &mut text);
     }
     drop(retriever);
     let started = Instant::now();
     let retriever = Retriever::open(&folder, RetrieverSettings::default()).unwrap();
-    println!("open, ms                    {:>10.1}", milliseconds(started.elapsed()));
+    println!(
+        "open, ms                    {:>10.1}",
+        milliseconds(started.elapsed())
+    );
     drop(retriever);
     std::fs::remove_dir_all(folder).unwrap();
 }
 
 fn searches(retriever: &Retriever, name: &str, rerank: Option<bool>, text: &mut Text) {
-    for (caller, access) in [("public", Access::of(Vec::<String>::new())), ("one in 100", Access::of(["group:few"]))] {
+    for (caller, access) in [
+        ("public", Access::of(Vec::<String>::new())),
+        ("one in 100", Access::of(["group:few"])),
+    ] {
         let mut times: Vec<Duration> = (0..SEARCHES)
             .map(|_| {
                 let count = 4 + (text.random() % 8) as usize;
@@ -121,7 +152,11 @@ fn searches(retriever: &Retriever, name: &str, rerank: Option<bool>, text: &mut 
             .collect();
         times.sort();
         let at = |share: f64| milliseconds(times[(times.len() as f64 * share) as usize]);
-        println!("search {name:13} {caller:11} p50 {:>7.2} ms   p99 {:>7.2} ms", at(0.5), at(0.99));
+        println!(
+            "search {name:13} {caller:11} p50 {:>7.2} ms   p99 {:>7.2} ms",
+            at(0.5),
+            at(0.99)
+        );
     }
 }
 

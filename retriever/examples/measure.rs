@@ -17,13 +17,20 @@ use serde_json::Value;
 
 fn lines(path: &Path) -> impl Iterator<Item = Value> {
     let text = std::fs::read_to_string(path).unwrap();
-    let lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let lines: Vec<Value> = text
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
     lines.into_iter()
 }
 
 fn settings() -> RetrieverSettings {
     let mut settings = RetrieverSettings::default();
-    let number = |name: &str| std::env::var(name).ok().map(|value| value.parse::<f32>().unwrap());
+    let number = |name: &str| {
+        std::env::var(name)
+            .ok()
+            .map(|value| value.parse::<f32>().unwrap())
+    };
     if let Some(weight) = number("WEIGHT") {
         settings.ranking.vector_weight = weight;
     }
@@ -58,26 +65,45 @@ fn measure(folder: &Path) {
             }
         })
         .collect();
-    retriever.put_batch(inputs).unwrap().into_iter().for_each(|stored| drop(stored.unwrap()));
+    retriever
+        .put_batch(inputs)
+        .unwrap()
+        .into_iter()
+        .for_each(|stored| drop(stored.unwrap()));
     retriever.rebuild().unwrap();
     let mut judged: HashMap<String, HashMap<String, f64>> = HashMap::new();
-    for line in std::fs::read_to_string(folder.join("qrels/test.tsv")).unwrap().lines().skip(1) {
+    for line in std::fs::read_to_string(folder.join("qrels/test.tsv"))
+        .unwrap()
+        .lines()
+        .skip(1)
+    {
         let fields: Vec<&str> = line.split('\t').collect();
         let grade: f64 = fields[2].parse().unwrap();
-        judged.entry(fields[0].into()).or_default().insert(fields[1].into(), grade);
+        judged
+            .entry(fields[0].into())
+            .or_default()
+            .insert(fields[1].into(), grade);
     }
     let mut totals = [[0.0; 2]; 4];
     let mut queries = 0.0;
     for line in lines(&folder.join("queries.jsonl")) {
-        let Some(grades) = judged.get(line["_id"].as_str().unwrap()) else { continue };
+        let Some(grades) = judged.get(line["_id"].as_str().unwrap()) else {
+            continue;
+        };
         if grades.values().all(|grade| *grade <= 0.0) {
             continue;
         }
         queries += 1.0;
         let text = line["text"].as_str().unwrap();
-        let rankings =
-            retriever.rankings(text, 100, &Access::of(Vec::<String>::new())).unwrap();
-        let stages = [rankings.bm25, rankings.vector, rankings.fused, rankings.reranked];
+        let rankings = retriever
+            .rankings(text, 100, &Access::of(Vec::<String>::new()))
+            .unwrap();
+        let stages = [
+            rankings.bm25,
+            rankings.vector,
+            rankings.fused,
+            rankings.reranked,
+        ];
         for (total, list) in totals.iter_mut().zip(stages) {
             total[0] += ndcg(&list, grades);
             total[1] += recall(&list, grades);
@@ -91,7 +117,11 @@ fn measure(folder: &Path) {
         statistics.passages
     );
     for (name, total) in ["bm25", "vector", "fused", "reranked"].iter().zip(totals) {
-        println!("  {name:9} nDCG@10 {:.3}  R@100 {:.3}", total[0] / queries, total[1] / queries);
+        println!(
+            "  {name:9} nDCG@10 {:.3}  R@100 {:.3}",
+            total[0] / queries,
+            total[1] / queries
+        );
     }
     drop(retriever);
     std::fs::remove_dir_all(data).unwrap();
@@ -103,10 +133,18 @@ fn ndcg(list: &[(DocumentId, f32)], grades: &HashMap<String, f64>) -> f64 {
         grades.get(id.as_str()).copied().unwrap_or(0.0).max(0.0) / discount(rank)
     };
     let got: f64 = list.iter().take(10).enumerate().map(gain).sum();
-    let mut best: Vec<f64> = grades.values().copied().filter(|grade| *grade > 0.0).collect();
+    let mut best: Vec<f64> = grades
+        .values()
+        .copied()
+        .filter(|grade| *grade > 0.0)
+        .collect();
     best.sort_by(|a, b| b.total_cmp(a));
-    let ideal: f64 =
-        best.iter().take(10).enumerate().map(|(rank, grade)| grade / discount(rank)).sum();
+    let ideal: f64 = best
+        .iter()
+        .take(10)
+        .enumerate()
+        .map(|(rank, grade)| grade / discount(rank))
+        .sum();
     got / ideal
 }
 

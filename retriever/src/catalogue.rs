@@ -54,7 +54,9 @@ impl Catalogue {
         let idle = self.readers().pop();
         let mut connection = match idle {
             Some(connection) => connection,
-            None => self.open_reader().map_err(RetrieverError::storage(action))?,
+            None => self
+                .open_reader()
+                .map_err(RetrieverError::storage(action))?,
         };
         let result = work(&mut connection);
         let mut readers = self.readers();

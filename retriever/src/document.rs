@@ -103,7 +103,7 @@ pub enum Format {
     /// Plain text.
     #[default]
     Text,
-    /// CommonMark with tables, and YAML front matter.
+    /// `CommonMark` with tables, and YAML front matter.
     Markdown,
     /// HTML, of which the text is kept.
     Html,

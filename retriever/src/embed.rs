@@ -61,16 +61,31 @@ mod tests {
 
     /// What every embedder must keep.
     fn keeps_the_contract(embedder: &dyn Embedder) {
-        let texts = ["", " \n", "pump", "How do I reset it? ERR-4012", "猫です 👩‍🚀 שלום", "\u{0}\u{fffd}"];
+        let texts = [
+            "",
+            " \n",
+            "pump",
+            "How do I reset it? ERR-4012",
+            "猫です 👩‍🚀 שלום",
+            "\u{0}\u{fffd}",
+        ];
         for text in texts {
             let vector = embedder.embed(text);
             assert_eq!(vector.len(), embedder.dimensions());
             let norm = vector.iter().map(|x| x * x).sum::<f32>().sqrt();
             assert!(norm == 0.0 || (norm - 1.0).abs() < 1e-4, "{text}: {norm}");
-            assert_eq!(vector, embedder.embed(text), "the same text has the same vector");
+            assert_eq!(
+                vector,
+                embedder.embed(text),
+                "the same text has the same vector"
+            );
             let tokens = embedder.tokenize(text);
             assert!(tokens.is_sorted_by_key(|token| token.start));
-            assert!(tokens.iter().all(|token| text.is_char_boundary(token.start as usize)));
+            assert!(
+                tokens
+                    .iter()
+                    .all(|token| text.is_char_boundary(token.start as usize))
+            );
         }
         assert!(!embedder.fingerprint().is_empty());
     }
@@ -82,7 +97,11 @@ mod tests {
 
     #[test]
     fn what_has_no_direction_becomes_zeros() {
-        for mut vector in [vec![0.0, 0.0], vec![f32::NAN, 1.0], vec![f32::INFINITY, 1.0]] {
+        for mut vector in [
+            vec![0.0, 0.0],
+            vec![f32::NAN, 1.0],
+            vec![f32::INFINITY, 1.0],
+        ] {
             normalise(&mut vector);
             assert_eq!(vector, [0.0, 0.0]);
         }

@@ -47,9 +47,10 @@ impl TokenCounts {
 
     /// `ln(1 + (N - n + ½) / (n + ½))` over all of `counts` together.
     pub(crate) fn inverse_frequency(counts: &[&Self], token: u32) -> f32 {
-        let sum = |of: &dyn Fn(&Self) -> u32| counts.iter().map(|c| f64::from(of(c))).sum::<f64>();
-        let total = sum(&|c| c.passages);
-        let with = sum(&|c| c.counts.get(token as usize).copied().unwrap_or(0));
+        let sum = |numbers: &mut dyn Iterator<Item = u32>| numbers.map(f64::from).sum::<f64>();
+        let total = sum(&mut counts.iter().map(|c| c.passages));
+        let with = |c: &&Self| c.counts.get(token as usize).copied().unwrap_or(0);
+        let with = sum(&mut counts.iter().map(with));
         #[expect(clippy::cast_possible_truncation, reason = "a small number")]
         let idf = (1.0 + (total - with + 0.5) / (with + 0.5)).ln() as f32;
         idf
@@ -65,7 +66,10 @@ impl TokenCounts {
         let (passages, counts) = numbers.split_first()?;
         rest.is_empty().then(|| Self {
             passages: u32::from_le_bytes(*passages),
-            counts: counts.iter().map(|number| u32::from_le_bytes(*number)).collect(),
+            counts: counts
+                .iter()
+                .map(|number| u32::from_le_bytes(*number))
+                .collect(),
         })
     }
 }
@@ -74,6 +78,10 @@ impl TokenCounts {
 pub(crate) type Scored = (u32, f32);
 
 /// Best first; equal scores by key, so that the same index always gives the same order.
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "handed to sort, which passes references"
+)]
 pub(crate) fn best_first(a: &Scored, b: &Scored) -> std::cmp::Ordering {
     b.1.total_cmp(&a.1).then(a.0.cmp(&b.0))
 }
@@ -151,7 +159,9 @@ mod tests {
         ) {
             let all: Vec<Scored> = (0_u32..).zip(scores.iter().map(|s| f32::from(*s))).collect();
             let mut best = Best::new(limit);
-            all.iter().for_each(|scored| best.push(*scored));
+            for scored in &all {
+                best.push(*scored);
+            }
             let mut want = all.clone();
             want.sort_by(best_first);
             want.truncate(limit);

@@ -39,7 +39,10 @@ pub(crate) fn draft(
     let stated = read.stated;
     let mut metadata = stated.metadata;
     metadata.extend(input.metadata);
-    let acl = input.acl.or(stated.acl).or_else(|| settings.default_acl.clone());
+    let acl = input
+        .acl
+        .or(stated.acl)
+        .or_else(|| settings.default_acl.clone());
     let title = input.title.or(stated.title).map(|mut title| {
         title.truncate(title.floor_char_boundary(MAX_TITLE_BYTES));
         title
@@ -102,7 +105,10 @@ fn check_said(document: &Document, settings: &RetrieverSettings) -> Result<(), R
         ));
     }
     if document.supersedes.as_ref() == Some(&document.id) {
-        return Err(RetrieverError::invalid("supersedes", "names another document"));
+        return Err(RetrieverError::invalid(
+            "supersedes",
+            "names another document",
+        ));
     }
     Ok(())
 }
@@ -200,7 +206,12 @@ pub(crate) fn words(
     let mut parts: Vec<&str> = Vec::with_capacity(heading.len() + 3);
     parts.extend(title);
     // The first heading often repeats the title.
-    parts.extend(heading.iter().map(String::as_str).filter(|words| Some(*words) != title));
+    parts.extend(
+        heading
+            .iter()
+            .map(String::as_str)
+            .filter(|words| Some(*words) != title),
+    );
     parts.extend(context);
     for part in parts {
         words.push_str(part);

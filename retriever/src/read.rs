@@ -200,15 +200,14 @@ fn decode(
     }
     match String::from_utf8(bytes) {
         Ok(text) => Ok(text),
-        Err(error) if format == Format::Html && html::says_latin1(error.as_bytes(), content_type) => {
+        Err(error)
+            if format == Format::Html && html::says_latin1(error.as_bytes(), content_type) =>
+        {
             Ok(html::decode_latin1(error.as_bytes()))
         }
         Err(error) => Err(RetrieverError::Unreadable {
             format: format.name(),
-            problem: format!(
-                "invalid UTF-8 at byte {}",
-                error.utf8_error().valid_up_to()
-            ),
+            problem: format!("invalid UTF-8 at byte {}", error.utf8_error().valid_up_to()),
         }),
     }
 }
@@ -252,7 +251,10 @@ mod tests {
             let slice = document.text.get(block.range());
             assert!(slice.is_some_and(|slice| !slice.trim().is_empty()));
             let gap = &document.text[covered..block.start];
-            assert!(gap.trim().is_empty(), "`{gap}` is in no block: {document:?}");
+            assert!(
+                gap.trim().is_empty(),
+                "`{gap}` is in no block: {document:?}"
+            );
             covered = block.end;
         }
         assert!(document.text[covered..].trim().is_empty());

@@ -23,8 +23,8 @@ use crate::settings::RetrieverSettings;
 use crate::{Access, DocumentId, RetrieverError};
 
 pub use self::generations::{GenerationInfo, VerifyReport};
-pub use self::words::Pipeline;
 use self::maintenance::{Maintenance, Wanted};
+pub use self::words::Pipeline;
 
 /// Documents in, passages out. Shared by `Arc`; every call blocks, so asynchronous callers give it a thread.
 pub struct Retriever {
@@ -90,9 +90,9 @@ impl Retriever {
     /// The input breaks a rule or a limit, or the catalogue cannot write; then nothing has changed.
     pub fn put(&self, input: DocumentInput) -> Result<Stored, RetrieverError> {
         let mut stored = self.put_batch(vec![input])?;
-        stored.pop().unwrap_or_else(|| {
-            Err(RetrieverError::invalid("documents", "is empty"))
-        })
+        stored
+            .pop()
+            .unwrap_or_else(|| Err(RetrieverError::invalid("documents", "is empty")))
     }
 
     /// Puts documents, in order; one that breaks a rule costs its own error only.

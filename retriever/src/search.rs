@@ -227,7 +227,15 @@ impl Inner {
         };
         let rerank = request.rerank.unwrap_or(self.settings.ranking.rerank);
         let depth = self.settings.ranking.depth.max(request.top_k);
-        let ranked = self.rank(&published, &request.query, &allowed, depth, rerank, &mut clock, &mut timings)?;
+        let ranked = self.rank(
+            &published,
+            &request.query,
+            &allowed,
+            depth,
+            rerank,
+            &mut clock,
+            &mut timings,
+        )?;
         let (hits, vanished) = self.fetch(&ranked, request.top_k, access)?;
         timings.fetch_ms = clock.lap();
         timings.total_ms = clock.total();
@@ -241,7 +249,10 @@ impl Inner {
         Ok((result, vanished))
     }
 
-    #[expect(clippy::too_many_arguments, reason = "the clock is threaded through the stages")]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "the clock is threaded through the stages"
+    )]
     fn rank(
         &self,
         published: &Published,
@@ -286,7 +297,9 @@ impl Inner {
         query: &str,
         fused: &[Scored],
     ) -> Result<Option<Vec<Scored>>, RetrieverError> {
-        let Some(reranker) = &self.reranker else { return Ok(None) };
+        let Some(reranker) = &self.reranker else {
+            return Ok(None);
+        };
         let best = &fused[..fused.len().min(self.settings.ranking.rerank_depth)];
         let keys: Vec<u32> = best.iter().map(|scored| scored.0).collect();
         let candidates: Vec<Candidate> = self
@@ -296,7 +309,8 @@ impl Inner {
             .map(|tokens| Candidate { tokens })
             .collect();
         let base = published.base.as_ref().map(|base| &base.counts);
-        let counts: Vec<&TokenCounts> = base.into_iter().chain([&*published.delta.counts]).collect();
+        let counts: Vec<&TokenCounts> =
+            base.into_iter().chain([&*published.delta.counts]).collect();
         let scores = reranker.score(query, &candidates, &counts);
         Ok(Some(keys.into_iter().zip(scores).collect()))
     }
@@ -364,7 +378,10 @@ impl Inner {
             searchable_passages: allowed.len(),
             bm25_candidates: ranked.text.len(),
             vector_candidates: ranked.vector.len(),
-            fusion: format!("{:?}, vector weight {}", ranking.fusion, ranking.vector_weight),
+            fusion: format!(
+                "{:?}, vector weight {}",
+                ranking.fusion, ranking.vector_weight
+            ),
             reranker: reranker.map(|reranker| reranker.name()),
         }
     }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 /// Everything the retriever can be told.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct RetrieverSettings {
     /// The access list of documents that come without one; without it only `admin` reads those.
     pub default_acl: Option<Vec<String>>,
@@ -15,18 +15,6 @@ pub struct RetrieverSettings {
     pub ranking: RankingSettings,
     /// When the delta is folded into a new snapshot.
     pub compaction: CompactionSettings,
-}
-
-impl Default for RetrieverSettings {
-    fn default() -> Self {
-        Self {
-            default_acl: None,
-            limits: Limits::default(),
-            passages: PassageSettings::default(),
-            ranking: RankingSettings::default(),
-            compaction: CompactionSettings::default(),
-        }
-    }
 }
 
 /// What one document may cost.

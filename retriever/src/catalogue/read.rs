@@ -160,7 +160,9 @@ impl Catalogue {
             keys.iter()
                 .map(|key| {
                     statement
-                        .query_row([key], |row| Ok(tokens_from_bytes(row.get_ref(0)?.as_blob()?)))
+                        .query_row([key], |row| {
+                            Ok(tokens_from_bytes(row.get_ref(0)?.as_blob()?))
+                        })
                         .optional()
                         .map(Option::unwrap_or_default)
                         .map_err(&failed)
@@ -207,7 +209,10 @@ impl Catalogue {
                 .prepare("SELECT id FROM documents WHERE pipeline <> ?1 ORDER BY ordinal LIMIT ?2")
                 .and_then(|mut statement| {
                     statement
-                        .query_map(params![pipeline, i64::try_from(limit).unwrap_or(i64::MAX)], |row| id(row, 0))
+                        .query_map(
+                            params![pipeline, i64::try_from(limit).unwrap_or(i64::MAX)],
+                            |row| id(row, 0),
+                        )
                         .and_then(Iterator::collect)
                 })
                 .map_err(&failed)
@@ -285,7 +290,10 @@ fn entry(row: &Row<'_>) -> rusqlite::Result<Entry> {
         metadata: json(row, 10)?,
         effective_from: instant(row, 11)?,
         effective_until: instant(row, 12)?,
-        supersedes: supersedes.map(DocumentId::new).transpose().map_err(|e| broken(13, e))?,
+        supersedes: supersedes
+            .map(DocumentId::new)
+            .transpose()
+            .map_err(|e| broken(13, e))?,
         passages: passages as usize,
     };
     Ok(Entry {
@@ -314,18 +322,17 @@ fn json<T: serde::de::DeserializeOwned>(row: &Row<'_>, column: usize) -> rusqlit
     serde_json::from_str(row.get_ref(column)?.as_str()?).map_err(|error| broken(column, error))
 }
 
-fn broken(
-    column: usize,
-    error: impl std::error::Error + Send + Sync + 'static,
-) -> rusqlite::Error {
+fn broken(column: usize, error: impl std::error::Error + Send + Sync + 'static) -> rusqlite::Error {
     rusqlite::Error::FromSqlConversionFailure(column, rusqlite::types::Type::Text, Box::new(error))
 }
 
 fn counter(connection: &Connection, name: &str) -> rusqlite::Result<u64> {
     connection
-        .query_row("SELECT value FROM retriever_meta WHERE name = ?1", [name], |row| {
-            row.get::<_, i64>(0)
-        })
+        .query_row(
+            "SELECT value FROM retriever_meta WHERE name = ?1",
+            [name],
+            |row| row.get::<_, i64>(0),
+        )
         .map(i64::cast_unsigned)
 }
 
@@ -338,7 +345,7 @@ pub(super) fn tokens_to_bytes(tokens: &[u32]) -> Vec<u8> {
             bytes.push((rest & 0x7f) as u8 | 0x80);
             rest >>= 7;
         }
-        bytes.push(rest as u8);
+        bytes.push((rest & 0x7f) as u8);
     }
     bytes
 }

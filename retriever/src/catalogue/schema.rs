@@ -79,7 +79,9 @@ pub(super) fn migrate(connection: &mut Connection) -> Result<(), RetrieverError>
                 |row| row.get(0),
             )
             .map_err(&failed)?;
-        let step = usize::try_from(found).ok().and_then(|found| STEPS.get(found));
+        let step = usize::try_from(found)
+            .ok()
+            .and_then(|found| STEPS.get(found));
         let Some(step) = step else {
             let known = i64::try_from(STEPS.len()).unwrap_or(i64::MAX);
             return match found {
@@ -108,7 +110,10 @@ mod tests {
         migrate(&mut connection).unwrap();
         migrate(&mut connection).unwrap();
         connection
-            .execute("UPDATE retriever_meta SET value = 99 WHERE name = 'schema_version'", [])
+            .execute(
+                "UPDATE retriever_meta SET value = 99 WHERE name = 'schema_version'",
+                [],
+            )
             .unwrap();
         let error = migrate(&mut connection).unwrap_err();
         assert!(error.to_string().contains("schema version 99"));

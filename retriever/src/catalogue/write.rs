@@ -89,7 +89,8 @@ impl Catalogue {
 }
 
 fn empty_log(connection: &Connection) -> rusqlite::Result<bool> {
-    let busy: i64 = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))?;
+    let busy: i64 =
+        connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))?;
     Ok(busy == 0)
 }
 
@@ -134,13 +135,15 @@ impl Written<'_> {
         let count = new.passages.len() as u64;
         let first = next(&self.transaction, "next_passage", count)
             .map_err(RetrieverError::storage(WRITING))?;
-        let end = u32::try_from(first + count).map_err(|_| RetrieverError::TooLarge {
-            what: "the catalogue",
-            limit: u64::from(u32::MAX),
-            got: first + count,
-            unit: "passages over its lifetime",
-        })?;
-        let keys = end - new.passages.len() as u32..end;
+        let key = |number: u64| {
+            u32::try_from(number).map_err(|_| RetrieverError::TooLarge {
+                what: "the catalogue",
+                limit: u64::from(u32::MAX),
+                got: number,
+                unit: "passages over its lifetime",
+            })
+        };
+        let keys = key(first)?..key(first + count)?;
         self.put_rows(document, new, &keys)
             .map_err(RetrieverError::storage(WRITING))?;
         Ok(keys)
@@ -156,7 +159,9 @@ impl Written<'_> {
         let ordinal = self.insert_document(document, new, keys)?;
         let outline = json(&new.outline);
         self.transaction
-            .prepare_cached("INSERT INTO document_texts (document, text, outline) VALUES (?1, ?2, ?3)")?
+            .prepare_cached(
+                "INSERT INTO document_texts (document, text, outline) VALUES (?1, ?2, ?3)",
+            )?
             .execute(params![ordinal, new.text, outline])?;
         let mut insert = self.transaction.prepare_cached(
             "INSERT INTO passages (key, document, position, start_byte, end_byte, start_char, end_char, page,
@@ -250,7 +255,11 @@ impl Written<'_> {
         let failed = RetrieverError::storage("deleting a document");
         let version: Option<i64> = self
             .transaction
-            .query_row("SELECT version FROM documents WHERE id = ?1", [id.as_str()], |row| row.get(0))
+            .query_row(
+                "SELECT version FROM documents WHERE id = ?1",
+                [id.as_str()],
+                |row| row.get(0),
+            )
             .optional()
             .map_err(&failed)?;
         let Some(version) = version else {

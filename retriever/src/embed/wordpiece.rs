@@ -67,7 +67,11 @@ impl WordPiece {
         let file: TokenizerFile = serde_json::from_slice(json)
             .map_err(|error| wrong(format!("tokenizer.json: {error}")))?;
         let model = file.model;
-        if model.kind.as_deref().is_some_and(|kind| kind != "WordPiece") {
+        if model
+            .kind
+            .as_deref()
+            .is_some_and(|kind| kind != "WordPiece")
+        {
             return Err(wrong("tokenizer.json: the model is not WordPiece".into()));
         }
         let unknown = *model
@@ -175,7 +179,11 @@ impl WordPiece {
         }
         let mut start = 0;
         while start < word.text.len() {
-            let pieces = if start == 0 { &self.starts } else { &self.continuations };
+            let pieces = if start == 0 {
+                &self.starts
+            } else {
+                &self.continuations
+            };
             let mut end = word.text.floor_char_boundary(start + self.longest);
             let piece = loop {
                 if end <= start {
@@ -219,7 +227,9 @@ impl Word {
     }
 
     fn source_of(&self, byte: usize) -> u32 {
-        let position = self.offsets.partition_point(|(at, _)| (*at as usize) < byte);
+        let position = self
+            .offsets
+            .partition_point(|(at, _)| (*at as usize) < byte);
         self.offsets.get(position).map_or(0, |(_, source)| *source)
     }
 
@@ -237,8 +247,6 @@ fn is_chinese(character: char) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use proptest::prelude::*;
-
     use super::*;
 
     const JSON: &[u8] = include_bytes!("../../bundled/static/tokenizer.json");

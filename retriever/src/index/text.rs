@@ -6,10 +6,10 @@
 use std::path::Path;
 
 use roaring::RoaringBitmap;
-use tantivy::query::{Bm25StatisticsProvider, BooleanQuery, EnableScoring, Occur, Query, TermQuery};
-use tantivy::schema::{
-    FAST, Field, IndexRecordOption, Schema, TextFieldIndexing, TextOptions,
+use tantivy::query::{
+    Bm25StatisticsProvider, BooleanQuery, EnableScoring, Occur, Query, TermQuery,
 };
+use tantivy::schema::{FAST, Field, IndexRecordOption, Schema, TextFieldIndexing, TextOptions};
 use tantivy::tokenizer::TokenizerManager;
 use tantivy::{Index, IndexReader, IndexWriter, ReloadPolicy, Searcher, TantivyDocument, Term};
 
@@ -193,7 +193,9 @@ pub(crate) fn document_frequencies(views: &[&TextView], terms: &[String]) -> Doc
     let count = |term: &String| {
         let words = views.first().map(|view| view.fields.words);
         words.map_or(0, |words| {
-            together.doc_freq(&Term::from_field_text(words, term)).unwrap_or(0)
+            together
+                .doc_freq(&Term::from_field_text(words, term))
+                .unwrap_or(0)
         })
     };
     DocumentFrequencies {
@@ -239,7 +241,8 @@ fn search_view(
         .iter()
         .map(|term| {
             let term = Term::from_field_text(view.fields.words, term);
-            let query: Box<dyn Query> = Box::new(TermQuery::new(term, IndexRecordOption::WithFreqs));
+            let query: Box<dyn Query> =
+                Box::new(TermQuery::new(term, IndexRecordOption::WithFreqs));
             (Occur::Should, query)
         })
         .collect();

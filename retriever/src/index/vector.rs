@@ -32,7 +32,10 @@ impl Vector {
             return Self::none(vector.len());
         }
         let scale = largest / 127.0;
-        #[expect(clippy::cast_possible_truncation, reason = "|x / scale| is at most 127")]
+        #[expect(
+            clippy::cast_possible_truncation,
+            reason = "|x / scale| is at most 127"
+        )]
         let values = vector.iter().map(|x| (x / scale).round() as i8).collect();
         Self { scale, values }
     }
@@ -162,7 +165,13 @@ impl Block {
     }
 
     /// Scores every allowed row, and gives the scores to `best`.
-    pub(crate) fn score(&self, query: &[f32], allowed: &RoaringBitmap, best: &mut Best, limit: usize) {
+    pub(crate) fn score(
+        &self,
+        query: &[f32],
+        allowed: &RoaringBitmap,
+        best: &mut Best,
+        limit: usize,
+    ) {
         if query.len() != self.dimensions || self.keys.is_empty() {
             return;
         }
@@ -180,7 +189,10 @@ impl Block {
                 best.into_sorted()
             })
             .collect();
-        parts.into_iter().flatten().for_each(|scored| best.push(scored));
+        parts
+            .into_iter()
+            .flatten()
+            .for_each(|scored| best.push(scored));
     }
 
     fn score_keys(&self, query: &[f32], keys: impl Iterator<Item = u32>, best: &mut Best) {
@@ -216,7 +228,11 @@ pub(crate) fn dot(query: &[f32], row: &[i8]) -> f32 {
             lanes[lane] = f32::from(b[lane]).mul_add(a[lane], lanes[lane]);
         }
     }
-    let rest: f32 = query_rest.iter().zip(row_rest).map(|(a, b)| a * f32::from(*b)).sum();
+    let rest: f32 = query_rest
+        .iter()
+        .zip(row_rest)
+        .map(|(a, b)| a * f32::from(*b))
+        .sum();
     lanes.iter().sum::<f32>() + rest
 }
 

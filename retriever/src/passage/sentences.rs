@@ -74,7 +74,11 @@ impl Lines {
             if words.starts_with(fence) {
                 self.fence = None;
             }
-            return if words.is_empty() { LineKind::Blank } else { LineKind::Alone };
+            return if words.is_empty() {
+                LineKind::Blank
+            } else {
+                LineKind::Alone
+            };
         }
         if words.is_empty() {
             return LineKind::Blank;
@@ -114,7 +118,9 @@ fn is_list_item(words: &str) -> bool {
 }
 
 fn end_paragraph(text: &str, paragraph: &mut Option<Range<usize>>, found: &mut Vec<Range<usize>>) {
-    let Some(range) = paragraph.take() else { return };
+    let Some(range) = paragraph.take() else {
+        return;
+    };
     let slice = &text[range.clone()];
     let mut start = 0;
     for (bound, part) in slice.split_sentence_bound_indices() {
@@ -153,16 +159,19 @@ fn after_stop(stop: &str, next: char) -> bool {
         .unwrap_or(body);
     let lower = word.to_lowercase();
     // A list item's number, such as `12.` at the start.
-    if word.len() == body.trim_start().len() && word.len() <= 3 && word.bytes().all(|b| b.is_ascii_digit()) {
+    if word.len() == body.trim_start().len()
+        && word.len() <= 3
+        && word.bytes().all(|b| b.is_ascii_digit())
+    {
         return true;
     }
     let initial = word.chars().count() == 1 && word.chars().all(char::is_uppercase);
     if next.is_lowercase() || initial {
         return true;
     }
-    let before_number = matches!(lower.as_str(), "no" | "nos" | "nr" | "p" | "pp") && next.is_numeric();
-    before_number
-        || (ABBREVIATIONS.contains(&lower.as_str()) && !MAY_END.contains(&lower.as_str()))
+    let before_number =
+        matches!(lower.as_str(), "no" | "nos" | "nr" | "p" | "pp") && next.is_numeric();
+    before_number || (ABBREVIATIONS.contains(&lower.as_str()) && !MAY_END.contains(&lower.as_str()))
 }
 
 #[cfg(test)]
@@ -172,13 +181,18 @@ mod tests {
     use super::*;
 
     fn cut(text: &str) -> Vec<&str> {
-        sentences(text).into_iter().map(|range| &text[range]).collect()
+        sentences(text)
+            .into_iter()
+            .map(|range| &text[range])
+            .collect()
     }
 
     #[test]
     fn abbreviations_initials_and_decimals_do_not_end_a_sentence() {
         assert_eq!(
-            cut("See Fig. 3 and Nos. 4 to 6. It costs 3.50 euro, e.g. Today. J. Smith agreed. No. 5 is out."),
+            cut(
+                "See Fig. 3 and Nos. 4 to 6. It costs 3.50 euro, e.g. Today. J. Smith agreed. No. 5 is out."
+            ),
             [
                 "See Fig. 3 and Nos. 4 to 6.",
                 "It costs 3.50 euro, e.g. Today.",
@@ -205,15 +219,28 @@ mod tests {
         assert_eq!(
             cut(text),
             [
-                "# Head", "- one thing\n  goes on", "- two", "1. first", "| a | b |", "|---|---|",
-                "| 1. x | 2 |", "```", "let a = 1;", "let b = 2;", "```", "End."
+                "# Head",
+                "- one thing\n  goes on",
+                "- two",
+                "1. first",
+                "| a | b |",
+                "|---|---|",
+                "| 1. x | 2 |",
+                "```",
+                "let a = 1;",
+                "let b = 2;",
+                "```",
+                "End."
             ]
         );
     }
 
     #[test]
     fn other_scripts_have_their_own_stops() {
-        assert_eq!(cut("猫です。犬ですか？はい。"), ["猫です。", "犬ですか？", "はい。"]);
+        assert_eq!(
+            cut("猫です。犬ですか？はい。"),
+            ["猫です。", "犬ですか？", "はい。"]
+        );
     }
 
     proptest! {

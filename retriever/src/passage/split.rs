@@ -39,7 +39,10 @@ impl<'a> Splitter<'a> {
 
     /// What a slice counts as, in tokens.
     pub(super) fn cost(&self, range: Range<usize>) -> usize {
-        let before = |end: usize| self.tokens.partition_point(|token| (token.start as usize) < end);
+        let before = |end: usize| {
+            self.tokens
+                .partition_point(|token| (token.start as usize) < end)
+        };
         let tokens = before(range.end) - before(range.start);
         tokens.max(range.len() / BYTES_PER_TOKEN)
     }
@@ -66,7 +69,8 @@ impl<'a> Splitter<'a> {
         for part in parts {
             if let Some(before) = open.take() {
                 let joined = before.start..part.end;
-                if self.cost(before.clone()) < self.target && self.cost(joined.clone()) <= self.max {
+                if self.cost(before.clone()) < self.target && self.cost(joined.clone()) <= self.max
+                {
                     open = Some(joined);
                     continue;
                 }
@@ -91,10 +95,12 @@ impl<'a> Splitter<'a> {
         let shift = |part: Range<usize>| range.start + part.start..range.start + part.end;
         match level {
             Level::Sentences => sentences(slice).into_iter().map(shift).collect(),
-            Level::Lines => consecutive(slice.split_inclusive('\n')).map(shift).collect(),
-            Level::Words => {
-                consecutive(slice.split_inclusive(char::is_whitespace)).map(shift).collect()
-            }
+            Level::Lines => consecutive(slice.split_inclusive('\n'))
+                .map(shift)
+                .collect(),
+            Level::Words => consecutive(slice.split_inclusive(char::is_whitespace))
+                .map(shift)
+                .collect(),
             Level::Characters => consecutive(slice.graphemes(true)).map(shift).collect(),
         }
     }

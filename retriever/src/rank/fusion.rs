@@ -53,18 +53,33 @@ pub(crate) fn min_max(scores: &[f32]) -> Vec<f32> {
     let most = scores.iter().copied().fold(f32::MIN, f32::max);
     let least = scores.iter().copied().fold(f32::MAX, f32::min);
     let span = most - least;
-    let scale = |score: &f32| if span > 1e-9 { (score - least) / span } else { 1.0 };
+    let scale = |score: &f32| {
+        if span > 1e-9 {
+            (score - least) / span
+        } else {
+            1.0
+        }
+    };
     scores.iter().map(scale).collect()
 }
 
 /// `(s - mean) / standard deviation`; where all are equal, 0.
 fn z_score(scores: &[f32]) -> Vec<f32> {
-    #[expect(clippy::cast_precision_loss, reason = "the length of a list of candidates")]
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "the length of a list of candidates"
+    )]
     let count = scores.len().max(1) as f32;
     let mean = scores.iter().sum::<f32>() / count;
     let variance = scores.iter().map(|s| (s - mean) * (s - mean)).sum::<f32>() / count;
     let deviation = variance.sqrt();
-    let scale = |score: &f32| if deviation > 1e-9 { (score - mean) / deviation } else { 0.0 };
+    let scale = |score: &f32| {
+        if deviation > 1e-9 {
+            (score - mean) / deviation
+        } else {
+            0.0
+        }
+    };
     scores.iter().map(scale).collect()
 }
 

@@ -28,10 +28,9 @@ pub(crate) trait Reranker: Send + Sync {
 }
 
 /// Late interaction: for each token of the query the most similar token of the passage, weighted by how rare the query's token
-/// is. `Σ idf(q) · max cos(q, d) / Σ idf(q)`, over the static table's vectors (the sum is ColBERT's, Khattab and Zaharia, 2020).
+/// is. `Σ idf(q) · max cos(q, d) / Σ idf(q)`, over the static table's vectors (after Khattab and Zaharia, 2020).
 pub(crate) struct StaticLateInteraction {
     table: Arc<StaticTable>,
-    /// One over the length of each row, filled as rows are met.
     dimensions: usize,
 }
 
@@ -57,10 +56,16 @@ impl StaticLateInteraction {
         if row.is_empty() {
             return vec![0.0; query.len()];
         }
-        let length = row.iter().map(|v| i32::from(*v) * i32::from(*v)).sum::<i32>();
+        let length = row
+            .iter()
+            .map(|v| i32::from(*v) * i32::from(*v))
+            .sum::<i32>();
         #[expect(clippy::cast_precision_loss, reason = "at most 127² a component")]
         let length = (length as f32).sqrt().max(1e-6);
-        query.iter().map(|(unit, _)| dot(unit, row) / length).collect()
+        query
+            .iter()
+            .map(|(unit, _)| dot(unit, row) / length)
+            .collect()
     }
 }
 
@@ -76,13 +81,21 @@ impl Reranker for StaticLateInteraction {
         tokens.dedup();
         let query: Vec<(Vec<f32>, f32)> = tokens
             .iter()
-            .map(|token| (self.unit(*token), TokenCounts::inverse_frequency(counts, *token)))
+            .map(|token| {
+                (
+                    self.unit(*token),
+                    TokenCounts::inverse_frequency(counts, *token),
+                )
+            })
             .collect();
         let weight: f32 = query.iter().map(|(_, weight)| weight).sum();
         if weight <= 0.0 {
             return vec![0.0; candidates.len()];
         }
-        let mut all: Vec<u32> = candidates.iter().flat_map(|c| c.tokens.iter().copied()).collect();
+        let mut all: Vec<u32> = candidates
+            .iter()
+            .flat_map(|c| c.tokens.iter().copied())
+            .collect();
         all.sort_unstable();
         all.dedup();
         let similarities: HashMap<u32, Vec<f32>> = all
@@ -94,7 +107,11 @@ impl Reranker for StaticLateInteraction {
             .iter()
             .map(|candidate| {
                 let mut most = vec![0.0_f32; query.len()];
-                for similar in candidate.tokens.iter().filter_map(|token| similarities.get(token)) {
+                for similar in candidate
+                    .tokens
+                    .iter()
+                    .filter_map(|token| similarities.get(token))
+                {
                     for (most, similar) in most.iter_mut().zip(similar) {
                         *most = most.max(*similar);
                     }
@@ -113,8 +130,12 @@ mod tests {
     /// What every reranker must keep.
     fn keeps_the_contract(reranker: &dyn Reranker, tokens: impl Fn(&str) -> Vec<u32>) {
         let texts = ["the pump resets itself", "holidays are paid", "", "pump"];
-        let candidates: Vec<Candidate> =
-            texts.iter().map(|text| Candidate { tokens: tokens(text) }).collect();
+        let candidates: Vec<Candidate> = texts
+            .iter()
+            .map(|text| Candidate {
+                tokens: tokens(text),
+            })
+            .collect();
         for query in ["how do I reset the pump?", "", "👩‍🚀"] {
             let scores = reranker.score(query, &candidates, &[]);
             assert_eq!(scores.len(), candidates.len());
@@ -133,7 +154,9 @@ mod tests {
         keeps_the_contract(&reranker, tokens);
         let candidates: Vec<Candidate> = ["the pump resets itself", "holidays are paid"]
             .iter()
-            .map(|text| Candidate { tokens: tokens(text) })
+            .map(|text| Candidate {
+                tokens: tokens(text),
+            })
             .collect();
         let scores = reranker.score("reset the pump", &candidates, &[]);
         assert!(scores[0] > scores[1]);

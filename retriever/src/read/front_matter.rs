@@ -113,6 +113,8 @@ fn unreadable(problem: String) -> RetrieverError {
 
 #[cfg(test)]
 mod tests {
+    use std::fmt::Write;
+
     use super::*;
 
     #[test]
@@ -149,7 +151,7 @@ mod tests {
         let mut yaml = String::from("a: &a [x,x,x,x,x,x,x,x,x,x]\n");
         for (name, of) in ('b'..='j').zip('a'..='i') {
             let many = vec![format!("*{of}"); 10].join(",");
-            yaml.push_str(&format!("{name}: &{name} [{many}]\n"));
+            writeln!(yaml, "{name}: &{name} [{many}]").unwrap();
         }
         assert!(parse(&yaml).is_err());
     }

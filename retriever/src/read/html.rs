@@ -116,6 +116,7 @@ pub(super) fn decode_latin1(bytes: &[u8]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::fmt::Write;
     use std::time::{Duration, Instant};
 
     use super::super::{BlockKind, Stated};
@@ -129,6 +130,7 @@ mod tests {
 
     #[test]
     fn structure_becomes_text_with_blocks() {
+        use BlockKind::{Code, Heading, ListItem, Paragraph, TableHead, TableRow};
         let html = "<html><head><title>Pumps &amp; more</title><style>p{}</style></head><body>
             <nav><a>Home</a></nav><h1>Pump <em>A</em></h1>
             <p>First   line<br>second &lt;line&gt;.</p><ul><li>one<ul><li>inner</li></ul></li><li>two</ul>
@@ -139,12 +141,18 @@ mod tests {
             read.text,
             "Pump A\n\nFirst line\nsecond <line>.\n\n- one\n  - inner\n- two\n\nSize | Price\n1 | 2 €\n\n  fn x() {\n    y();\n  }"
         );
-        use BlockKind::{Code, Heading, ListItem, Paragraph, TableHead, TableRow};
         let kinds: Vec<_> = read.outline.iter().map(|block| block.kind).collect();
         assert_eq!(
             kinds,
             [
-                Heading(1), Paragraph, ListItem, ListItem, ListItem, TableHead, TableRow, Code
+                Heading(1),
+                Paragraph,
+                ListItem,
+                ListItem,
+                ListItem,
+                TableHead,
+                TableRow,
+                Code
             ]
         );
         assert_eq!(
@@ -171,7 +179,14 @@ mod tests {
     #[test]
     fn a_million_open_elements_are_read_in_bounded_time() {
         let started = Instant::now();
-        for tag in ["<div>", "<ul><li>", "<table><tr><td>", "<b>", "<nav>", "<pre>"] {
+        for tag in [
+            "<div>",
+            "<ul><li>",
+            "<table><tr><td>",
+            "<b>",
+            "<nav>",
+            "<pre>",
+        ] {
             let read = read(&format!("{}end", tag.repeat(1_000_000 / tag.len())));
             assert!(read.text.len() < 4 << 20, "{tag} {}", read.text.len());
         }
@@ -186,7 +201,7 @@ mod tests {
         };
         let mut html = String::from("<p ");
         for number in 0..400_000 {
-            html.push_str(&format!("a{number} "));
+            write!(html, "a{number} ").unwrap();
         }
         let started = Instant::now();
         let _ = Html.read(html, &Budget::new(&limits));

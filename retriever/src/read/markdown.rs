@@ -252,7 +252,7 @@ mod tests {
 
     #[test]
     fn deep_nesting_is_an_error_and_not_an_overflow() {
-        for text in [">".repeat(1_000_000), "- ".repeat(200_000)] {
+        for text in [">".repeat(1_000_000), "+ ".repeat(200_000)] {
             let read = Markdown.read(text, &Budget::new(&Limits::default()));
             assert!(matches!(read, Err(RetrieverError::TooLarge { .. })));
         }

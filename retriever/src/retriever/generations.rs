@@ -95,9 +95,13 @@ impl Inner {
 
     /// Writes a snapshot of the catalogue as it is, serves from it, and removes those that are not kept.
     pub(super) fn compact(&self) -> Result<(), RetrieverError> {
-        let _one_at_a_time = self.snapshots.lock().unwrap_or_else(PoisonError::into_inner);
+        let _one_at_a_time = self
+            .snapshots
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         self.wanted.compaction_begins();
-        self.compact_now().inspect_err(|_| self.wanted.purge_at(std::time::Instant::now()))
+        self.compact_now()
+            .inspect_err(|_| self.wanted.purge_at(std::time::Instant::now()))
     }
 
     fn compact_now(&self) -> Result<(), RetrieverError> {
@@ -163,14 +167,18 @@ impl Inner {
         let unpurged = self.catalogue.unpurged()?;
         let serving = self.serving();
         let numbers = snapshot::list(&self.generations)?;
-        let excess = numbers.len().saturating_sub(self.settings.compaction.kept_snapshots.max(1));
+        let excess = numbers
+            .len()
+            .saturating_sub(self.settings.compaction.kept_snapshots.max(1));
         for (position, number) in numbers.iter().enumerate() {
             let holds_deleted = unpurged.is_some_and(|deleted| *number < deleted);
             if Some(*number) != serving && (position < excess || holds_deleted) {
                 snapshot::remove(&self.generations, *number)?;
             }
         }
-        let Some(deleted) = unpurged else { return Ok(()) };
+        let Some(deleted) = unpurged else {
+            return Ok(());
+        };
         let clean = serving.is_none_or(|number| number >= deleted);
         if clean && self.catalogue.empty_log()? {
             self.catalogue.mark_purged(deleted)?;
@@ -182,7 +190,10 @@ impl Inner {
     }
 
     pub(super) fn activate(&self, number: u64) -> Result<GenerationInfo, RetrieverError> {
-        let _one_at_a_time = self.snapshots.lock().unwrap_or_else(PoisonError::into_inner);
+        let _one_at_a_time = self
+            .snapshots
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         let kept = snapshot::list(&self.generations)?;
         if !kept.contains(&number) {
             return Err(RetrieverError::UnknownGeneration {
@@ -214,7 +225,10 @@ impl Inner {
     }
 
     pub(super) fn verify(&self) -> Result<VerifyReport, RetrieverError> {
-        let _nothing_is_removed = self.snapshots.lock().unwrap_or_else(PoisonError::into_inner);
+        let _nothing_is_removed = self
+            .snapshots
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         let mut report = VerifyReport {
             problems: self.catalogue.check()?,
             ..VerifyReport::default()
@@ -236,17 +250,31 @@ impl Inner {
             ));
         }
         for entry in &entries {
-            if published.roster.get(&entry.document.id).is_none_or(|served| **served != *entry) {
-                report.problems.push(format!("`{}` is not served as stored", entry.document.id));
+            if published
+                .roster
+                .get(&entry.document.id)
+                .is_none_or(|served| **served != *entry)
+            {
+                report
+                    .problems
+                    .push(format!("`{}` is not served as stored", entry.document.id));
             }
         }
         if published.roster.documents() > entries.len() {
-            report.problems.push("documents are served that the catalogue does not hold".to_owned());
+            report
+                .problems
+                .push("documents are served that the catalogue does not hold".to_owned());
         }
-        let base = published.base.as_ref().map(|base| base.keys.clone()).unwrap_or_default();
+        let base = published
+            .base
+            .as_ref()
+            .map(|base| base.keys.clone())
+            .unwrap_or_default();
         let unserved = published.roster.live() - (base | &published.delta.keys);
         if !unserved.is_empty() {
-            report.problems.push(format!("{} passages are in no index", unserved.len()));
+            report
+                .problems
+                .push(format!("{} passages are in no index", unserved.len()));
         }
         report.documents = entries.len();
         report.passages = published.roster.live().len();

@@ -63,7 +63,11 @@ impl Wanted {
             if state.stop {
                 return false;
             }
-            let due = if state.compact { Some(Instant::now()) } else { state.purge_at };
+            let due = if state.compact {
+                Some(Instant::now())
+            } else {
+                state.purge_at
+            };
             let due = due.map(|due| state.not_before.map_or(due, |earliest| due.max(earliest)));
             let now = Instant::now();
             state = match due {
@@ -75,7 +79,10 @@ impl Wanted {
                     let waited = self.changed.wait_timeout(state, due - now);
                     waited.unwrap_or_else(PoisonError::into_inner).0
                 }
-                None => self.changed.wait(state).unwrap_or_else(PoisonError::into_inner),
+                None => self
+                    .changed
+                    .wait(state)
+                    .unwrap_or_else(PoisonError::into_inner),
             };
         }
     }

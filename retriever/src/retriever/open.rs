@@ -55,10 +55,15 @@ impl Inner {
             roster.insert(entry);
         }
         let base = self.usable_snapshot()?;
-        let missing = self.missing(&roster, base.as_deref());
+        let missing = Self::missing(&roster, base.as_deref());
         let too_many = missing.len() > self.settings.compaction.delta_passages as u64;
-        if too_many && base.as_ref().is_none_or(|base| missing.len() > base.keys.len()) {
-            self.current.store(Published::new(generation, roster, None, <_>::default()));
+        if too_many
+            && base
+                .as_ref()
+                .is_none_or(|base| missing.len() > base.keys.len())
+        {
+            self.current
+                .store(Published::new(generation, roster, None, <_>::default()));
             self.compact()?;
         } else {
             self.replace_base(generation, roster, base)?;
@@ -94,11 +99,16 @@ impl Inner {
     /// Cuts and embeds documents again that were stored under other rules.
     fn redo_other_pipelines(&self) -> Result<(), RetrieverError> {
         loop {
-            let ids = self.catalogue.of_other_pipelines(&self.content_pipeline, 64)?;
+            let ids = self
+                .catalogue
+                .of_other_pipelines(&self.content_pipeline, 64)?;
             if ids.is_empty() {
                 return Ok(());
             }
-            tracing::warn!(documents = ids.len(), "documents are cut and embedded again: the rules have changed");
+            tracing::warn!(
+                documents = ids.len(),
+                "documents are cut and embedded again: the rules have changed"
+            );
             self.redo(&ids)?;
         }
     }

@@ -34,7 +34,12 @@ impl Retriever {
         terms
             .into_iter()
             .zip(frequencies.terms)
-            .map(|(term, frequency)| (term, text::inverse_frequency(frequency, frequencies.passages)))
+            .map(|(term, frequency)| {
+                (
+                    term,
+                    text::inverse_frequency(frequency, frequencies.passages),
+                )
+            })
             .collect()
     }
 
@@ -44,7 +49,11 @@ impl Retriever {
         Pipeline {
             index: self.inner.index_pipeline.clone(),
             embedder: self.embedder().to_owned(),
-            reranker: self.inner.reranker.as_ref().map(|reranker| reranker.name().to_owned()),
+            reranker: self
+                .inner
+                .reranker
+                .as_ref()
+                .map(|reranker| reranker.name().to_owned()),
         }
     }
 }

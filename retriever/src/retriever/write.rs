@@ -62,7 +62,8 @@ impl Inner {
             let mut bytes = 0;
             let mut ids = std::collections::HashSet::new();
             while let Some(input) = inputs.next_if(|next| {
-                let fits = group.len() < GROUP_DOCUMENTS && (bytes < GROUP_BYTES || group.is_empty());
+                let fits =
+                    group.len() < GROUP_DOCUMENTS && (bytes < GROUP_BYTES || group.is_empty());
                 // The same id twice is two writes, one after the other.
                 fits && !ids.contains(&next.id)
             }) {
@@ -92,7 +93,10 @@ impl Inner {
             .map(|one| one.and_then(|one| self.settle_against(one, &now)))
             .collect();
         if prepared.iter().flatten().all(|one| is_unchanged(one, &now)) {
-            return Ok(prepared.into_iter().map(|one| one.map(|one| unchanged(&one, &now))).collect());
+            return Ok(prepared
+                .into_iter()
+                .map(|one| one.map(|one| unchanged(&one, &now)))
+                .collect());
         }
         let (results, changes) = self.catalogue.write(&self.content_pipeline, |written| {
             let mut changes = Changes::default();
@@ -118,7 +122,10 @@ impl Inner {
         {
             return Err(RetrieverError::invalid(
                 "supersedes",
-                format!("closes a circle: `{older}` leads back to `{}`", draft.document.id),
+                format!(
+                    "closes a circle: `{older}` leads back to `{}`",
+                    draft.document.id
+                ),
             ));
         }
         let mut prepared = Prepared {
@@ -162,7 +169,10 @@ impl Inner {
     ) -> Result<DeletionReceipt, RetrieverError> {
         let mut delta = self.lock_writing();
         let now = self.current.load();
-        let visible = now.roster.get(id).is_some_and(|entry| access.may_read(&entry.document.acl));
+        let visible = now
+            .roster
+            .get(id)
+            .is_some_and(|entry| access.may_read(&entry.document.acl));
         if !visible {
             return Err(RetrieverError::NotFound(id.clone()));
         }
@@ -222,7 +232,8 @@ impl Inner {
             tracing::error!(%error, "the delta is made anew");
             **delta = self.new_delta(&roster, base.as_deref())?;
         }
-        self.current.store(Published::new(generation, roster, base, delta.view()));
+        self.current
+            .store(Published::new(generation, roster, base, delta.view()));
         self.want_compaction();
         Ok(())
     }
@@ -237,7 +248,7 @@ impl Inner {
     }
 
     /// Live passages that a snapshot does not hold.
-    pub(super) fn missing(&self, roster: &Roster, base: Option<&Snapshot>) -> RoaringBitmap {
+    pub(super) fn missing(roster: &Roster, base: Option<&Snapshot>) -> RoaringBitmap {
         match base {
             Some(base) => roster.live() - &base.keys,
             None => roster.live().clone(),
@@ -252,8 +263,12 @@ impl Inner {
     ) -> Result<DeltaWriter, RetrieverError> {
         let dimensions = self.embedder.dimensions();
         let mut delta = DeltaWriter::new(dimensions)?;
-        let missing = self.missing(roster, base);
-        delta.add(&self.catalogue.indexed_passages(missing.iter(), dimensions)?)?;
+        let missing = Self::missing(roster, base);
+        delta.add(
+            &self
+                .catalogue
+                .indexed_passages(missing.iter(), dimensions)?,
+        )?;
         Ok(delta)
     }
 
@@ -266,18 +281,22 @@ impl Inner {
     ) -> Result<(), RetrieverError> {
         let mut delta = self.lock_writing();
         *delta = self.new_delta(&roster, base.as_deref())?;
-        self.current.store(Published::new(generation, roster, base, delta.view()));
+        self.current
+            .store(Published::new(generation, roster, base, delta.view()));
         Ok(())
     }
 
     /// Cuts and embeds stored documents again, without changing their versions.
     pub(super) fn redo(&self, ids: &[DocumentId]) -> Result<(), RetrieverError> {
         let (_, entries) = self.catalogue.documents()?;
-        let mut entries: HashMap<DocumentId, Entry> =
-            entries.into_iter().map(|entry| (entry.document.id.clone(), entry)).collect();
+        let mut entries: HashMap<DocumentId, Entry> = entries
+            .into_iter()
+            .map(|entry| (entry.document.id.clone(), entry))
+            .collect();
         let mut redone = Vec::with_capacity(ids.len());
         for id in ids {
-            let (Some(entry), Some((_, stored))) = (entries.remove(id), self.catalogue.text(id)?) else {
+            let (Some(entry), Some((_, stored))) = (entries.remove(id), self.catalogue.text(id)?)
+            else {
                 continue;
             };
             let passages = ingest::cut_and_embed(
@@ -314,7 +333,7 @@ fn size(input: &DocumentInput) -> usize {
 /// Whether nothing that is said about a document differs from what is stored.
 fn is_unchanged(one: &Prepared, now: &Published) -> bool {
     one.passages.is_none()
-        && now.roster.get(&one.id()).is_some_and(|entry| {
+        && now.roster.get(one.id()).is_some_and(|entry| {
             let stored = &entry.document;
             let said = &one.draft.document;
             stored.acl == said.acl
@@ -328,7 +347,7 @@ fn is_unchanged(one: &Prepared, now: &Published) -> bool {
 }
 
 fn unchanged(one: &Prepared, now: &Published) -> Stored {
-    let entry = now.roster.get(&one.id());
+    let entry = now.roster.get(one.id());
     Stored {
         id: one.id().clone(),
         version: entry.map_or(0, |entry| entry.document.version),
@@ -349,26 +368,25 @@ fn store(
     let mut document = draft.document;
     document.version = written.next_version(&document.id)?;
     document.generation = written.generation;
-    let keys = match &one.passages {
-        Some(passages) => {
-            document.passages = passages.len();
-            let content = NewContent {
-                text: &draft.text,
-                outline: &draft.outline,
-                content_hash: &draft.content_hash,
-                passages,
-            };
-            let keys = written.put(&document, content)?;
-            changes.passages.extend(indexed(&document, content, keys.clone()));
-            keys
-        }
-        None => {
-            let stored = now.roster.get(&document.id);
-            let keys = stored.map_or(0..0, |entry| entry.keys.clone());
-            document.passages = keys.len();
-            written.set_attributes(&document)?;
-            keys
-        }
+    let keys = if let Some(passages) = &one.passages {
+        document.passages = passages.len();
+        let new = NewContent {
+            text: &draft.text,
+            outline: &draft.outline,
+            content_hash: &draft.content_hash,
+            passages,
+        };
+        let keys = written.put(&document, new)?;
+        changes
+            .passages
+            .extend(indexed(&document, new, keys.clone()));
+        keys
+    } else {
+        let stored = now.roster.get(&document.id);
+        let keys = stored.map_or(0..0, |entry| entry.keys.clone());
+        document.passages = keys.len();
+        written.set_attributes(&document)?;
+        keys
     };
     let stored = Stored {
         id: document.id.clone(),
@@ -387,12 +405,12 @@ fn store(
 
 fn indexed<'a>(
     document: &'a Document,
-    content: NewContent<'a>,
+    new: NewContent<'a>,
     keys: std::ops::Range<u32>,
 ) -> impl Iterator<Item = IndexedPassage> + 'a {
-    keys.zip(content.passages).map(move |(key, part)| {
+    keys.zip(new.passages).map(move |(key, part)| {
         let passage = &part.passage;
-        let text = content.text.get(passage.bytes.clone()).unwrap_or_default();
+        let text = new.text.get(passage.bytes.clone()).unwrap_or_default();
         let context = passage.context.as_deref();
         IndexedPassage {
             key,

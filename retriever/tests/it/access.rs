@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use proptest::prelude::*;
-use quoin_retriever::{Access, CompactionSettings, Page, Retriever, RetrieverSettings, SearchRequest};
+use quoin_retriever::{
+    Access, CompactionSettings, Page, Retriever, RetrieverSettings, SearchRequest,
+};
 
 use crate::{id, with_acl};
 
@@ -28,11 +30,15 @@ fn step() -> impl Strategy<Value = Step> {
 }
 
 fn subset(bits: u8) -> Vec<&'static str> {
-    (0..4).filter(|bit| bits >> bit & 1 == 1).map(|bit| TOKENS[bit]).collect()
+    (0..4)
+        .filter(|bit| bits >> bit & 1 == 1)
+        .map(|bit| TOKENS[bit])
+        .collect()
 }
 
 fn readable(acl: &[&str], caller: &[&str]) -> bool {
-    acl.iter().any(|token| *token == "public" || caller.contains(token))
+    acl.iter()
+        .any(|token| *token == "public" || caller.contains(token))
 }
 
 proptest! {
@@ -104,11 +110,16 @@ fn no_search_beside_a_write_shows_what_its_caller_may_not_read() {
             scope.spawn(move || {
                 let access = Access::of([caller]);
                 while !done.load(Ordering::Relaxed) {
-                    let result =
-                        retriever.search(&SearchRequest::new("shared words", 50), &access).unwrap();
+                    let result = retriever
+                        .search(&SearchRequest::new("shared words", 50), &access)
+                        .unwrap();
                     for hit in result.hits {
                         // The text says who may read this version.
-                        assert!(hit.text.contains(caller), "{caller} was shown `{}`", hit.text);
+                        assert!(
+                            hit.text.contains(caller),
+                            "{caller} was shown `{}`",
+                            hit.text
+                        );
                     }
                     for document in retriever.documents(&access, &Page::default()).unwrap() {
                         assert!(access.may_read(&document.acl));
@@ -120,7 +131,9 @@ fn no_search_beside_a_write_shows_what_its_caller_may_not_read() {
             for document in 0..4_usize {
                 let owner = ["group:hr", "group:it"][(round + document) % 2];
                 let text = format!("shared words for {owner} in round {round}");
-                retriever.put(with_acl(&format!("d{document}"), &text, &[owner])).unwrap();
+                retriever
+                    .put(with_acl(&format!("d{document}"), &text, &[owner]))
+                    .unwrap();
             }
             if round % 10 == 0 {
                 retriever.delete(&id("d0"), &Access::admin()).unwrap();

@@ -37,7 +37,9 @@ fn next(state: &mut u64) -> u64 {
 #[ignore = "the child of the test below"]
 #[expect(clippy::print_stdout, reason = "acknowledgements go to the parent")]
 fn child() {
-    let (Ok(folder), Ok(seed)) = (std::env::var(FOLDER), std::env::var(SEED)) else { return };
+    let (Ok(folder), Ok(seed)) = (std::env::var(FOLDER), std::env::var(SEED)) else {
+        return;
+    };
     let mut state: u64 = seed.parse().unwrap();
     let retriever = Retriever::open(folder.as_ref(), settings()).unwrap();
     println!("ready");
@@ -66,7 +68,9 @@ struct Expected {
 impl Expected {
     fn line(&mut self, line: &str) {
         let mut words = line.splitn(3, ' ');
-        let (Some(verb), Some(name)) = (words.next(), words.next()) else { return };
+        let (Some(verb), Some(name)) = (words.next(), words.next()) else {
+            return;
+        };
         let text = words.next().map(str::to_owned);
         match verb {
             "putting" | "deleting" => self.pending = Some((name.to_owned(), text)),
@@ -79,20 +83,32 @@ impl Expected {
     }
 
     fn check(&mut self, retriever: &Retriever) {
-        let listed = retriever.documents(&Access::admin(), &Page::default()).unwrap();
+        let listed = retriever
+            .documents(&Access::admin(), &Page::default())
+            .unwrap();
         let mut texts: BTreeMap<String, Option<String>> = BTreeMap::new();
         for document in listed {
             let text = retriever.text(&document.id, &Access::admin()).unwrap();
             let hits = crate::found(retriever, &text, &everyone());
-            assert!(hits.contains(&document.id.to_string()), "`{}` is searched", document.id);
+            assert!(
+                hits.contains(&document.id.to_string()),
+                "`{}` is searched",
+                document.id
+            );
             texts.insert(document.id.to_string(), Some(text));
         }
         for name in (0..12).map(|number| format!("d{number}")) {
             let got = texts.get(&name).cloned().flatten();
             let want = self.acknowledged.get(&name).cloned().flatten();
-            let pending = self.pending.as_ref().filter(|(pending, _)| *pending == name);
+            let pending = self
+                .pending
+                .as_ref()
+                .filter(|(pending, _)| *pending == name);
             let fits = got == want || pending.is_some_and(|(_, text)| *text == got);
-            assert!(fits, "`{name}` is {got:?}, acknowledged {want:?}, pending {pending:?}");
+            assert!(
+                fits,
+                "`{name}` is {got:?}, acknowledged {want:?}, pending {pending:?}"
+            );
             self.acknowledged.insert(name, got);
         }
         self.pending = None;
@@ -143,7 +159,9 @@ fn acknowledged_writes_survive_being_killed_and_acknowledged_deletions_stay() {
 #[ignore = "the child of the test below"]
 #[expect(clippy::print_stdout, reason = "acknowledgements go to the parent")]
 fn child_on_a_small_disk() {
-    let Ok(folder) = std::env::var(FOLDER) else { return };
+    let Ok(folder) = std::env::var(FOLDER) else {
+        return;
+    };
     let retriever = Retriever::open(folder.as_ref(), RetrieverSettings::default()).unwrap();
     println!("ready");
     for count in 0..2000 {
@@ -155,7 +173,10 @@ fn child_on_a_small_disk() {
                 println!("failed {error}: {cause:?}");
                 let kept = retriever.statistics().documents;
                 assert_eq!(kept, count, "what was acknowledged is still served");
-                println!("served {}", crate::found(&retriever, "walrus", &everyone()).len());
+                println!(
+                    "served {}",
+                    crate::found(&retriever, "walrus", &everyone()).len()
+                );
                 return;
             }
         }
@@ -170,14 +191,25 @@ fn a_full_disk_is_an_error_that_loses_nothing() {
     let output = Command::new("sh")
         .args(["-c", "trap '' XFSZ; ulimit -f 4096; exec \"$0\" \"$@\""])
         .arg(std::env::current_exe().unwrap())
-        .args(["crash::child_on_a_small_disk", "--exact", "--ignored", "--nocapture"])
+        .args([
+            "crash::child_on_a_small_disk",
+            "--exact",
+            "--ignored",
+            "--nocapture",
+        ])
         .env(FOLDER, folder.path())
         .output()
         .unwrap();
     let lines = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(output.status.success(), "{lines}");
-    assert!(lines.contains("failed the catalogue failed while"), "{lines}");
-    let acknowledged = lines.lines().filter(|line| line.starts_with("put ")).count();
+    assert!(
+        lines.contains("failed the catalogue failed while"),
+        "{lines}"
+    );
+    let acknowledged = lines
+        .lines()
+        .filter(|line| line.starts_with("put "))
+        .count();
     assert!(acknowledged > 10, "{lines}");
     let retriever = Retriever::open(folder.path(), RetrieverSettings::default()).unwrap();
     assert_eq!(retriever.statistics().documents, acknowledged);

@@ -11,7 +11,10 @@ fn what_was_put_is_found_at_once_and_after_opening_again() {
     let stored = retriever
         .put(public("pumps", "The pump resets after error ERR-4012."))
         .unwrap();
-    assert_eq!((stored.version, stored.passages, stored.unchanged), (1, 1, false));
+    assert_eq!(
+        (stored.version, stored.passages, stored.unchanged),
+        (1, 1, false)
+    );
     assert_eq!(found(&retriever, "err-4012", &everyone()), ["pumps"]);
     drop(retriever);
     let retriever = open(folder.path());
@@ -27,12 +30,22 @@ fn a_hit_is_a_slice_of_the_text_by_code_points() {
     let mut input = public("mixed", "");
     input.content = Content::markdown(text);
     retriever.put(input).unwrap();
-    let whole: Vec<char> = retriever.text(&id("mixed"), &everyone()).unwrap().chars().collect();
+    let whole: Vec<char> = retriever
+        .text(&id("mixed"), &everyone())
+        .unwrap()
+        .chars()
+        .collect();
     assert_eq!(whole.iter().collect::<String>(), text);
-    let hits = retriever.search(&SearchRequest::new("Pumpe", 5), &everyone()).unwrap().hits;
+    let hits = retriever
+        .search(&SearchRequest::new("Pumpe", 5), &everyone())
+        .unwrap()
+        .hits;
     assert!(!hits.is_empty());
     for hit in hits {
-        assert_eq!(whole[hit.start..hit.end].iter().collect::<String>(), hit.text);
+        assert_eq!(
+            whole[hit.start..hit.end].iter().collect::<String>(),
+            hit.text
+        );
     }
 }
 
@@ -43,7 +56,10 @@ fn putting_the_same_again_does_nothing() {
     let first = retriever.put(public("a", "one two three")).unwrap();
     let again = retriever.put(public("a", "one two three")).unwrap();
     assert!(again.unchanged);
-    assert_eq!((again.version, again.generation), (first.version, first.generation));
+    assert_eq!(
+        (again.version, again.generation),
+        (first.version, first.generation)
+    );
 }
 
 #[test]
@@ -51,7 +67,9 @@ fn a_change_of_attributes_alone_keeps_the_passages() {
     let folder = tempfile::tempdir().unwrap();
     let retriever = open(folder.path());
     retriever.put(public("a", "one two three")).unwrap();
-    let changed = retriever.put(with_acl("a", "one two three", &["group:hr"])).unwrap();
+    let changed = retriever
+        .put(with_acl("a", "one two three", &["group:hr"]))
+        .unwrap();
     assert_eq!((changed.version, changed.unchanged), (2, false));
     assert!(found(&retriever, "one", &everyone()).is_empty());
     assert_eq!(found(&retriever, "one", &Access::of(["group:hr"])), ["a"]);
@@ -65,10 +83,18 @@ fn a_new_version_replaces_the_old_one() {
     retriever.put(public("a", "the old walrus")).unwrap();
     let second = retriever.put(public("a", "the new penguin")).unwrap();
     assert_eq!(second.version, 2);
-    assert_eq!(retriever.text(&id("a"), &everyone()).unwrap(), "the new penguin");
-    let hits = retriever.search(&SearchRequest::new("walrus penguin", 10), &everyone()).unwrap();
+    assert_eq!(
+        retriever.text(&id("a"), &everyone()).unwrap(),
+        "the new penguin"
+    );
+    let hits = retriever
+        .search(&SearchRequest::new("walrus penguin", 10), &everyone())
+        .unwrap();
     assert_eq!(hits.hits.len(), 1);
-    assert_eq!((hits.hits[0].version, hits.hits[0].text.as_str()), (2, "the new penguin"));
+    assert_eq!(
+        (hits.hits[0].version, hits.hits[0].text.as_str()),
+        (2, "the new penguin")
+    );
 }
 
 #[test]
@@ -98,18 +124,29 @@ fn a_batch_keeps_its_order_and_one_bad_document_costs_only_itself() {
 fn a_deleted_document_is_gone_and_its_words_leave_the_files() {
     let folder = tempfile::tempdir().unwrap();
     let retriever = open(folder.path());
-    retriever.put(public("keep", "an ordinary sentence")).unwrap();
-    retriever.put(public("doomed", "the xylophonist hides quartzberries")).unwrap();
+    retriever
+        .put(public("keep", "an ordinary sentence"))
+        .unwrap();
+    retriever
+        .put(public("doomed", "the xylophonist hides quartzberries"))
+        .unwrap();
     retriever.rebuild().unwrap();
     let receipt = retriever.delete(&id("doomed"), &everyone()).unwrap();
     assert_eq!(receipt.purge, Purge::Pending);
-    assert!(found(&retriever, "quartzberries", &everyone()).iter().all(|d| d == "keep"));
+    assert!(
+        found(&retriever, "quartzberries", &everyone())
+            .iter()
+            .all(|d| d == "keep")
+    );
     assert!(matches!(
         retriever.text(&id("doomed"), &Access::admin()),
         Err(RetrieverError::NotFound(_))
     ));
     retriever.settle();
-    assert_eq!(holding(folder.path(), b"quartzberries"), Vec::<String>::new());
+    assert_eq!(
+        holding(folder.path(), b"quartzberries"),
+        Vec::<String>::new()
+    );
     assert_eq!(holding(folder.path(), b"quartzberri"), Vec::<String>::new());
     assert!(retriever.verify().unwrap().problems.is_empty());
     drop(retriever);
@@ -120,10 +157,15 @@ fn a_deleted_document_is_gone_and_its_words_leave_the_files() {
 fn without_snapshots_a_deletion_is_purged_at_once() {
     let folder = tempfile::tempdir().unwrap();
     let retriever = open(folder.path());
-    retriever.put(public("doomed", "the xylophonist hides quartzberries")).unwrap();
+    retriever
+        .put(public("doomed", "the xylophonist hides quartzberries"))
+        .unwrap();
     let receipt = retriever.delete(&id("doomed"), &everyone()).unwrap();
     assert_eq!(receipt.purge, Purge::Done);
-    assert_eq!(holding(folder.path(), b"quartzberries"), Vec::<String>::new());
+    assert_eq!(
+        holding(folder.path(), b"quartzberries"),
+        Vec::<String>::new()
+    );
     let again = retriever.put(public("doomed", "something else")).unwrap();
     assert_eq!(again.version, 2, "versions go on after a deletion");
 }
@@ -132,7 +174,9 @@ fn without_snapshots_a_deletion_is_purged_at_once() {
 fn what_a_caller_may_not_see_does_not_exist_for_it() {
     let folder = tempfile::tempdir().unwrap();
     let retriever = open(folder.path());
-    retriever.put(with_acl("secret", "salaries", &["group:hr"])).unwrap();
+    retriever
+        .put(with_acl("secret", "salaries", &["group:hr"]))
+        .unwrap();
     let document = DocumentInput::new(id("admin-only"), Content::text("no list at all"));
     retriever.put(document).unwrap();
     for name in ["secret", "admin-only", "missing"] {
@@ -145,8 +189,19 @@ fn what_a_caller_may_not_see_does_not_exist_for_it() {
             assert_eq!(error.to_string(), format!("there is no document `{name}`"));
         }
     }
-    assert!(retriever.documents(&everyone(), &Page::default()).unwrap().is_empty());
-    assert_eq!(retriever.documents(&Access::admin(), &Page::default()).unwrap().len(), 2);
+    assert!(
+        retriever
+            .documents(&everyone(), &Page::default())
+            .unwrap()
+            .is_empty()
+    );
+    assert_eq!(
+        retriever
+            .documents(&Access::admin(), &Page::default())
+            .unwrap()
+            .len(),
+        2
+    );
 }
 
 #[test]
@@ -156,13 +211,20 @@ fn a_listing_goes_on_where_the_page_before_ended() {
     for name in ["c", "a", "b/x", "d"] {
         retriever.put(public(name, name)).unwrap();
     }
-    let mut page = Page { after: None, limit: 2 };
+    let mut page = Page {
+        after: None,
+        limit: 2,
+    };
     let mut names = Vec::new();
     loop {
         let documents = retriever.documents(&everyone(), &page).unwrap();
         let Some(last) = documents.last() else { break };
         page.after = Some(last.id.clone());
-        names.extend(documents.into_iter().map(|document| document.id.to_string()));
+        names.extend(
+            documents
+                .into_iter()
+                .map(|document| document.id.to_string()),
+        );
     }
     assert_eq!(names, ["a", "b/x", "c", "d"]);
 }

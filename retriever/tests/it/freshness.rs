@@ -32,36 +32,59 @@ fn a_document_is_shown_while_it_holds() {
         let hits = retriever.search(&request, &everyone()).unwrap().hits;
         assert_eq!(hits.len(), want, "{moment}");
     }
-    assert!(retriever.document(&id("rule"), &everyone()).is_ok(), "it can still be read");
+    assert!(
+        retriever.document(&id("rule"), &everyone()).is_ok(),
+        "it can still be read"
+    );
 }
 
 #[test]
 fn a_superseded_document_is_shown_to_those_alone_who_do_not_see_its_successor() {
     let folder = tempfile::tempdir().unwrap();
     let retriever = open(folder.path());
-    retriever.put(public("old", "Travel costs two hundred euro.")).unwrap();
+    retriever
+        .put(public("old", "Travel costs two hundred euro."))
+        .unwrap();
     let mut new = with_acl("new", "Travel costs three hundred euro.", &["group:staff"]);
     new.supersedes = Some(id("old"));
     new.effective_from = at("2026-01-01");
     retriever.put(new).unwrap();
     assert_eq!(found(&retriever, "travel", &everyone()), ["old"]);
-    assert_eq!(found(&retriever, "travel", &Access::of(["group:staff"])), ["new"]);
+    assert_eq!(
+        found(&retriever, "travel", &Access::of(["group:staff"])),
+        ["new"]
+    );
     let mut before = SearchRequest::new("travel", 5);
     before.at = at("2025-06-01");
-    let hits = retriever.search(&before, &Access::of(["group:staff"])).unwrap().hits;
+    let hits = retriever
+        .search(&before, &Access::of(["group:staff"]))
+        .unwrap()
+        .hits;
     assert_eq!(hits[0].document.as_str(), "old");
     retriever.delete(&id("new"), &Access::admin()).unwrap();
-    assert_eq!(found(&retriever, "travel", &Access::of(["group:staff"])), ["old"]);
+    assert_eq!(
+        found(&retriever, "travel", &Access::of(["group:staff"])),
+        ["old"]
+    );
 }
 
 #[test]
 fn documents_cannot_supersede_each_other_in_a_circle() {
     let folder = tempfile::tempdir().unwrap();
     let retriever = open(folder.path());
-    for (newer, older, fits) in [("b", "a", true), ("c", "b", true), ("a", "c", false), ("x", "x", false)] {
+    for (newer, older, fits) in [
+        ("b", "a", true),
+        ("c", "b", true),
+        ("a", "c", false),
+        ("x", "x", false),
+    ] {
         let mut input = public(newer, newer);
         input.supersedes = Some(id(older));
-        assert_eq!(retriever.put(input).is_ok(), fits, "{newer} supersedes {older}");
+        assert_eq!(
+            retriever.put(input).is_ok(),
+            fits,
+            "{newer} supersedes {older}"
+        );
     }
 }
 
@@ -75,7 +98,9 @@ fn front_matter_fills_in_what_the_input_leaves_out() {
     input.acl = None;
     input.title = Some("Bonus rules".into());
     retriever.put(input).unwrap();
-    let document = retriever.document(&id("bonus"), &Access::of(["group:hr"])).unwrap();
+    let document = retriever
+        .document(&id("bonus"), &Access::of(["group:hr"]))
+        .unwrap();
     assert_eq!(document.title.as_deref(), Some("Bonus rules"));
     assert_eq!(document.effective_from, at("2026-01-01"));
     assert_eq!(document.metadata["team"], "people");

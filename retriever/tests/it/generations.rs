@@ -20,7 +20,9 @@ fn going_back_brings_back_neither_deleted_documents_nor_old_lists() {
     retriever.put(public("a", "walrus one")).unwrap();
     retriever.put(public("b", "walrus two")).unwrap();
     let first = retriever.rebuild().unwrap();
-    retriever.put(crate::with_acl("b", "walrus two", &["group:hr"])).unwrap();
+    retriever
+        .put(crate::with_acl("b", "walrus two", &["group:hr"]))
+        .unwrap();
     retriever.put(public("c", "walrus three")).unwrap();
     let second = retriever.rebuild().unwrap();
     assert!(second.number > first.number && second.active);
@@ -32,7 +34,11 @@ fn going_back_brings_back_neither_deleted_documents_nor_old_lists() {
     assert!(retriever.verify().unwrap().problems.is_empty());
     drop(retriever);
     let retriever = open(folder.path());
-    assert_eq!(retriever.statistics().snapshot, Some(first.number), "the choice is kept");
+    assert_eq!(
+        retriever.statistics().snapshot,
+        Some(first.number),
+        "the choice is kept"
+    );
     retriever.activate(second.number).unwrap();
     assert_eq!(retriever.statistics().delta_passages, 0);
     assert!(matches!(
@@ -41,19 +47,30 @@ fn going_back_brings_back_neither_deleted_documents_nor_old_lists() {
     ));
     retriever.delete(&id("a"), &everyone()).unwrap();
     retriever.settle();
-    assert!(retriever.rollback().is_err(), "what held the deleted document is gone");
+    assert!(
+        retriever.rollback().is_err(),
+        "what held the deleted document is gone"
+    );
     assert_eq!(retriever.generations().unwrap().len(), 1);
 }
 
 #[test]
 fn a_snapshot_with_a_flipped_bit_or_a_missing_file_is_rebuilt() {
-    for name in ["vectors.rows", "passages.keys", "tokens.counts", "text/meta.json", "manifest.json"] {
+    for name in [
+        "vectors.rows",
+        "passages.keys",
+        "tokens.counts",
+        "text/meta.json",
+        "manifest.json",
+    ] {
         for missing in [false, true] {
             let folder = tempfile::tempdir().unwrap();
             let retriever = open(folder.path());
             retriever.put(public("a", "a walrus on the ice")).unwrap();
             let snapshot = retriever.rebuild().unwrap();
-            let path = folder.path().join(format!("generations/{}/{name}", snapshot.number));
+            let path = folder
+                .path()
+                .join(format!("generations/{}/{name}", snapshot.number));
             let mut bytes = std::fs::read(&path).unwrap();
             if missing {
                 std::fs::remove_file(&path).unwrap();
@@ -77,7 +94,12 @@ fn the_catalogue_alone_is_enough() {
     let folder = tempfile::tempdir().unwrap();
     let retriever = open(folder.path());
     for number in 0..50 {
-        retriever.put(public(&format!("d{number}"), &format!("walrus number {number}"))).unwrap();
+        retriever
+            .put(public(
+                &format!("d{number}"),
+                &format!("walrus number {number}"),
+            ))
+            .unwrap();
     }
     retriever.rebuild().unwrap();
     drop(retriever);
@@ -101,7 +123,10 @@ fn other_passage_rules_cut_the_stored_documents_again() {
     settings.passages.max_tokens = 60;
     let retriever = Retriever::open(folder.path(), settings).unwrap();
     assert!(retriever.statistics().passages > 2 * passages);
-    assert_eq!(retriever.document(&id("a"), &everyone()).unwrap().version, 1);
+    assert_eq!(
+        retriever.document(&id("a"), &everyone()).unwrap().version,
+        1
+    );
     assert_eq!(found(&retriever, "walrus", &everyone()), ["a"]);
     assert!(retriever.verify().unwrap().problems.is_empty());
 }
@@ -127,7 +152,9 @@ fn compaction_neither_stops_searches_nor_loses_writes() {
         });
         for number in 0..150 {
             let name = format!("d{number}");
-            retriever.put(public(&name, &format!("penguin {number}"))).unwrap();
+            retriever
+                .put(public(&name, &format!("penguin {number}")))
+                .unwrap();
             assert!(found(&retriever, &format!("penguin {number}"), &everyone()).contains(&name));
             if number % 40 == 39 {
                 retriever.rebuild().unwrap();

@@ -45,9 +45,14 @@ fn open(folder: &std::path::Path) -> Retriever {
 
 /// The documents of the hits, best first, repeats dropped.
 fn found(retriever: &Retriever, query: &str, access: &Access) -> Vec<String> {
-    let result = retriever.search(&SearchRequest::new(query, 20), access).unwrap();
-    let mut documents: Vec<String> =
-        result.hits.iter().map(|hit| hit.document.to_string()).collect();
+    let result = retriever
+        .search(&SearchRequest::new(query, 20), access)
+        .unwrap();
+    let mut documents: Vec<String> = result
+        .hits
+        .iter()
+        .map(|hit| hit.document.to_string())
+        .collect();
     let mut seen = std::collections::HashSet::new();
     documents.retain(|document| seen.insert(document.clone()));
     documents

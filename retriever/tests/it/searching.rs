@@ -1,23 +1,41 @@
 //! What a search finds, and what it says about it.
 
 use quoin_retriever::{
-    Content, Filters, Fusion, OneOrMany, RankingSettings, Retriever, RetrieverSettings, SearchRequest,
+    Content, Filters, Fusion, OneOrMany, RankingSettings, Retriever, RetrieverSettings,
+    SearchRequest,
 };
 
 use crate::{everyone, found, open, public};
 
 fn handbook(retriever: &Retriever) {
     let pages = [
-        ("leave", "# Annual leave\n\nEmployees have twenty-five days of paid holiday a year.\n\n## Sick leave\n\nTell your manager before 10:00."),
-        ("pumps", "# Pumps\n\n| Model | Flow |\n|---|---|\n| P-100 | 30 l/min |\n| P-200 | 55 l/min |\n\nReset with `max_num_seqs` after ERR-4012."),
-        ("kobe", "# 神戸工場\n\n休暇の申請は二週間前までに提出してください。"),
-        ("travel", "# Travel\n\nBook trains rather than flights. Hotels cost at most 120 euro a night."),
+        (
+            "leave",
+            "# Annual leave\n\nEmployees have twenty-five days of paid holiday a year.\n\n## Sick leave\n\nTell your manager before 10:00.",
+        ),
+        (
+            "pumps",
+            "# Pumps\n\n| Model | Flow |\n|---|---|\n| P-100 | 30 l/min |\n| P-200 | 55 l/min |\n\nReset with `max_num_seqs` after ERR-4012.",
+        ),
+        (
+            "kobe",
+            "# 神戸工場\n\n休暇の申請は二週間前までに提出してください。",
+        ),
+        (
+            "travel",
+            "# Travel\n\nBook trains rather than flights. Hotels cost at most 120 euro a night.",
+        ),
     ];
     for (name, text) in pages {
         let mut input = public(name, "");
         input.content = Content::markdown(text);
-        input.metadata.insert("team".into(), if name == "pumps" { "plant" } else { "people" }.into());
-        input.metadata.insert("tags".into(), serde_json::json!(["all", name]));
+        input.metadata.insert(
+            "team".into(),
+            if name == "pumps" { "plant" } else { "people" }.into(),
+        );
+        input
+            .metadata
+            .insert("tags".into(), serde_json::json!(["all", name]));
         input.source = Some("handbook".into());
         retriever.put(input).unwrap();
     }
@@ -47,8 +65,19 @@ fn a_query_has_no_syntax_and_may_be_anything() {
     let retriever = open(folder.path());
     handbook(&retriever);
     let long = "holiday ".repeat(4000);
-    for query in ["", " ", "???", "AND OR NOT (", "words:[a TO b] \"unclosed", "\u{0}\u{202e}", "*", &long] {
-        retriever.search(&SearchRequest::new(query, 5), &everyone()).unwrap();
+    for query in [
+        "",
+        " ",
+        "???",
+        "AND OR NOT (",
+        "words:[a TO b] \"unclosed",
+        "\u{0}\u{202e}",
+        "*",
+        &long,
+    ] {
+        retriever
+            .search(&SearchRequest::new(query, 5), &everyone())
+            .unwrap();
     }
 }
 
@@ -57,8 +86,17 @@ fn base_and_delta_give_what_one_index_gives() {
     let folder = tempfile::tempdir().unwrap();
     let retriever = open(folder.path());
     handbook(&retriever);
-    let queries = ["holiday", "pump flow", "manager", "hotel euro", "ERR-4012 reset"];
-    let all: Vec<_> = queries.iter().map(|query| hits(&retriever, query)).collect();
+    let queries = [
+        "holiday",
+        "pump flow",
+        "manager",
+        "hotel euro",
+        "ERR-4012 reset",
+    ];
+    let all: Vec<_> = queries
+        .iter()
+        .map(|query| hits(&retriever, query))
+        .collect();
     retriever.rebuild().unwrap();
     let mut input = public("leave", "");
     input.content = Content::markdown("# Annual leave\n\nSomething new entirely.");
@@ -73,10 +111,16 @@ fn base_and_delta_give_what_one_index_gives() {
 }
 
 fn hits(retriever: &Retriever, query: &str) -> Vec<(String, i64)> {
-    let result = retriever.search(&SearchRequest::new(query, 5), &everyone()).unwrap();
+    let result = retriever
+        .search(&SearchRequest::new(query, 5), &everyone())
+        .unwrap();
     #[expect(clippy::cast_possible_truncation, reason = "a score of at most 1")]
     let rounded = |score: f32| (score * 10_000.0).round() as i64;
-    result.hits.iter().map(|hit| (hit.passage.to_string(), rounded(hit.score))).collect()
+    result
+        .hits
+        .iter()
+        .map(|hit| (hit.passage.to_string(), rounded(hit.score)))
+        .collect()
 }
 
 #[test]
@@ -93,13 +137,21 @@ fn filters_narrow_what_is_ranked() {
         names.into_iter().collect::<Vec<_>>()
     };
     assert_eq!(with(r#"{"metadata": {"team": "plant"}}"#), ["pumps"]);
-    assert_eq!(with(r#"{"metadata": {"tags": ["travel", "pumps"]}}"#), ["pumps", "travel"]);
-    assert_eq!(with(r#"{"metadata": {"team": "people", "tags": "travel"}}"#), ["travel"]);
+    assert_eq!(
+        with(r#"{"metadata": {"tags": ["travel", "pumps"]}}"#),
+        ["pumps", "travel"]
+    );
+    assert_eq!(
+        with(r#"{"metadata": {"team": "people", "tags": "travel"}}"#),
+        ["travel"]
+    );
     assert_eq!(with(r#"{"id_prefix": "tra"}"#), ["travel"]);
     assert_eq!(with(r#"{"source": ["handbook"]}"#).len(), 4);
     assert!(with(r#"{"source": "other"}"#).is_empty());
     assert!(matches!(
-        serde_json::from_str::<Filters>(r#"{"source": "x"}"#).unwrap().source,
+        serde_json::from_str::<Filters>(r#"{"source": "x"}"#)
+            .unwrap()
+            .source,
         Some(OneOrMany::One(_))
     ));
 }
@@ -158,8 +210,15 @@ fn rankings_are_by_document() {
     let folder = tempfile::tempdir().unwrap();
     let retriever = open(folder.path());
     handbook(&retriever);
-    let rankings = retriever.rankings("leave manager holiday", 10, &everyone()).unwrap();
-    for list in [&rankings.bm25, &rankings.vector, &rankings.fused, &rankings.reranked] {
+    let rankings = retriever
+        .rankings("leave manager holiday", 10, &everyone())
+        .unwrap();
+    for list in [
+        &rankings.bm25,
+        &rankings.vector,
+        &rankings.fused,
+        &rankings.reranked,
+    ] {
         assert_eq!(list[0].0.as_str(), "leave");
         let different: std::collections::HashSet<_> = list.iter().map(|(id, _)| id).collect();
         assert_eq!(different.len(), list.len());
@@ -173,6 +232,9 @@ fn texts_are_embedded_and_reranked_on_their_own() {
     let vectors = retriever.embed(&["a pump".to_owned(), String::new()]);
     assert!((vectors[0].iter().map(|x| x * x).sum::<f32>() - 1.0).abs() < 1e-4);
     assert!(vectors[1].iter().all(|x| *x == 0.0));
-    let scores = retriever.rerank("reset pump", &["holiday pay".into(), "reset the pump".into()]);
+    let scores = retriever.rerank(
+        "reset pump",
+        &["holiday pay".into(), "reset the pump".into()],
+    );
     assert!(scores[1] > scores[0]);
 }

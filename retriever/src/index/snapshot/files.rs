@@ -15,7 +15,10 @@ pub(super) fn digests(folder: &Path) -> Result<BTreeMap<String, String>, Retriev
     let failed = RetrieverError::io("digest", folder);
     let mut digests = BTreeMap::new();
     for path in tree(folder).map_err(&failed)? {
-        if path.extension().is_some_and(|extension| extension == "lock") {
+        if path
+            .extension()
+            .is_some_and(|extension| extension == "lock")
+        {
             fs::remove_file(&path).map_err(&failed)?;
             continue;
         }
@@ -45,7 +48,9 @@ pub(super) fn verify(folder: &Path, files: &BTreeMap<String, String>) -> Result<
 pub(super) fn sync_tree(folder: &Path) -> Result<(), RetrieverError> {
     let failed = RetrieverError::io("sync", folder);
     for path in tree(folder).map_err(&failed)? {
-        File::open(&path).and_then(|file| file.sync_all()).map_err(&failed)?;
+        File::open(&path)
+            .and_then(|file| file.sync_all())
+            .map_err(&failed)?;
     }
     for entry in fs::read_dir(folder).map_err(&failed)? {
         let path = entry.map_err(&failed)?.path();
@@ -78,8 +83,16 @@ pub(super) fn block_from_bytes(bytes: &[u8], dimensions: usize) -> Option<Block>
     let count = usize::try_from(u64::from_le_bytes(*count)).ok()?;
     let (keys, rest) = rest.split_at_checked(count.checked_mul(4)?)?;
     let (scales, rows) = rest.split_at_checked(count.checked_mul(4)?)?;
-    let keys = keys.as_chunks::<4>().0.iter().map(|key| u32::from_le_bytes(*key));
-    let scales = scales.as_chunks::<4>().0.iter().map(|scale| f32::from_le_bytes(*scale));
+    let keys = keys
+        .as_chunks::<4>()
+        .0
+        .iter()
+        .map(|key| u32::from_le_bytes(*key));
+    let scales = scales
+        .as_chunks::<4>()
+        .0
+        .iter()
+        .map(|scale| f32::from_le_bytes(*scale));
     let rows = rows.iter().map(|byte| byte.cast_signed());
     Block::from_parts(dimensions, keys.collect(), scales.collect(), rows.collect())
 }

@@ -87,7 +87,7 @@ impl Graph {
         let _slot = self.slots.take();
         let matches = self
             .index
-            .filtered_search(&*query.values, limit, |key| {
+            .filtered_search(&query.values, limit, |key| {
                 u32::try_from(key).is_ok_and(|key| allowed.contains(key))
             })
             .map_err(RetrieverError::vector_index)?;
@@ -230,7 +230,10 @@ mod tests {
     fn a_graph_of_other_rows_is_refused() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("vectors.usearch");
-        Graph::build(&block(100), &|| false).unwrap().save(&path).unwrap();
+        Graph::build(&block(100), &|| false)
+            .unwrap()
+            .save(&path)
+            .unwrap();
         assert!(Graph::load(&path, &block(101)).is_err());
     }
 }

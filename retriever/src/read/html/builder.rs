@@ -70,7 +70,8 @@ impl Builder {
                 return;
             }
             // Pages forget to close their navigation; content that is marked as such ends it.
-            let ends = matches!(name, "main" | "article" | "body") || skipped == "head" && name == "h1";
+            let ends =
+                matches!(name, "main" | "article" | "body") || skipped == "head" && name == "h1";
             if name == "title" && skipped == "head" && self.title.is_empty() {
                 self.in_title = true;
             }
@@ -94,7 +95,10 @@ impl Builder {
     }
 
     fn skip(&mut self, tag: &Tag) {
-        let void = matches!(&*tag.name, "br" | "hr" | "img" | "input" | "meta" | "link" | "wbr");
+        let void = matches!(
+            &*tag.name,
+            "br" | "hr" | "img" | "input" | "meta" | "link" | "wbr"
+        );
         if !tag.self_closing && !void {
             self.skipping = Some((tag.name.to_string(), 0));
         }
@@ -122,11 +126,7 @@ impl Builder {
                 }
             }
             "li" => self.open_item(),
-            "table" | "thead" | "tbody" | "tfoot" | "caption" => {
-                if self.row.is_none() {
-                    self.flush();
-                }
-            }
+            "table" | "thead" | "tbody" | "tfoot" | "caption" if self.row.is_none() => self.flush(),
             "tr" => {
                 self.end_row();
                 self.flush();
@@ -206,7 +206,8 @@ impl Builder {
             let gap = &self.text[end_before..block.start];
             end_before = block.end;
             if !read.text.is_empty() {
-                read.text.push_str(if gap.is_empty() { "\n\n" } else { gap });
+                read.text
+                    .push_str(if gap.is_empty() { "\n\n" } else { gap });
             } else if !gap.trim_start_matches('\n').is_empty() {
                 read.text.push_str(gap.trim_start_matches('\n'));
             }
@@ -273,10 +274,9 @@ impl Builder {
         if line.trim_matches([' ', '|']).is_empty() {
             return;
         }
-        let first = !self
-            .outline
-            .last()
-            .is_some_and(|(block, _)| matches!(block.kind, BlockKind::TableHead | BlockKind::TableRow));
+        let first = !self.outline.last().is_some_and(|(block, _)| {
+            matches!(block.kind, BlockKind::TableHead | BlockKind::TableRow)
+        });
         let kind = if first && row.heads == row.cells.len() {
             BlockKind::TableHead
         } else {
@@ -361,9 +361,30 @@ fn push_collapsed(words: &mut String, text: &str) {
 fn is_block(name: &str) -> bool {
     matches!(
         name,
-        "p" | "div" | "section" | "article" | "header" | "aside" | "blockquote" | "dl" | "dt" | "dd"
-            | "figure" | "figcaption" | "address" | "details" | "summary" | "hr" | "body" | "html"
-            | "fieldset" | "center" | "li" | "caption" | "thead" | "tbody" | "tfoot"
+        "p" | "div"
+            | "section"
+            | "article"
+            | "header"
+            | "aside"
+            | "blockquote"
+            | "dl"
+            | "dt"
+            | "dd"
+            | "figure"
+            | "figcaption"
+            | "address"
+            | "details"
+            | "summary"
+            | "hr"
+            | "body"
+            | "html"
+            | "fieldset"
+            | "center"
+            | "li"
+            | "caption"
+            | "thead"
+            | "tbody"
+            | "tfoot"
     )
 }
 
