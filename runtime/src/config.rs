@@ -120,8 +120,6 @@ pub struct ModelConfig {
     pub quantization: Option<String>,
     /// Context, tokens; bounded by what the model supports.
     pub context_length: usize,
-    /// Requests generated at once. On a CPU more than one brings nothing.
-    pub max_running: usize,
     /// Requests that may wait for the engine; one more is answered 429.
     pub queue_length: usize,
     /// Longest generation, milliseconds.
@@ -142,7 +140,6 @@ impl Default for ModelConfig {
             device: "auto".to_owned(),
             quantization: None,
             context_length: 4096,
-            max_running: 1,
             queue_length: 32,
             time_limit_ms: 60_000,
             prefix_cache: 16,
@@ -267,7 +264,7 @@ impl Config {
     /// # Errors
     /// [`ConfigError::Bounds`] names the first key outside its bounds.
     pub fn checked(self) -> Result<Self, ConfigError> {
-        let bounds: [(&'static str, usize, usize, usize); 12] = [
+        let bounds: [(&'static str, usize, usize, usize); 11] = [
             (
                 "server.max_body_bytes",
                 self.server.max_body_bytes,
@@ -298,7 +295,6 @@ impl Config {
                 256,
                 1 << 20,
             ),
-            ("model.max_running", self.model.max_running, 1, 1024),
             ("model.queue_length", self.model.queue_length, 0, 100_000),
             ("model.prefix_cache", self.model.prefix_cache, 0, 4096),
             ("answers.top_k", self.answers.top_k, 1, 64),

@@ -58,7 +58,7 @@ impl Route {
 impl Quoin {
     /// The model for a request, loaded if need be, with the release that its answer records.
     pub(crate) async fn served(
-        &self,
+        self: &Arc<Self>,
         model: Option<&str>,
         generation: u64,
     ) -> Result<Served, AnswerError> {
@@ -108,14 +108,14 @@ impl Quoin {
         generation: u64,
     ) -> Release {
         let model = generator.map(Generator::description);
-        let adapter_digest = model.and_then(|model| model.adapter_digest.clone());
         let pipeline = self.retriever().pipeline();
         let answers = &self.config().answers;
         Release {
             base: model.map_or_else(|| "none".to_owned(), |model| model.base_digest.clone()),
             adapter: adapter
-                .zip(adapter_digest)
-                .map(|(id, digest)| ReleasedAdapter { id, digest }),
+                .and_then(|id| self.registry().show(&id).ok())
+                .as_ref()
+                .map(ReleasedAdapter::from),
             index: IndexIdentity {
                 pipeline: pipeline.index,
                 generation: Some(generation),
@@ -189,7 +189,6 @@ pub fn engine_settings(config: &Config) -> Result<EngineSettings, EngineError> {
     settings.device = model.device.parse()?;
     settings.quantization = model.quantization.as_deref().map(str::parse).transpose()?;
     settings.context_length = Some(model.context_length);
-    settings.max_running = model.max_running;
     settings.queue_length = model.queue_length;
     settings.time_limit = std::time::Duration::from_millis(model.time_limit_ms);
     settings.prefix_cache = model.prefix_cache;

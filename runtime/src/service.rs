@@ -197,7 +197,7 @@ impl Quoin {
             retriever,
             registry: Registry::open(&data.join("adapters"))?,
             storage: Storage::open(&data.join("quoin.db"))?,
-            engine: Engine::new(engine_settings(&config)?)?,
+            engine: Engine::new(engine_settings(&config)?),
             base: watch::Sender::new(ModelState::Idle),
             loading: Mutex::new(Vec::new()),
             started: SystemTime::now(),
@@ -384,13 +384,13 @@ impl Quoin {
 
     /// An adapter version, loaded if it was not; the least recently used one makes room.
     pub(crate) async fn adapted_model(
-        &self,
+        self: &Arc<Self>,
         id: &AdapterId,
     ) -> Result<Arc<dyn Generator>, AnswerError> {
         let name = id.to_string();
-        let Ok(version) = self.registry.show(id) else {
+        if self.registry.show(id).is_err() {
             return Err(AnswerError::UnknownModel(name));
-        };
+        }
         if let Some(generator) = self.engine.get(&name) {
             return Ok(generator);
         }
@@ -398,15 +398,29 @@ impl Quoin {
         if let Some(generator) = self.engine.get(&name) {
             return Ok(generator);
         }
+        let (quoin, adapter) = (Arc::clone(self), id.clone());
+        let folder = tokio::task::spawn_blocking(move || quoin.verified_adapter(&adapter)).await??;
         while recent.len() >= MAX_ADAPTED {
             self.engine.unload(&recent.remove(0).to_string());
         }
         let generator = self
-            .load(&name, Some(version.folder))
+            .load(&name, Some(folder))
             .await
             .map_err(AnswerError::Engine)?;
         recent.push(id.clone());
         Ok(generator)
+    }
+
+    /// The folder of an adapter version whose bytes are what was registered, and whose base is the one served.
+    fn verified_adapter(&self, id: &AdapterId) -> Result<PathBuf, AnswerError> {
+        let refused = |error: quoin_adapters::AdapterError| AnswerError::Unavailable {
+            reason: error.to_string(),
+        };
+        let version = self.registry.verify(id).map_err(refused)?;
+        version
+            .check_base(&self.base_identity()?.digest)
+            .map_err(refused)?;
+        Ok(version.folder)
     }
 }
 

@@ -18,8 +18,10 @@ const MAX_PASSAGES: usize = 10;
 const HEADING_SHARE: f32 = 0.6;
 /// Share that a term elsewhere in the passage counts.
 const PASSAGE_SHARE: f32 = 0.35;
-/// A further sentence must score at least this share of the best one.
-const FURTHER: f32 = 0.92;
+/// A further sentence must score at least this share of the best one,
+const FURTHER: f32 = 0.85;
+/// and hold terms of the question that no chosen one holds, worth at least this share of all its terms.
+const NEW_TERMS: f32 = 0.25;
 
 /// A sentence and its score, 0 to 1.
 #[derive(Clone, Debug)]
@@ -75,22 +77,26 @@ pub fn extract(retriever: &Retriever, question: &str, hits: &[Hit], most: usize)
         })
         .collect();
     scored.sort_by(|(left, _), (right, _)| right.score.total_cmp(&left.score));
-    complementary(scored, &weights, most)
+    complementary(scored, &weights, total, most)
 }
 
 /// The best sentence, then those nearly as good that hold terms of the question which the chosen ones do not.
 fn complementary(
     scored: Vec<(Extracted, HashSet<String>)>,
     weights: &[(String, f32)],
+    total: f32,
     most: usize,
 ) -> Vec<Extracted> {
     let mut chosen: Vec<Extracted> = Vec::new();
     let mut covered: HashSet<String> = HashSet::new();
     for (candidate, terms) in scored {
         let best = chosen.first().map_or(0.0, |first| first.score);
-        let adds = weights
+        let new: f32 = weights
             .iter()
-            .any(|(term, _)| terms.contains(term) && !covered.contains(term));
+            .filter(|(term, _)| terms.contains(term) && !covered.contains(term))
+            .map(|(_, weight)| weight)
+            .sum();
+        let adds = new >= NEW_TERMS * total;
         if chosen.len() >= most || candidate.score < FURTHER * best || (!chosen.is_empty() && !adds)
         {
             continue;

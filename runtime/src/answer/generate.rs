@@ -97,13 +97,13 @@ impl Quoin {
         let lark = grammar::grammar(served.citing, &prompt.passages, &part, ask.max_citations);
         timings.grammar = TimingsMs::of(building.elapsed());
         let request = self.request(ask, prompt.messages.clone(), lark, attempt.max_tokens);
-        let mut writing = Writing {
+        let writing = Writing {
             stream: DraftStream::new(served.citing),
             passages: &prompt.passages,
             progress,
             shown,
         };
-        let outcome = run(served, request, |delta| writing.push(delta)).await?;
+        let outcome = run(served, request, Some(writing)).await?;
         if outcome.finish == Finish::Length {
             return Err(AnswerError::Incomplete {
                 max_tokens: attempt.max_tokens,
@@ -145,7 +145,7 @@ impl Quoin {
             let lark = grammar::closed_book(&ask.decoding_schema(attempt.bounds));
             let messages = prompt::closed_book(&ask.request, words.as_deref(), served.style);
             let request = self.request(ask, messages, lark, attempt.max_tokens);
-            let outcome = run(&served, request, async |_| Ok(())).await?;
+            let outcome = run(&served, request, None).await?;
             if outcome.finish == Finish::Length {
                 continue;
             }
@@ -246,11 +246,11 @@ struct Writing<'a> {
 }
 
 impl Writing<'_> {
-    async fn push(&mut self, delta: String) -> Result<(), AnswerError> {
+    async fn push(&mut self, delta: &str) -> Result<(), AnswerError> {
         let Some(sender) = self.progress else {
             return Ok(());
         };
-        if let Some(Draft::Answered { cited, .. }) = self.stream.push(&delta)? {
+        if let Some(Draft::Answered { cited, .. }) = self.stream.push(delta)? {
             verify::resolve(&cited, self.passages)?;
         }
         let text = self.stream.take_shown();
@@ -266,7 +266,7 @@ impl Writing<'_> {
 async fn run(
     served: &Served,
     request: GenerationRequest,
-    mut on_delta: impl AsyncFnMut(String) -> Result<(), AnswerError>,
+    mut writing: Option<Writing<'_>>,
 ) -> Result<Outcome, AnswerError> {
     let mut events = served
         .generator
@@ -276,7 +276,11 @@ async fn run(
     while let Some(event) = events.next().await {
         match event.map_err(engine_error)? {
             Event::Started { .. } => {}
-            Event::Delta(text) => on_delta(text).await?,
+            Event::Delta(text) => {
+                if let Some(writing) = &mut writing {
+                    writing.push(&text).await?;
+                }
+            }
             Event::Finished(outcome) => return Ok(outcome),
         }
     }

@@ -26,6 +26,14 @@ pub enum PromptStyle {
 }
 
 impl PromptStyle {
+    /// Most tokens of a prompt: what the model was trained on, where that is less than its context.
+    const fn prompt_tokens(self) -> usize {
+        match self {
+            Self::Pointer => 640,
+            Self::Instruct => usize::MAX,
+        }
+    }
+
     /// The name and version of the template, for the release's digest.
     #[must_use]
     pub const fn template(self) -> &'static str {
@@ -108,7 +116,8 @@ impl Prompt {
         let limit = description
             .context_length
             .saturating_sub(input.max_tokens)
-            .saturating_sub(description.template_tokens);
+            .saturating_sub(description.template_tokens)
+            .min(input.style.prompt_tokens());
         let frame: usize = input
             .frame(&[])
             .iter()

@@ -261,7 +261,7 @@ mod tests {
         let schema = schema().expect("the example parses");
         let model = &schema["properties"]["model"]["properties"];
         assert_eq!(model["device"]["enum"][1], "cpu");
-        assert_eq!(model["max_running"]["maximum"], 1024);
+        assert_eq!(model["queue_length"]["maximum"], 100_000);
         assert_eq!(model["source"]["default"], "bundled");
         assert_eq!(
             schema["properties"]["retrieval"]["properties"]["default_acl"]["type"],
