@@ -187,11 +187,21 @@ pub(super) fn refuse_forced_tools(choice: Option<&Value>) -> Result<(), ApiError
     }
 }
 
+/// The schema behind `json_object`, which says only that the answer is an object: one with the answer in it.
+pub(super) fn any_object() -> Value {
+    json!({
+        "type": "object",
+        "properties": {"answer": {"type": "string"}},
+        "required": ["answer"],
+        "additionalProperties": false,
+    })
+}
+
 /// The schema in `response_format`; none for text.
 fn response_schema(mut format: Value) -> Result<Option<Value>, ApiError> {
     match format.get("type").and_then(Value::as_str) {
         Some("text") => Ok(None),
-        Some("json_object") => Ok(Some(json!({"type": "object"}))),
+        Some("json_object") => Ok(Some(any_object())),
         Some("json_schema") => {
             let schema = format
                 .get_mut("json_schema")

@@ -20,6 +20,7 @@ use serde::Serialize;
 use tower_http::catch_panic::ResponseForPanic;
 
 use crate::answer::error::AnswerError;
+use crate::answer::schema::SchemaError;
 use crate::storage::StorageError;
 
 /// An error as the client sees it, and its cause, which the client does not see.
@@ -255,8 +256,10 @@ impl From<AnswerError> for ApiError {
         let message = error.to_string();
         match error {
             AnswerError::Invalid { param, .. } => Self::invalid(param, message),
-            AnswerError::Schema(_) => Self::invalid("schema", message),
-            AnswerError::UnenforceableSchema { .. } => {
+            AnswerError::Schema(SchemaError::NotAnObject(_) | SchemaError::TooLarge(_) | SchemaError::TooDeep) => {
+                Self::invalid("schema", message)
+            }
+            AnswerError::Schema(SchemaError::Invalid(_)) | AnswerError::UnenforceableSchema { .. } => {
                 Self::new(StatusCode::UNPROCESSABLE_ENTITY, "unenforceable_schema", message).about("schema")
             }
             AnswerError::Incomplete { .. } => {

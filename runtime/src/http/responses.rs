@@ -183,7 +183,7 @@ fn messages(input: Value, instructions: Option<&str>) -> Result<Vec<Value>, ApiE
 fn format_schema(format: &Value) -> Result<Option<Value>, ApiError> {
     match format.get("type").and_then(Value::as_str) {
         Some("text") => Ok(None),
-        Some("json_object") => Ok(Some(json!({"type": "object"}))),
+        Some("json_object") => Ok(Some(chat::any_object())),
         Some("json_schema") => format
             .get("schema")
             .filter(|schema| schema.is_object() || schema.is_boolean())

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use crate::app::{Reply, TestApp, request};
 
 const ALL: [&str; 4] = ["answer", "search", "ingest", "feedback"];
-const SECRET: &str = "The secret bonus pool holds 900000 crowns.";
+const SECRET: &str = "The secret bonus pool holds ninehundredthousand crowns.";
 
 /// A public page, a page for `group:hr`, one without a list, and keys for a member of that group and another.
 async fn company() -> (TestApp, String, String) {
@@ -42,11 +42,11 @@ async fn nothing_that_a_caller_can_ask_shows_a_document_that_it_may_not_see() {
     ];
     for (path, body) in asks {
         let seen = as_key(&app, &ann, Method::POST, path, Some(body.clone())).await;
-        assert!(seen.text.contains("hr/bonus.md") || seen.text.contains("900000"), "{path}: a member sees it: {}", seen.text);
+        assert!(seen.text.contains("hr/bonus.md") || seen.text.contains("ninehundredthousand"), "{path}: a member sees it: {}", seen.text);
         assert!(!seen.text.contains("unlisted.md"), "{path}: {}", seen.text);
         let hidden = as_key(&app, &bob, Method::POST, path, Some(body)).await;
         assert_eq!(hidden.status, 200, "{path}: {}", hidden.text);
-        for trace in ["hr/bonus", "900000", "unlisted"] {
+        for trace in ["hr/bonus", "ninehundredthousand", "unlisted"] {
             assert!(!hidden.text.contains(trace), "{path} shows {trace}: {}", hidden.text);
         }
     }
@@ -98,11 +98,11 @@ async fn a_hidden_document_cannot_be_replaced() {
 async fn access_follows_the_list_at_once() {
     let (app, _, bob) = company().await;
     let ask = async || as_key(&app, &bob, Method::POST, "/v1/search", Some(json!({"query": "bonus pool"}))).await.text;
-    assert!(!ask().await.contains("900000"));
+    assert!(!ask().await.contains("ninehundredthousand"));
     app.put_page("hr/bonus.md", SECRET, &["group:hr", "group:sales"]).await;
-    assert!(ask().await.contains("900000"));
+    assert!(ask().await.contains("ninehundredthousand"));
     app.put_page("hr/bonus.md", SECRET, &["group:hr"]).await;
-    assert!(!ask().await.contains("900000"));
+    assert!(!ask().await.contains("ninehundredthousand"));
 }
 
 #[tokio::test]
@@ -115,8 +115,8 @@ async fn an_admin_may_read_as_someone_and_nobody_else_may() {
         app.send(request(Method::POST, "/v1/search", Some(&search), &headers)).await
     };
     let admin = app.key(&["admin"], &[]).await;
-    assert!(with(&admin, "group:hr").await.text.contains("900000"));
-    assert!(!with(&admin, "public,group:sales").await.text.contains("900000"));
+    assert!(with(&admin, "group:hr").await.text.contains("ninehundredthousand"));
+    assert!(!with(&admin, "public,group:sales").await.text.contains("ninehundredthousand"));
     assert_eq!(with(&bob, "group:hr").await.status, 403);
     assert_eq!(with(&admin, "not one").await.status, 400);
 }
@@ -129,5 +129,5 @@ async fn nothing_in_a_body_changes_who_asks() {
         "user": "group:hr", "tokens": ["group:hr"], "acl": ["group:hr"], "metadata": {"tokens": "group:hr"}, "admin": true,
     });
     let reply = as_key(&app, &bob, Method::POST, "/v1/chat/completions", Some(body)).await;
-    assert!(!reply.text.contains("900000"), "{}", reply.text);
+    assert!(!reply.text.contains("ninehundredthousand"), "{}", reply.text);
 }

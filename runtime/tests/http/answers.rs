@@ -83,12 +83,32 @@ async fn an_answer_satisfies_its_schema() {
 #[tokio::test]
 async fn a_schema_that_cannot_be_enforced_is_422_with_the_reason() {
     let app = TestApp::with_pages().await;
-    let schema = json!({"type": "object", "properties": {"a": {"$ref": "https://example.com/other.json"}}, "required": ["a"]});
-    let reply = app.post("/v1/answers", &json!({"question": "How many days?", "schema": schema})).await;
-    assert_eq!(reply.status, 422, "{}", reply.text);
-    assert_eq!(reply.code(), "unenforceable_schema");
-    assert_eq!(reply.body["error"]["param"], "schema");
-    assert!(reply.message().len() > "`schema` cannot be enforced: ".len(), "{}", reply.message());
+    for (schema, reason) in [
+        (json!({"type": "object", "properties": {"a": {"$ref": "https://example.com/other.json"}}, "required": ["a"]}), "example.com"),
+        (json!({"not": {"type": "string"}}), "not"),
+        (json!({"type": "string", "minLength": 9, "maxLength": 3}), "Length"),
+        (json!({"type": "banana"}), "banana"),
+    ] {
+        let reply = app.post("/v1/answers", &json!({"question": "How many days?", "schema": schema})).await;
+        assert_eq!(reply.status, 422, "{schema}: {}", reply.text);
+        assert_eq!(reply.code(), "unenforceable_schema");
+        assert_eq!(reply.body["error"]["param"], "schema");
+        assert!(reply.message().contains(reason), "{schema}: {}", reply.message());
+    }
+}
+
+#[tokio::test]
+async fn what_is_no_schema_at_all_is_400() {
+    let app = TestApp::with_pages().await;
+    let mut deep = json!({"type": "string"});
+    for _ in 0..100 {
+        deep = json!({"type": "array", "items": deep});
+    }
+    for schema in [json!("string"), json!(7), json!([]), json!({"description": "d".repeat(200_000)}), deep] {
+        let reply = app.post("/v1/answers", &json!({"question": "How many days?", "schema": schema})).await;
+        assert_eq!(reply.status, 400, "{}", reply.text);
+        assert_eq!(reply.body["error"]["param"], "schema", "{}", reply.text);
+    }
 }
 
 #[tokio::test]

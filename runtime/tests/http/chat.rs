@@ -67,13 +67,15 @@ async fn a_json_schema_is_enforced_and_nothing_is_appended() {
 }
 
 #[tokio::test]
-async fn json_object_gives_an_object() {
-    let app = TestApp::builder().saying([r#"{"cite":"[[1]]","answer":{"a":1}}"#]).build().await.pages().await;
+async fn json_object_gives_an_object_with_the_answer_in_it() {
+    let app = TestApp::builder().saying([r#"{"cite":"[[1]]","answer":{"answer":"27"}}"#]).build().await.pages().await;
     let mut request = ask("How many days of leave?");
     request["response_format"] = json!({"type": "json_object"});
-    let body = app.post("/v1/chat/completions", &request).await.body;
+    let reply = app.post("/v1/chat/completions", &request).await;
+    assert_eq!(reply.status, 200, "{}", reply.text);
+    let body = reply.body;
     let content: Value = serde_json::from_str(body["choices"][0]["message"]["content"].as_str().unwrap()).unwrap();
-    assert_eq!(content, json!({"a": 1}));
+    assert_eq!(content, json!({"answer": "27"}));
 }
 
 #[tokio::test]
@@ -173,5 +175,5 @@ async fn errors_use_the_names_of_this_api() {
     let reply = app.post("/v1/chat/completions", &request).await;
     assert_eq!(reply.status, 422, "{}", reply.text);
     assert_eq!(reply.body["error"]["param"], "response_format.json_schema.schema");
-    assert!(reply.message().contains("`response_format.json_schema.schema` cannot be enforced"), "{}", reply.message());
+    assert!(reply.message().starts_with("`response_format.json_schema.schema` "), "{}", reply.message());
 }
