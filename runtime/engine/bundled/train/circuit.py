@@ -1,8 +1,8 @@
 """Structured initialisation: the untrained network already computes a word-overlap vote.
 
-Layer 0   two heads copy the tag of the latest marker to each token; two heads copy the previous token's content.
+Layer 0   head 0 copies the tag of the latest marker to each token; head 1 copies the previous token's content beside it.
 Layer 1   a question token attends to equal (or same-stem) context tokens, or to a sink, and takes their marker's tag.
-Layer 2   the answer position averages the question tokens' tags into a vote; two heads continue a copied span.
+Layer 2   head 0 lets the answer position average the question tokens' tags into a vote; head 1 continues a copied span.
 Tags live in the directions that the tied output layer reads as markers. Everything else starts small and random.
 """
 
@@ -14,7 +14,10 @@ import torch
 from layout import MARKERS, PASSAGE, QUESTION, TURN_START
 from model import Pointer, rope_frequencies
 
-TAG_WIDTH = 62  # + question and title directions = one head
+TAG_WIDTH = 64  # orthogonal directions, one a marker
+PREVIOUS = 0.9  # size of the previous token's content beside the token's own
+SINK = (0.38, 0.45)  # how much of a query asks for the sink, a head
+MATCH = 1.9  # sharpness of matching
 
 
 def unit_rows(rows, columns, generator):
@@ -62,9 +65,10 @@ def initialise(model: Pointer, tokenizer, texts, frequency, seed=0):
     width, hd = shape.width, shape.head_width
     basis = torch.linalg.qr(torch.randn(width, width, generator=g))[0].t()
     common, marking = basis[0], basis[1]
-    labels = basis[2 : 2 + hd]  # tags, then "in a question", then "in a title"
+    tag_rows = TAG_WIDTH + 2
+    labels = basis[2 : 2 + tag_rows]  # tags, then "in a question", then "in a title"
     tags, in_question, in_title = labels[:TAG_WIDTH], labels[TAG_WIDTH], labels[TAG_WIDTH + 1]
-    rest = basis[2 + hd :]
+    rest = basis[2 + tag_rows :]
     free = rest.shape[0]
     ids = {t: tokenizer.token_to_id(t) for t in (*MARKERS, PASSAGE, QUESTION, TURN_START)}
 
@@ -83,11 +87,11 @@ def initialise(model: Pointer, tokenizer, texts, frequency, seed=0):
     speed = rope_frequencies(shape)
     half = hd // 2
     fast = [i for i in range(half) if speed[i] > 0.15]
-    middle = [i for i in range(half) if 0.008 < speed[i] < 0.16]
+    middle = [i for i in range(half) if 0.004 < speed[i] < 0.16]
     slow = [i for i in range(half) if speed[i] * 600 < 0.4]
     still, slow = slow[-2:], slow[:-2]
     match = slow + [i + half for i in slow]
-    unseen = 13.0  # norm of a normalised residual, about sqrt(width)
+    normal = 13.0  # norm of a normalised residual, about sqrt(width)
 
     def parts(layer):
         w = model.blocks[layer].qkv.weight
@@ -102,62 +106,53 @@ def initialise(model: Pointer, tokenizer, texts, frequency, seed=0):
 
     small = 0.02 / math.sqrt(width)
 
-    # layer 0: latest marker (heads 0, 1), previous token (heads 2, 3)
+    # layer 0: latest marker (head 0), previous token (head 1)
     q, k, v, o = parts(0)
     for part in (q, k):
         part.copy_(torch.randn(part.shape, generator=g) * small)
-    for h in (0, 1):
-        q[h, middle] = common
+    q[0, middle] = common
     k[0, middle] = marking
     k[0, half + still[0]] = common  # ordinary tokens' keys point away
-    v[0] = labels
-    for h in (2, 3):
-        for i in fast:
-            q[h, i], q[h, i + half] = math.cos(speed[i]) * common, -math.sin(speed[i]) * common
+    v[0, :tag_rows] = labels
     for i in fast:
+        q[1, i], q[1, i + half] = math.cos(speed[i]) * common, -math.sin(speed[i]) * common
         k[1, i] = common
     before = unit_rows(hd, free, g) @ rest  # what is kept of the previous token ...
     beside = unit_rows(hd, free, g) @ rest  # ... and where it is put
     v[1] = before
-    for h in (0, 1):
-        o[:, h] = 0.5 * labels.t() / 7.0
-        o[:, h + 2] = 0.5 * 0.6 * beside.t() / (11.0 * math.sqrt(hd / free))
+    o[:, 0, :tag_rows] = labels.t() / 7.0
+    o[:, 1] = PREVIOUS * beside.t() / 11.0
     sharpness(0, 2.1)
 
     # layer 1: equal tokens
     q, k, v, o = parts(1)
     for part in (q, k):
         part.copy_(torch.randn(part.shape, generator=g) * small)
-    for kv in range(shape.key_value_heads):
+    for h in range(shape.heads):
         project = unit_rows(len(match), free, g) @ rest
-        k[kv, match] = project
-        k[kv, still] = 1.6 * sink - 1.6 * in_question - 0.8 * in_title
-        v[kv, :TAG_WIDTH] = tags
-        v[kv, TAG_WIDTH:] *= 0.1
-        for h in (2 * kv, 2 * kv + 1):
-            q[h, match] = project
-            q[h, still] = 0.33 / 0.6 / math.sqrt(len(still)) * common
-            o[:, h, :TAG_WIDTH] = 0.6 * tags.t() / unseen * 1.6
-    sharpness(1, 2.25)
+        k[h, match] = q[h, match] = project
+        k[h, still] = 1.6 * sink - 1.6 * in_question - 0.8 * in_title
+        q[h, still] = SINK[h] / 0.6 / math.sqrt(len(still)) * common
+        v[h] *= 0.1
+        v[h, :TAG_WIDTH] = tags
+        o[:, h, :TAG_WIDTH] = 1.2 * tags.t() / normal * 1.6
+    sharpness(1, MATCH)
 
-    # layer 2: vote (heads 0, 1), copying (heads 2, 3)
+    # layer 2: vote (head 0), copying (head 1)
     q, k, v, o = parts(2)
     for part in (q, k):
         part.copy_(torch.randn(part.shape, generator=g) * small)
-    for h in (0, 1):
-        q[h, still] = common
-        q[h, match] = 0.02 * unit_rows(len(match), free, g) @ rest
-        o[:, h, :TAG_WIDTH] = 4.0 * tags.t() / unseen * 1.6
+    q[0, still] = common
     k[0, still] = 2.0 * in_question
     k[0, half + middle[0]] = 0.4 * common
     v[0, :TAG_WIDTH] = tags
+    o[:, 0, :TAG_WIDTH] = 8.0 * tags.t() / normal * 1.6
     project = unit_rows(len(match), hd, g)
     k[1, match] = project @ beside
-    k[1, still] = 1.0 * sink
+    k[1, still] = sink
     v[1] = unit_rows(hd, free, g) @ rest
-    for h in (2, 3):
-        q[h, match] = project @ before
-        q[h, still] = 0.5 * common
-        o[:, h] = 0.3 * v[1].t() / 11.0
-    sharpness(2, 1.8)
+    q[1, match] = project @ before
+    q[1, still] = 0.5 * common
+    o[:, 1] = 0.6 * v[1].t() / 11.0
+    sharpness(2, 1.6)
     return model

@@ -13,9 +13,9 @@ class Shape:
     vocabulary: int = 8192
     width: int = 192
     layers: int = 4
-    heads: int = 4
+    heads: int = 2
     key_value_heads: int = 2
-    head_width: int = 64
+    head_width: int = 128
     inner_width: int = 320
     rope_theta: float = 1e8
     epsilon: float = 1e-6
@@ -41,6 +41,15 @@ def rotate(x, cos, sin):
     return torch.cat((a * cos - b * sin, b * cos + a * sin), -1)
 
 
+def attend(q, k, v, mask):
+    """Causal attention without a mask; with one from `block_mask`, tokens before its split need no mask either."""
+    if mask is None:
+        return F.scaled_dot_product_attention(q, k, v, is_causal=True)
+    split, after = mask
+    before = F.scaled_dot_product_attention(q[:, :, :split], k[:, :, :split], v[:, :, :split], is_causal=True)
+    return torch.cat((before, F.scaled_dot_product_attention(q[:, :, split:], k, v, attn_mask=after)), 2)
+
+
 class Block(nn.Module):
     def __init__(self, shape):
         super().__init__()
@@ -60,12 +69,12 @@ class Block(nn.Module):
         batch, tokens, _ = x.shape
         sizes = [s.heads * s.head_width, s.key_value_heads * s.head_width, s.key_value_heads * s.head_width]
         q, k, v = self.qkv(self.before_attention(x)).split(sizes, -1)
-        q = rotate(self.query_norm(q.view(batch, tokens, s.heads, -1)), cos, sin).transpose(1, 2)
-        k = rotate(self.key_norm(k.view(batch, tokens, s.key_value_heads, -1)), cos, sin).transpose(1, 2)
-        v = v.view(batch, tokens, s.key_value_heads, -1).transpose(1, 2)
+        q = rotate(self.query_norm(q.reshape(batch, tokens, s.heads, -1).float()), cos, sin).transpose(1, 2)
+        k = rotate(self.key_norm(k.reshape(batch, tokens, s.key_value_heads, -1).float()), cos, sin).transpose(1, 2)
+        v = v.reshape(batch, tokens, s.key_value_heads, -1).transpose(1, 2)
         shared = s.heads // s.key_value_heads
         k, v = k.repeat_interleave(shared, 1), v.repeat_interleave(shared, 1)
-        y = F.scaled_dot_product_attention(q, k, v, attn_mask=mask, is_causal=mask is None)
+        y = attend(q, k, v, mask)
         x = x + self.out(y.transpose(1, 2).reshape(batch, tokens, -1))
         gate, up = self.gate_up(self.before_feed_forward(x)).chunk(2, -1)
         return x + self.down(F.silu(gate) * up)
@@ -103,8 +112,12 @@ def rope_frequencies(shape):
 
 
 def block_mask(segments):
-    """Segment 0 is the shared context; a question sees the context and itself. -1 is padding."""
-    same = segments[:, None, :] == segments[:, :, None]
+    """Segment 0 is the shared context; a question sees the context and itself. -1 is padding.
+
+    Returns the first index where some row's context has ended, and the mask of the queries from there on.
+    """
     tokens = segments.shape[1]
-    causal = torch.ones(tokens, tokens, dtype=torch.bool, device=segments.device).tril()
-    return (((segments[:, None, :] == 0) | same) & causal)[:, None]
+    split = int((segments == 0).sum(1).min())
+    asking = segments[:, split:, None]
+    causal = torch.ones(tokens, tokens, dtype=torch.bool).tril()[split:]
+    return split, (((segments[:, None, :] == 0) | (segments[:, None, :] == asking)) & causal)[:, None]

@@ -155,21 +155,44 @@ class Packer:
             self.by_group.setdefault(p.group, []).append(p)
         self.missing_share = 0.4
 
-    def choose(self, kind, count):
+    def passages_like(self, kind):
+        """Endless passages of a kind: half of them from the first one's document, so that they resemble each other."""
         r = self.r
         if kind == "random":
-            return [random_passage(r, self.ids) for _ in range(count)]
+            while True:
+                yield random_passage(r, self.ids)
         if kind == "templates":
-            return [templated_passage(r, self.ids, self.held_out) for _ in range(count)]
-        pool = self.asked if kind == "asked" else self.passages
-        chosen = [r.choice(pool)]
-        near = self.by_group[chosen[0].group]
-        while len(chosen) < count:
-            p = r.choice(near) if r.random() < 0.5 else r.choice(self.passages)
-            if not any(p.sentences is c.sentences for c in chosen):
-                chosen.append(p)
-            elif len(near) <= count:
-                chosen.append(r.choice(self.passages))
+            while True:
+                mixed = r.random() < 0.12
+                yield r.choice(self.passages) if mixed else templated_passage(r, self.ids, self.held_out)
+        first = r.choice(self.asked if kind == "asked" else self.passages)
+        near = self.by_group[first.group]
+        yield first
+        while True:
+            draw = r.random()
+            if draw < 0.12:
+                yield templated_passage(r, self.ids, self.held_out)
+            else:
+                yield r.choice(near) if draw < 0.5 else r.choice(self.passages)
+
+    def windows(self, kind, tokens):
+        """Runs of sentences from several passages that fill about `tokens`, in random order."""
+        r, chosen, total, sentences = self.r, [], 0, 0
+        largest = tokens // r.choice([1, 2, 2, 3, 3, 4, 5]) + 1
+        for tries, p in enumerate(self.passages_like(kind)):
+            if tries > 30 or total > tokens - 25:
+                break
+            if any(p.sentences is c.sentences for c, _, _ in chosen):
+                continue
+            answered = [s for a in p.asks for s in a.sentences]
+            need = r.choice(answered) if answered else r.randrange(len(p.sentences))
+            if w := window(p, r, min(largest, tokens - total), need):
+                size = sum(len(p.sentences[s]) + 1 for s in range(w[0], w[1] + 1))
+                if sentences + w[1] - w[0] + 1 > LAST_MARKER:
+                    break
+                chosen.append((p, *w))
+                total, sentences = total + size, sentences + w[1] - w[0] + 1
+        r.shuffle(chosen)
         return chosen
 
     def context(self, windows):
@@ -207,21 +230,9 @@ class Packer:
 
     def sequence(self, kind, length, context_tokens, answers):
         r = self.r
-        count = r.choice([1, 2, 3, 3, 4, 5, 6] if context_tokens > 300 else [1, 2, 3, 3, 4] if context_tokens > 150 else [1, 2, 2])
-        chosen = self.choose(kind, count)
-        if kind in ("cloze", "asked") and count > 1 and r.random() < 0.25:
-            chosen[-1] = templated_passage(r, self.ids, self.held_out)
-        if kind == "templates" and count > 1 and r.random() < 0.3:
-            chosen[-1] = r.choice(self.passages)
-        r.shuffle(chosen)
-        windows = []
-        for p in chosen:
-            answered = [s for a in p.asks for s in a.sentences]
-            need = r.choice(answered) if answered else r.randrange(len(p.sentences))
-            if w := window(p, r, context_tokens // count, need):
-                windows.append((p, *w))
+        windows = self.windows(kind, context_tokens)
         made = self.context(windows) if windows else None
-        if made is None or len(made[0]) > length - 60:
+        if made is None or len(made[0]) > length - 120:
             return None
         ids, markers = made
         blocks = []
@@ -274,10 +285,10 @@ class Packer:
         return ids + [0] * padding, segments + [-1] * padding, positions + [0] * padding, kinds + [0] * padding
 
     def batch(self, size, length, context_tokens, mix, answers):
-        """Arrays (ids, segments, positions, loss kinds), each size × length. mix: {kind: share}."""
-        rows = []
+        """Arrays (ids, segments, positions, loss kinds), each size × length, with contexts of like length. mix: {kind: share}."""
+        rows, target = [], int(context_tokens * self.r.uniform(0.45, 1.0))
         while len(rows) < size:
-            row = self.sequence(self.r.choices(list(mix), mix.values())[0], length, context_tokens, answers)
+            row = self.sequence(self.r.choices(list(mix), mix.values())[0], length, target, answers)
             if row:
                 rows.append(row)
         return [np.array(column, dtype=np.int64) for column in zip(*rows)]

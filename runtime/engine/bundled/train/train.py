@@ -20,12 +20,12 @@ from model import Pointer, Shape, block_mask
 from packing import Ids, Packer
 
 LOSS_WEIGHT = torch.tensor([0.0, 3.0, 1.0, 0.4])  # by loss kind: none, marker, end, answer token
-STAGES = [(0.12, 160, 384), (0.45, 260, 512), (1.01, 470, 768)]  # until this share: context tokens, sequence length
+STAGES = [(0.04, 160, 384), (0.35, 260, 512), (1.01, 470, 768)]  # until this share: context tokens, sequence length
 
 
 def mix_at(done):
     """Share of each kind of passage. Random tokens first, questions by people more towards the end."""
-    random = 0.3 if done < 0.06 else max(0.03, 0.3 * (1 - (done - 0.06) / 0.2))
+    random = max(0.02, 0.12 * (1 - done / 0.15))
     asked = 0.05 + 0.09 * done
     left = 1 - random - asked
     return {"random": random, "templates": 0.45 * left, "cloze": 0.55 * left, "asked": asked}
@@ -35,9 +35,10 @@ def rate_at(step, done, warm_up=60, floor=0.04):
     return min(1, (step + 1) / warm_up) * (1 if done < 0.35 else floor + (1 - floor) * (1 - (done - 0.35) / 0.65))
 
 
-def loss_of(model, hidden, batch):
+def loss_of(model, batch, half=True):
     ids, segments, positions, kinds = [torch.from_numpy(x) for x in batch]
-    states = hidden(ids, positions, block_mask(segments))
+    with torch.autocast("cpu", torch.bfloat16, enabled=half):
+        states = model.hidden(ids, positions, block_mask(segments)).float()
     wanted = kinds[:, 1:] > 0
     logits, target, kind = model.logits(states[:, :-1][wanted]), ids[:, 1:][wanted], kinds[:, 1:][wanted]
     weight = LOSS_WEIGHT[kind]
@@ -48,7 +49,7 @@ def loss_of(model, hidden, batch):
 def validate(model, batches, ids):
     scores = {}
     for kind, batch in batches.items():
-        loss, logits, target, kinds = loss_of(model, model.hidden, batch)
+        loss, logits, target, kinds = loss_of(model, batch, half=False)
         right, marker = (logits.argmax(-1) == target).float(), kinds == 1
         missing = marker & (target == ids.marker0)
         share = lambda chosen: round(right[chosen].mean().item(), 3) if chosen.any() else None
@@ -97,13 +98,12 @@ def main():
     a.add_argument("--wall-minutes", type=float, default=75)
     a.add_argument("--batch-tokens", type=int, default=4096)
     a.add_argument("--rate", type=float, default=1e-3)
-    a.add_argument("--hold", type=float, default=0.2, help="share of the training during which the structure is held")
+    a.add_argument("--hold", type=float, default=0.04, help="share of the training during which the structure is held")
     a.add_argument("--answers", type=float, default=0.35, help="share of questions that also copy an answer")
     a.add_argument("--layers", type=int, default=4)
     a.add_argument("--inner-width", type=int, default=320)
     a.add_argument("--start", type=Path, help="continue from this checkpoint: no random tokens, long contexts, no holding")
     a.add_argument("--seed", type=int, default=0)
-    a.add_argument("--compile", action=argparse.BooleanOptionalAction, default=True)
     a = a.parse_args()
     torch.set_num_threads(1)
     torch.manual_seed(a.seed)
@@ -120,7 +120,6 @@ def main():
         texts = [ids.full.decode([n], skip_special_tokens=False) for n in range(ids.size)]
         circuit.initialise(model, ids.full, texts, token_shares(packer, ids.size), a.seed)
     muon, adam = optimisers(model, a.rate)
-    hidden = torch.compile(model.hidden, dynamic=False) if a.compile else model.hidden
     print(f"{sum(p.numel() for p in model.parameters()) / 1e6:.2f} M parameters, {len(packer.passages)} passages", flush=True)
 
     def save(extra):
@@ -134,12 +133,12 @@ def main():
             break
         place = 1.0 if a.start else done
         context, length = next((c, n) for until, c, n in STAGES if place < until)
-        packer.missing_share = 0.15 if place < 0.1 else 0.45
+        packer.missing_share = 0.2 if place < 0.04 else 0.45
         batch = packer.batch(max(1, a.batch_tokens // length), length, context, mix_at(place), a.answers)
         for optimiser in (muon, adam):
             for group in optimiser.param_groups:
                 group["lr"] = a.rate * group["share"] * rate_at(step, done)
-        loss, *_ = loss_of(model, hidden, batch)
+        loss, *_ = loss_of(model, batch)
         loss.backward()
         if done < a.hold and not a.start:
             hold_structure(model)
@@ -149,7 +148,7 @@ def main():
             optimiser.zero_grad()
         step, tokens, questions = step + 1, tokens + batch[0].size, questions + int(batch[1].max(1).sum())
         mean = loss.item() if mean is None else 0.97 * mean + 0.03 * loss.item()
-        if time.time() - shown > 60 or step == 20:
+        if time.time() - shown > 150 or step == 30:
             shown = time.time()
             line = {"step": step, "cpu_minutes": round((time.process_time() - cpu) / 60, 2), "wall_minutes": round((shown - wall) / 60, 1), "tokens": tokens, "questions": questions, "loss": round(mean, 3), "unseen": validate(model, batches, ids)}
             print(json.dumps(line), flush=True)
