@@ -89,3 +89,36 @@ fn a_socket_that_a_killed_server_left_does_not_confuse_the_next_command() {
     );
     drop(server);
 }
+
+#[test]
+fn a_server_that_is_killed_while_it_answers_starts_again_with_everything() {
+    let place = Place::new();
+    let server = place.serve(&[]);
+    let asked = std::thread::scope(|scope| {
+        let askers: Vec<_> = (0..2)
+            .map(|_| scope.spawn(|| ask_until_it_breaks(&server.socket())))
+            .collect();
+        std::thread::sleep(Duration::from_millis(700));
+        server.signal("KILL");
+        askers
+            .into_iter()
+            .map(|asker| asker.join().unwrap())
+            .sum::<usize>()
+    });
+    assert!(asked > 0, "nothing was asked before the kill");
+    drop(server);
+    let server = place.serve(&[]);
+    let (status, body) = server.http("POST", "/v1/answers", "", QUESTION);
+    assert_eq!(status, 200, "{body}");
+    place.run(&["index", "verify"]).ok();
+}
+
+const QUESTION: &str = r#"{"question":"Who may read the salary bands?"}"#;
+
+/// Counts the questions that were sent until the server had gone.
+fn ask_until_it_breaks(socket: &std::path::Path) -> usize {
+    (0..)
+        .take_while(|_| local(socket, "POST", "/v1/answers", QUESTION).is_ok())
+        .count()
+        + 1
+}
