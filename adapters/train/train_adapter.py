@@ -1,0 +1,127 @@
+"""Tunes a LoRA adapter on examples of prompts and answers, in the plain form that the runtime serves.
+
+Examples are JSON lines, either {"prompt": text, "target": text} with the prompt exactly as the runtime shows it, or
+{"passages": [{"title": text, "sentences": [text]}], "question": text, "target": text}. The target is the whole answer,
+for instance {"cite":"[[2]]"}. Out comes a folder with adapter_config.json and adapter_model.safetensors.
+"""
+
+import argparse
+import json
+import random
+from pathlib import Path
+
+import torch
+from peft import LoraConfig, get_peft_model
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+IGNORED = -100  # label of tokens that carry no loss
+
+
+def rendered(example: dict) -> str:
+    """The user message: passages with numbered sentences, then the question."""
+    if "prompt" in example:
+        return example["prompt"]
+    text, number = "", 0
+    for passage in example["passages"]:
+        text += "[[P]]" + passage.get("title", "")
+        for sentence in passage["sentences"]:
+            number += 1
+            text += f"[[{number}]] {sentence}"
+    return f"{text}Question: {example['question']}"
+
+
+def encoded(tokenizer, example: dict, longest: int):
+    """Token ids and labels; only the target and the end of the turn carry loss. None if longer than `longest`."""
+    chat = [{"role": "user", "content": rendered(example)}]
+    prompt = tokenizer.apply_chat_template(chat, tokenize=False, add_generation_prompt=True)
+    asked = tokenizer(prompt, add_special_tokens=False).input_ids
+    answered = tokenizer(example["target"] + tokenizer.eos_token, add_special_tokens=False).input_ids
+    if len(asked) + len(answered) > longest:
+        return None
+    return asked + answered, [IGNORED] * len(asked) + answered
+
+
+def batches(rows, size, r):
+    """Shuffled batches of rows of like length, padded on the right."""
+    order = sorted(rows, key=lambda row: len(row[0]) + r.random() * 20)
+    chunks = [order[n : n + size] for n in range(0, len(order), size)]
+    r.shuffle(chunks)
+    for chunk in chunks:
+        width = max(len(ids) for ids, _ in chunk)
+        pad = lambda values, with_: torch.tensor([v + [with_] * (width - len(v)) for v in values])
+        yield {
+            "input_ids": pad([ids for ids, _ in chunk], 0), "labels": pad([labels for _, labels in chunk], IGNORED),
+            "attention_mask": pad([[1] * len(ids) for ids, _ in chunk], 0),
+        }  # fmt: skip
+
+
+def save(model, out: Path, base_name: str):
+    """PEFT's two files, with the base named instead of its path on this machine."""
+    model.peft_config["default"].base_model_name_or_path = base_name
+    model.save_pretrained(out, save_embedding_layers=False)
+    (out / "README.md").unlink(missing_ok=True)
+    config = json.loads((out / "adapter_config.json").read_text())
+    config["target_modules"] = sorted(config["target_modules"])
+    (out / "adapter_config.json").write_text(json.dumps(config, indent=2, sort_keys=True) + "\n")
+    (out / "adapter_model.safetensors").chmod(0o644)
+
+
+def main():
+    a = argparse.ArgumentParser(description=__doc__)
+    a.add_argument("--base", type=Path, required=True, help="folder of the base model")
+    a.add_argument("--base-name", help="name written into adapter_config.json (default: the folder's name)")
+    a.add_argument("--examples", type=Path, required=True)
+    a.add_argument("--out", type=Path, required=True)
+    a.add_argument("--rank", type=int, default=8)
+    a.add_argument("--alpha", type=int, default=16)
+    a.add_argument("--target-modules", nargs="+", default=["q_proj", "k_proj", "v_proj", "o_proj"])
+    a.add_argument("--epochs", type=int, default=3)
+    a.add_argument("--batch", type=int, default=8)
+    a.add_argument("--rate", type=float, default=1e-3)
+    a.add_argument("--longest", type=int, default=1024, help="tokens; longer examples are left out and counted")
+    a.add_argument("--held-out", type=float, default=0.1, help="share of examples that only measure the loss")
+    a.add_argument("--seed", type=int, default=0)
+    a.add_argument("--threads", type=int, default=1)
+    a = a.parse_args()
+    torch.manual_seed(a.seed)
+    torch.set_num_threads(a.threads)
+    r = random.Random(a.seed)
+
+    tokenizer = AutoTokenizer.from_pretrained(a.base)
+    examples = [json.loads(line) for line in a.examples.open()]
+    rows = [row for row in (encoded(tokenizer, e, a.longest) for e in examples) if row]
+    r.shuffle(rows)
+    kept = max(1, int(len(rows) * a.held_out))
+    unseen, rows = rows[:kept], rows[kept:]
+    print(f"{len(rows)} examples to learn from, {kept} to measure on, {len(examples) - kept - len(rows)} too long")
+
+    model = AutoModelForCausalLM.from_pretrained(a.base, dtype=torch.float32)
+    model = get_peft_model(model, LoraConfig(
+        task_type="CAUSAL_LM", r=a.rank, lora_alpha=a.alpha, target_modules=a.target_modules, lora_dropout=0.0, bias="none"
+    ))  # fmt: skip
+    optimiser = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], lr=a.rate, weight_decay=0.0)
+    steps = a.epochs * -(-len(rows) // a.batch)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, a.rate, total_steps=steps, pct_start=0.1)
+
+    def unseen_loss():
+        model.eval()
+        with torch.no_grad():
+            losses = [model(**batch).loss.item() for batch in batches(unseen, a.batch, random.Random(0))]
+        model.train()
+        return sum(losses) / len(losses)
+
+    print(f"before: loss {unseen_loss():.3f} on unseen examples")
+    for epoch in range(a.epochs):
+        for batch in batches(rows, a.batch, r):
+            loss = model(**batch).loss
+            loss.backward()
+            torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+            optimiser.step()
+            schedule.step()
+            optimiser.zero_grad()
+        print(f"epoch {epoch + 1}: loss {unseen_loss():.3f} on unseen examples", flush=True)
+    save(model, a.out, a.base_name or a.base.name)
+
+
+if __name__ == "__main__":
+    main()
