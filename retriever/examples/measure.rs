@@ -1,4 +1,6 @@
 //! Retrieval quality on BEIR folders: nDCG@10 and recall at 100 of each stage. `measure FOLDER…`
+//!
+//! `VARIANTS=mm:0.2:0.3,z:0.5:0.3` compares settings on one index.
 #![allow(
     clippy::print_stdout,
     clippy::unwrap_used,
@@ -24,36 +26,42 @@ fn lines(path: &Path) -> impl Iterator<Item = Value> {
     lines.into_iter()
 }
 
-fn settings() -> RetrieverSettings {
-    let mut settings = RetrieverSettings::default();
-    let number = |name: &str| {
-        std::env::var(name)
-            .ok()
-            .map(|value| value.parse::<f32>().unwrap())
+/// `fusion:vector weight:rerank weight`, comma-separated in `VARIANTS`; the default settings when there are none.
+fn variants() -> Vec<(String, RetrieverSettings)> {
+    let Ok(list) = std::env::var("VARIANTS") else {
+        return vec![("default".to_owned(), RetrieverSettings::default())];
     };
-    if let Some(weight) = number("WEIGHT") {
-        settings.ranking.vector_weight = weight;
-    }
-    if let Some(weight) = number("RERANK_WEIGHT") {
-        settings.ranking.rerank_weight = weight;
-    }
-    match std::env::var("FUSION").as_deref() {
-        Ok("z") => settings.ranking.fusion = Fusion::ZScore,
-        Ok("rrf") => settings.ranking.fusion = Fusion::ReciprocalRank,
-        _ => {}
-    }
-    settings
+    let variant = |text: &str| {
+        let mut settings = RetrieverSettings::default();
+        let parts: Vec<&str> = text.split(':').collect();
+        settings.ranking.fusion = match parts[0] {
+            "z" => Fusion::ZScore,
+            "rrf" => Fusion::ReciprocalRank,
+            _ => Fusion::MinMax,
+        };
+        settings.ranking.vector_weight = parts[1].parse().unwrap();
+        settings.ranking.rerank_weight = parts[2].parse().unwrap();
+        (text.to_owned(), settings)
+    };
+    list.split(',').map(variant).collect()
 }
 
 fn main() {
     for folder in std::env::args().skip(1) {
-        measure(Path::new(&folder));
+        let folder = Path::new(&folder);
+        let data = std::env::temp_dir().join(format!("quoin-measure-{}", std::process::id()));
+        ingest(folder, &data);
+        let judged = judged(folder);
+        for (name, settings) in variants() {
+            let retriever = Retriever::open(&data, settings).unwrap();
+            measure(&name, folder, &retriever, &judged);
+        }
+        std::fs::remove_dir_all(data).unwrap();
     }
 }
 
-fn measure(folder: &Path) {
-    let data = std::env::temp_dir().join(format!("quoin-measure-{}", std::process::id()));
-    let retriever = Retriever::open(&data, settings()).unwrap();
+fn ingest(folder: &Path, data: &Path) {
+    let retriever = Retriever::open(data, RetrieverSettings::default()).unwrap();
     let inputs = lines(&folder.join("corpus.jsonl"))
         .map(|line| {
             let field = |name: &str| line[name].as_str().unwrap_or_default().to_owned();
@@ -65,18 +73,25 @@ fn measure(folder: &Path) {
             }
         })
         .collect();
-    retriever
-        .put_batch(inputs)
-        .unwrap()
-        .into_iter()
-        .for_each(|stored| drop(stored.unwrap()));
+    for stored in retriever.put_batch(inputs).unwrap() {
+        stored.unwrap();
+    }
     retriever.rebuild().unwrap();
-    let mut judged: HashMap<String, HashMap<String, f64>> = HashMap::new();
-    for line in std::fs::read_to_string(folder.join("qrels/test.tsv"))
-        .unwrap()
-        .lines()
-        .skip(1)
-    {
+    let statistics = retriever.statistics();
+    println!(
+        "{} documents {} passages {}",
+        folder.display(),
+        statistics.documents,
+        statistics.passages
+    );
+}
+
+type Grades = HashMap<String, f64>;
+
+fn judged(folder: &Path) -> HashMap<String, Grades> {
+    let mut judged: HashMap<String, Grades> = HashMap::new();
+    let judgements = std::fs::read_to_string(folder.join("qrels/test.tsv")).unwrap();
+    for line in judgements.lines().skip(1) {
         let fields: Vec<&str> = line.split('\t').collect();
         let grade: f64 = fields[2].parse().unwrap();
         judged
@@ -84,15 +99,17 @@ fn measure(folder: &Path) {
             .or_default()
             .insert(fields[1].into(), grade);
     }
+    judged.retain(|_, grades| grades.values().any(|grade| *grade > 0.0));
+    judged
+}
+
+fn measure(name: &str, folder: &Path, retriever: &Retriever, judged: &HashMap<String, Grades>) {
     let mut totals = [[0.0; 2]; 4];
     let mut queries = 0.0;
     for line in lines(&folder.join("queries.jsonl")) {
         let Some(grades) = judged.get(line["_id"].as_str().unwrap()) else {
             continue;
         };
-        if grades.values().all(|grade| *grade <= 0.0) {
-            continue;
-        }
         queries += 1.0;
         let text = line["text"].as_str().unwrap();
         let rankings = retriever
@@ -109,22 +126,16 @@ fn measure(folder: &Path) {
             total[1] += recall(&list, grades);
         }
     }
-    let statistics = retriever.statistics();
-    println!(
-        "{} documents {} passages {} queries {queries}",
-        folder.display(),
-        statistics.documents,
-        statistics.passages
-    );
-    for (name, total) in ["bm25", "vector", "fused", "reranked"].iter().zip(totals) {
-        println!(
-            "  {name:9} nDCG@10 {:.3}  R@100 {:.3}",
+    let stages = ["bm25", "vector", "fused", "reranked"];
+    let cell = |(stage, total): (&str, [f64; 2])| {
+        format!(
+            "{stage} {:.3} {:.3}",
             total[0] / queries,
             total[1] / queries
-        );
-    }
-    drop(retriever);
-    std::fs::remove_dir_all(data).unwrap();
+        )
+    };
+    let cells: Vec<String> = stages.into_iter().zip(totals).map(cell).collect();
+    println!("  {name:12} {}", cells.join("  "));
 }
 
 fn ndcg(list: &[(DocumentId, f32)], grades: &HashMap<String, f64>) -> f64 {

@@ -3,6 +3,7 @@
 mod generations;
 mod maintenance;
 mod open;
+mod prepared;
 mod words;
 mod write;
 

@@ -1,10 +1,11 @@
 //! One search, top to bottom.
 
+mod types;
+
 use std::collections::HashMap;
 use std::time::Instant;
 
 use roaring::RoaringBitmap;
-use serde::Serialize;
 
 use crate::catalogue::PassageRow;
 use crate::embed::Embedder;
@@ -16,156 +17,26 @@ use crate::rank::rerank::Candidate;
 use crate::retriever::Inner;
 use crate::{Access, DocumentId, PassageId, RetrieverError, Timestamp};
 
+pub use self::types::{
+    Explanation, Hit, SearchRequest, SearchResult, SearchTimings, Stage, StageRankings, Stages,
+};
+
 /// A hit whose passage vanishes while it is fetched was just replaced: the search is made again on what is there now.
 const ATTEMPTS: usize = 4;
 
-/// A question to the retriever.
-#[derive(Clone, Debug)]
-pub struct SearchRequest {
-    /// In any words; nothing in it is syntax.
-    pub query: String,
-    /// How many hits, at most.
-    pub top_k: usize,
-    /// What to narrow the search to.
-    pub filters: Filters,
-    /// Whether to rerank; `None` leaves it to the settings.
-    pub rerank: Option<bool>,
-    /// Whether to say how the hits came about.
-    pub explain: bool,
-    /// The instant whose documents count; `None` for now.
-    pub at: Option<Timestamp>,
-}
-
-impl SearchRequest {
-    /// A query with defaults for all else.
-    pub fn new(query: impl Into<String>, top_k: usize) -> Self {
-        Self {
-            query: query.into(),
-            top_k,
-            filters: Filters::default(),
-            rerank: None,
-            explain: false,
-            at: None,
-        }
-    }
-}
-
-/// The answer to a search.
-#[derive(Clone, Debug, Serialize)]
-pub struct SearchResult {
-    /// The generation that was searched.
-    pub generation: u64,
-    /// Best first.
-    pub hits: Vec<Hit>,
-    /// Where the time went.
-    pub timings: SearchTimings,
-    /// How the hits came about, where that was asked.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub explanation: Option<Explanation>,
-}
-
-/// A passage that was found.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Hit {
-    /// The document it is from.
-    pub document: DocumentId,
-    /// The document's version.
-    pub version: u64,
-    /// The passage's name.
-    pub passage: PassageId,
-    /// The document's title.
-    pub title: Option<String>,
-    /// Where the document came from.
-    pub uri: Option<String>,
-    /// The headings it stands under, outermost first.
-    pub heading: Vec<String>,
-    /// Its words, verbatim.
-    pub text: String,
-    /// Where it starts in the document's text, in code points.
-    pub start: usize,
-    /// Where it ends in the document's text, in code points.
-    pub end: usize,
-    /// The page it starts on, from 1, for formats that have pages.
-    pub page: Option<u32>,
-    /// Its place among the document's passages, from 0.
-    pub position: usize,
-    /// Of the last stage; compares within one result only.
-    pub score: f32,
-    /// What each stage made of it.
-    pub stages: Stages,
-}
-
-/// Rank and score of a passage in the stages that saw it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
-pub struct Stages {
-    /// The text index.
-    pub bm25: Option<Stage>,
-    /// The vector index.
-    pub vector: Option<Stage>,
-    /// Both together.
-    pub fused: Option<Stage>,
-    /// The reranker, where it ran.
-    pub rerank: Option<Stage>,
-}
-
-/// Rank and score in one stage.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-pub struct Stage {
-    /// From 1.
-    pub rank: usize,
-    /// In the stage's own scale.
-    pub score: f32,
-}
-
-/// Milliseconds.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
-pub struct SearchTimings {
-    /// Deciding which passages may be ranked.
-    pub access_ms: f64,
-    /// The text index.
-    pub bm25_ms: f64,
-    /// Embedding the query and the vector index.
-    pub vector_ms: f64,
-    /// Fusion and reranking.
-    pub rank_ms: f64,
-    /// Fetching the hits, and checking them again.
-    pub fetch_ms: f64,
-    /// All of it.
-    pub total_ms: f64,
-}
-
-/// How a result came about. Counts cover what the caller may read, and nothing else.
-#[derive(Clone, Debug, Serialize)]
-pub struct Explanation {
-    /// The query's terms in the text index.
-    pub terms: Vec<String>,
-    /// Passages that could have been ranked.
-    pub searchable_passages: u64,
-    /// How many the text index handed on.
-    pub bm25_candidates: usize,
-    /// How many the vector index handed on.
-    pub vector_candidates: usize,
-    /// How the two were combined.
-    pub fusion: String,
-    /// The reranker that ran.
-    pub reranker: Option<&'static str>,
-}
-
-/// Rankings of documents by each stage, for evaluation: a document counts by its best passage.
-#[derive(Clone, Debug, Default)]
-pub struct StageRankings {
-    /// The text index.
-    pub bm25: Vec<(DocumentId, f32)>,
-    /// The vector index.
-    pub vector: Vec<(DocumentId, f32)>,
-    /// Both together.
-    pub fused: Vec<(DocumentId, f32)>,
-    /// After the reranker.
-    pub reranked: Vec<(DocumentId, f32)>,
+/// What the stages are asked.
+struct Asked<'a> {
+    published: &'a Published,
+    query: &'a str,
+    allowed: &'a RoaringBitmap,
+    /// How many passages each first stage hands on.
+    depth: usize,
+    rerank: bool,
 }
 
 /// The stages' lists, before hits are fetched.
 struct Ranked {
+    timings: SearchTimings,
     terms: Vec<String>,
     text: Vec<Scored>,
     vector: Vec<Scored>,
@@ -221,24 +92,23 @@ impl Inner {
         let published = self.current.load();
         let at = request.at.unwrap_or_else(Timestamp::now);
         let allowed = published.allowed(access, &request.filters, at);
-        let mut timings = SearchTimings {
-            access_ms: clock.lap(),
-            ..SearchTimings::default()
+        let access_ms = clock.lap();
+        let asked = Asked {
+            published: &published,
+            query: &request.query,
+            allowed: &allowed,
+            depth: self.settings.ranking.depth.max(request.top_k),
+            rerank: request.rerank.unwrap_or(self.settings.ranking.rerank),
         };
-        let rerank = request.rerank.unwrap_or(self.settings.ranking.rerank);
-        let depth = self.settings.ranking.depth.max(request.top_k);
-        let ranked = self.rank(
-            &published,
-            &request.query,
-            &allowed,
-            depth,
-            rerank,
-            &mut clock,
-            &mut timings,
-        )?;
+        let ranked = self.rank(&asked)?;
+        clock.lap();
         let (hits, vanished) = self.fetch(&ranked, request.top_k, access)?;
-        timings.fetch_ms = clock.lap();
-        timings.total_ms = clock.total();
+        let timings = SearchTimings {
+            access_ms,
+            fetch_ms: clock.lap(),
+            total_ms: clock.total(),
+            ..ranked.timings
+        };
         let explanation = request.explain.then(|| self.explain(&ranked, &allowed));
         let result = SearchResult {
             generation: published.generation,
@@ -249,28 +119,25 @@ impl Inner {
         Ok((result, vanished))
     }
 
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "the clock is threaded through the stages"
-    )]
-    fn rank(
-        &self,
-        published: &Published,
-        query: &str,
-        allowed: &RoaringBitmap,
-        depth: usize,
-        rerank: bool,
-        clock: &mut Clock,
-        timings: &mut SearchTimings,
-    ) -> Result<Ranked, RetrieverError> {
+    /// Text and vector index, fusion, reranker.
+    fn rank(&self, asked: &Asked<'_>) -> Result<Ranked, RetrieverError> {
+        let mut clock = Clock::start();
+        let mut timings = SearchTimings::default();
         let ranking = &self.settings.ranking;
+        let Asked {
+            published,
+            query,
+            allowed,
+            depth,
+            ..
+        } = *asked;
         let terms = analysis::query_terms(query, self.settings.limits.query_terms);
         let text = published.search_text(&terms, allowed, depth)?;
         timings.bm25_ms = clock.lap();
         let vector = published.search_vectors(&self.embedder.embed(query), allowed, depth)?;
         timings.vector_ms = clock.lap();
         let fused = fuse(ranking.fusion, ranking.vector_weight, &text, &vector);
-        let reranked = if rerank {
+        let reranked = if asked.rerank {
             self.rerank_fused(published, query, &fused)?
         } else {
             None
@@ -281,6 +148,7 @@ impl Inner {
         };
         timings.rank_ms = clock.lap();
         Ok(Ranked {
+            timings,
             terms,
             text,
             vector,
@@ -395,20 +263,17 @@ impl Inner {
     ) -> Result<StageRankings, RetrieverError> {
         let published = self.current.load();
         let allowed = published.allowed(access, &Filters::default(), Timestamp::now());
-        let mut timings = SearchTimings::default();
         let terms = analysis::query_terms(query, self.settings.limits.query_terms);
         // A document's passages share its place: more of them are needed for so many documents.
         let text = published.search_text(&terms, &allowed, depth * 4)?;
         let vector = published.search_vectors(&self.embedder.embed(query), &allowed, depth * 4)?;
-        let served = self.rank(
-            &published,
+        let served = self.rank(&Asked {
+            published: &published,
             query,
-            &allowed,
-            self.settings.ranking.depth,
-            true,
-            &mut Clock::start(),
-            &mut timings,
-        )?;
+            allowed: &allowed,
+            depth: self.settings.ranking.depth,
+            rerank: true,
+        })?;
         let documents = |list: &[Scored]| by_document(&published, list, depth);
         Ok(StageRankings {
             bm25: documents(&text),

@@ -114,12 +114,12 @@ impl Default for RankingSettings {
     fn default() -> Self {
         Self {
             fusion: Fusion::MinMax,
-            vector_weight: 0.2,
+            vector_weight: 0.25,
             depth: 200,
             reranker: RerankerKind::StaticLateInteraction,
             rerank: false,
             rerank_depth: 50,
-            rerank_weight: 0.3,
+            rerank_weight: 0.2,
         }
     }
 }

@@ -106,7 +106,8 @@ impl Snapshot {
     ) -> Result<(), RetrieverError> {
         if let Some(graph) = &self.graph {
             let some = self.vectors.allowed(allowed);
-            if some * graph::MIN_ALLOWED_SHARE >= self.vectors.len() as u64 {
+            let many = some >= graph::MIN_ROWS as u64;
+            if many && some * graph::MIN_ALLOWED_SHARE >= self.vectors.len() as u64 {
                 let near = graph.candidates(query, allowed, limit * 2)?;
                 let near: RoaringBitmap = near.into_iter().collect();
                 self.vectors.score(query, &near, best, limit);

@@ -1,7 +1,7 @@
 //! Fusion: two ranked lists become one.
 //!
-//! Min-max with a vector weight of .2 is best with the static embedder over eight collections; equal-weight reciprocal rank
-//! loses to BM25 alone there.
+//! Min-max with a vector weight of .25 is the default: with the static embedder more weight gains on two collections of
+//! five and loses on two, and equal-weight reciprocal rank loses to BM25 alone.
 
 use std::collections::HashMap;
 

@@ -91,7 +91,7 @@ fn html_bombs_cost_bounded_time_and_the_rest_goes_on() {
         let _ = retriever.put(html(bomb));
     }
     assert!(
-        started.elapsed() < Duration::from_secs(120),
+        started.elapsed() < Duration::from_mins(2),
         "{:?}",
         started.elapsed()
     );

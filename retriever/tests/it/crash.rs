@@ -35,7 +35,6 @@ fn next(state: &mut u64) -> u64 {
 
 #[test]
 #[ignore = "the child of the test below"]
-#[expect(clippy::print_stdout, reason = "acknowledgements go to the parent")]
 fn child() {
     let (Ok(folder), Ok(seed)) = (std::env::var(FOLDER), std::env::var(SEED)) else {
         return;
@@ -45,7 +44,7 @@ fn child() {
     println!("ready");
     for count in 0_u64.. {
         let name = format!("d{}", next(&mut state) % 12);
-        if next(&mut state) % 4 == 0 {
+        if next(&mut state).is_multiple_of(4) {
             println!("deleting {name}");
             let _ = retriever.delete(&id(&name), &Access::admin());
             println!("deleted {name}");
@@ -157,7 +156,6 @@ fn acknowledged_writes_survive_being_killed_and_acknowledged_deletions_stay() {
 
 #[test]
 #[ignore = "the child of the test below"]
-#[expect(clippy::print_stdout, reason = "acknowledgements go to the parent")]
 fn child_on_a_small_disk() {
     let Ok(folder) = std::env::var(FOLDER) else {
         return;

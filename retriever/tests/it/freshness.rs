@@ -4,8 +4,8 @@ use quoin_retriever::{Access, Content, SearchRequest, Timestamp};
 
 use crate::{everyone, found, id, open, public, with_acl};
 
-fn at(text: &str) -> Option<Timestamp> {
-    Some(text.parse().unwrap())
+fn at(text: &str) -> Timestamp {
+    text.parse().unwrap()
 }
 
 #[test]
@@ -13,11 +13,11 @@ fn a_document_is_shown_while_it_holds() {
     let folder = tempfile::tempdir().unwrap();
     let retriever = open(folder.path());
     let mut input = public("rule", "The parking rule.");
-    input.effective_from = at("2020-01-01");
-    input.effective_until = at("2021-01-01");
+    input.effective_from = Some(at("2020-01-01"));
+    input.effective_until = Some(at("2021-01-01"));
     retriever.put(input).unwrap();
     let mut future = public("next", "The parking rule to come.");
-    future.effective_from = at("9000-01-01");
+    future.effective_from = Some(at("9000-01-01"));
     retriever.put(future).unwrap();
     assert!(found(&retriever, "parking", &everyone()).is_empty());
     let mut request = SearchRequest::new("parking", 5);
@@ -28,7 +28,7 @@ fn a_document_is_shown_while_it_holds() {
         ("2021-01-01", 0),
         ("9000-01-01", 1),
     ] {
-        request.at = at(moment);
+        request.at = Some(at(moment));
         let hits = retriever.search(&request, &everyone()).unwrap().hits;
         assert_eq!(hits.len(), want, "{moment}");
     }
@@ -47,7 +47,7 @@ fn a_superseded_document_is_shown_to_those_alone_who_do_not_see_its_successor() 
         .unwrap();
     let mut new = with_acl("new", "Travel costs three hundred euro.", &["group:staff"]);
     new.supersedes = Some(id("old"));
-    new.effective_from = at("2026-01-01");
+    new.effective_from = Some(at("2026-01-01"));
     retriever.put(new).unwrap();
     assert_eq!(found(&retriever, "travel", &everyone()), ["old"]);
     assert_eq!(
@@ -55,7 +55,7 @@ fn a_superseded_document_is_shown_to_those_alone_who_do_not_see_its_successor() 
         ["new"]
     );
     let mut before = SearchRequest::new("travel", 5);
-    before.at = at("2025-06-01");
+    before.at = Some(at("2025-06-01"));
     let hits = retriever
         .search(&before, &Access::of(["group:staff"]))
         .unwrap()
@@ -102,7 +102,7 @@ fn front_matter_fills_in_what_the_input_leaves_out() {
         .document(&id("bonus"), &Access::of(["group:hr"]))
         .unwrap();
     assert_eq!(document.title.as_deref(), Some("Bonus rules"));
-    assert_eq!(document.effective_from, at("2026-01-01"));
+    assert_eq!(document.effective_from, Some(at("2026-01-01")));
     assert_eq!(document.metadata["team"], "people");
     let stored = retriever.text(&id("bonus"), &Access::admin()).unwrap();
     assert!(stored.starts_with("# Bonus"));

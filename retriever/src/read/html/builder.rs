@@ -293,10 +293,11 @@ impl Builder {
         }
         let kind = self.kind.take().unwrap_or(BlockKind::Paragraph);
         let words = std::mem::take(&mut self.words);
-        let words = if kind == BlockKind::Code {
-            words.trim_end().trim_start_matches('\n')
-        } else {
-            words.trim()
+        let words = match kind {
+            BlockKind::Code => words.trim_end().trim_start_matches('\n'),
+            // Signs that link a heading to itself are no part of it.
+            BlockKind::Heading(_) => words.trim().trim_matches(['§', '¶', '\u{1f517}']).trim(),
+            _ => words.trim(),
         };
         if !words.trim().is_empty() {
             self.push_block(kind, words);
