@@ -59,10 +59,10 @@ fn main() {
         .unwrap_or(10_000);
     let folder = std::env::temp_dir().join(format!("quoin-bench-{}", std::process::id()));
     let mut text = Text { state: 42 };
-    // Four paragraphs of 130 words make four passages.
+    // Four paragraphs of 70 words, or some 200 tokens, make four passages.
     let documents: Vec<DocumentInput> = (0..passages / 4)
         .map(|number| {
-            let paragraphs: Vec<String> = (0..4).map(|_| text.words(110) + ".").collect();
+            let paragraphs: Vec<String> = (0..4).map(|_| text.words(70) + ".").collect();
             let id = DocumentId::new(format!("document-{number}")).unwrap();
             DocumentInput {
                 title: Some(text.words(5)),
@@ -78,7 +78,7 @@ fn main() {
             }
         })
         .collect();
-    let bytes: usize = documents.len() * 4 * 800;
+    let bytes: usize = documents.len() * 4 * 500;
     let retriever = Retriever::open(&folder, RetrieverSettings::default()).unwrap();
     let started = Instant::now();
     let mut documents = documents.into_iter().peekable();
@@ -100,6 +100,7 @@ fn main() {
         "ingestion, passages/s       {:>10.0}",
         count as f64 / ingestion.as_secs_f64()
     );
+    retriever.settle();
     let started = Instant::now();
     for number in 0..100 {
         let id = DocumentId::new(format!("single-{number}")).unwrap();
