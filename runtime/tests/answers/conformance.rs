@@ -103,7 +103,7 @@ pub async fn open(data: &std::path::Path, citing: Citing) -> Arc<Quoin> {
         .map(|(id, text)| DocumentInput {
             acl: Some(vec!["public".to_owned()]),
             ..DocumentInput::new(
-                DocumentId::new(id).unwrap(),
+                DocumentId::new(*id).unwrap(),
                 Content::Text {
                     text: (*text).to_owned(),
                     format: if id.ends_with(".md") {
