@@ -34,7 +34,9 @@ pub enum StorageError {
         source: rusqlite::Error,
     },
     /// A newer program wrote the tables.
-    #[error("`{path}` has storage schema {found}, this program knows up to {known}: start the newer program, or restore a backup")]
+    #[error(
+        "`{path}` has storage schema {found}, this program knows up to {known}: start the newer program, or restore a backup"
+    )]
     Newer {
         /// The file.
         path: PathBuf,
@@ -123,7 +125,9 @@ impl Storage {
     /// # Errors
     /// A statement that failed.
     pub async fn logged_requests(&self) -> Result<u64, StorageError> {
-        self.writer.run(|connection| requests::count(connection)).await
+        self.writer
+            .run(|connection| requests::count(connection))
+            .await
     }
 
     /// Writes a consistent copy of the whole database to `target`, which must not exist.

@@ -91,7 +91,9 @@ impl Running {
         if let Some(progress) = self.progress.recv().await {
             return Step::Progress(progress);
         }
-        let result = (&mut self.task).await.unwrap_or_else(|ended| Err(ended.into()));
+        let result = (&mut self.task)
+            .await
+            .unwrap_or_else(|ended| Err(ended.into()));
         Step::Done(Box::new(result))
     }
 }
@@ -211,6 +213,8 @@ fn measure(answer: &Answer) {
             .record(first_token / 1000.0);
     }
     let adapter = answer.release.adapter.clone();
-    metrics::counter!("quoin_prompt_tokens_total", "adapter" => adapter.clone()).increment(answer.usage.prompt_tokens as u64);
-    metrics::counter!("quoin_completion_tokens_total", "adapter" => adapter).increment(answer.usage.completion_tokens as u64);
+    metrics::counter!("quoin_prompt_tokens_total", "adapter" => adapter.clone())
+        .increment(answer.usage.prompt_tokens as u64);
+    metrics::counter!("quoin_completion_tokens_total", "adapter" => adapter)
+        .increment(answer.usage.completion_tokens as u64);
 }

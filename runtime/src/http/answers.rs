@@ -12,7 +12,7 @@ use super::identity::{Answering, Authorized};
 use super::request_id::RequestId;
 use super::stream::{self, EventFormat, done_event, json_event};
 use super::{Http, headers};
-use crate::answer::types::{Answer, AnswerRequest, Progress};
+use crate::answer::types::{Answer, AnswerRequest, Progress, Status};
 
 const ENDPOINT: &str = "/v1/answers";
 
@@ -40,7 +40,7 @@ pub(super) async fn create(
         request,
     };
     if streamed {
-        return stream::respond(asked.start(), Native).await;
+        return stream::respond(asked.start(), Native::default()).await;
     }
     let answer = asked.answer().await?;
     let mut response = JsonResponse(&answer).into_response();
@@ -49,7 +49,11 @@ pub(super) async fn create(
 }
 
 /// The events of our own API.
-struct Native;
+#[derive(Default)]
+struct Native {
+    /// Whether a piece of the answer was sent.
+    begun: bool,
+}
 
 impl EventFormat for Native {
     fn opening(&mut self) -> Vec<Event> {
@@ -59,17 +63,33 @@ impl EventFormat for Native {
     fn progress(&mut self, progress: Progress) -> Vec<Event> {
         let name = match progress {
             Progress::Retrieval { .. } => "retrieval",
-            Progress::Delta { .. } => "delta",
+            Progress::Delta { .. } => {
+                self.begun = true;
+                "delta"
+            }
         };
         vec![json_event(Some(name), &progress)]
     }
 
     fn answer(&mut self, answer: &Answer) -> Vec<Event> {
-        vec![json_event(Some("answer"), answer), done_event()]
+        let mut events = Vec::new();
+        if answer.status == Status::Answered && !self.begun {
+            // An answer that was there all at once is one piece: clients that only add up pieces see it too.
+            let text = answer
+                .answer
+                .as_str()
+                .map_or_else(|| answer.answer.to_string(), str::to_owned);
+            events.extend(self.progress(Progress::Delta { text }));
+        }
+        events.extend([json_event(Some("answer"), answer), done_event()]);
+        events
     }
 
     fn failure(&mut self, error: &ApiError, request_id: &str) -> Vec<Event> {
-        vec![json_event(Some("error"), &error.body(request_id)), done_event()]
+        vec![
+            json_event(Some("error"), &error.body(request_id)),
+            done_event(),
+        ]
     }
 
     fn shows_retrieval(&self) -> bool {

@@ -38,9 +38,14 @@ impl<T: DeserializeOwned + Send + 'static> FromRequest<Http> for DocumentJson<T>
     type Rejection = ApiError;
 
     async fn from_request(request: Request, http: &Http) -> Result<Self, ApiError> {
-        receive(request, http, "max_document_bytes", http.limits.max_document_bytes)
-            .await
-            .map(Self)
+        receive(
+            request,
+            http,
+            "max_document_bytes",
+            http.limits.max_document_bytes,
+        )
+        .await
+        .map(Self)
     }
 }
 
@@ -58,7 +63,12 @@ async fn receive<T: DeserializeOwned + Send + 'static>(
 }
 
 /// Reads the whole body, or says which limit it broke.
-async fn read(mut body: Body, limit_name: &str, limit: usize, http: &Http) -> Result<Bytes, ApiError> {
+async fn read(
+    mut body: Body,
+    limit_name: &str,
+    limit: usize,
+    http: &Http,
+) -> Result<Bytes, ApiError> {
     let announced = body.size_hint().lower();
     let silence = http.limits.body_silence;
     if announced > limit as u64 {
@@ -66,7 +76,11 @@ async fn read(mut body: Body, limit_name: &str, limit: usize, http: &Http) -> Re
         return Err(too_large(limit_name, limit, &announced.to_string()));
     }
     // What is announced need not come.
-    let mut received = Vec::with_capacity(usize::try_from(announced).unwrap_or(0).min(ALLOCATED_AHEAD_BYTES));
+    let mut received = Vec::with_capacity(
+        usize::try_from(announced)
+            .unwrap_or(0)
+            .min(ALLOCATED_AHEAD_BYTES),
+    );
     while let Some(data) = next(&mut body, silence).await? {
         if received.len() + data.len() > limit {
             drop(received);
@@ -85,7 +99,9 @@ async fn next(body: &mut Body, silence: Duration) -> Result<Option<Bytes>, ApiEr
             .map_err(|_| ApiError::slow_body(silence))?;
         match frame {
             None => return Ok(None),
-            Some(Err(error)) => return Err(ApiError::malformed(format!("the body broke off: {error}"))),
+            Some(Err(error)) => {
+                return Err(ApiError::malformed(format!("the body broke off: {error}")));
+            }
             Some(Ok(frame)) => {
                 if let Ok(data) = frame.into_data() {
                     return Ok(Some(data));
@@ -117,10 +133,15 @@ fn too_large(limit_name: &str, limit: usize, got: &str) -> ApiError {
 /// Parses JSON; errors name line, column and field.
 fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ApiError> {
     let text = std::str::from_utf8(bytes).map_err(|error| {
-        ApiError::malformed(format!("the body is not UTF-8: invalid byte at offset {}", error.valid_up_to()))
+        ApiError::malformed(format!(
+            "the body is not UTF-8: invalid byte at offset {}",
+            error.valid_up_to()
+        ))
     })?;
     if text.trim().is_empty() {
-        return Err(ApiError::malformed("the body is empty: JSON is expected".to_owned()));
+        return Err(ApiError::malformed(
+            "the body is empty: JSON is expected".to_owned(),
+        ));
     }
     let mut reader = serde_json::Deserializer::from_str(text);
     let value = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
@@ -132,10 +153,17 @@ fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ApiError> {
 }
 
 /// Builds a value that is already JSON into its type, with errors that name the field below `param`.
-pub(super) fn shape<T: DeserializeOwned>(param: &str, value: serde_json::Value) -> Result<T, ApiError> {
+pub(super) fn shape<T: DeserializeOwned>(
+    param: &str,
+    value: serde_json::Value,
+) -> Result<T, ApiError> {
     serde_path_to_error::deserialize(value).map_err(|error| {
         let inner = error.path().to_string();
-        let path = if inner == "." { param.to_owned() } else { format!("{param}.{inner}") };
+        let path = if inner == "." {
+            param.to_owned()
+        } else {
+            format!("{param}.{inner}")
+        };
         refused(&path, error.inner())
     })
 }
@@ -154,7 +182,10 @@ fn refused(path: &str, error: &serde_json::Error) -> ApiError {
     if path == "." {
         return ApiError::invalid("body", format!("the body has the wrong type: {message}"));
     }
-    ApiError::invalid(path, format!("`{path}` has the wrong type or value: {message}"))
+    ApiError::invalid(
+        path,
+        format!("`{path}` has the wrong type or value: {message}"),
+    )
 }
 
 /// The name behind `prefix` in serde's message, copied.

@@ -112,7 +112,11 @@ pub(super) async fn create(
 ) -> Result<Response, ApiError> {
     let model = chat.model.clone().unwrap_or_else(|| "quoin".to_owned());
     let streamed = chat.stream.unwrap_or(false);
-    let with_usage = chat.stream_options.as_ref().and_then(|options| options.include_usage).unwrap_or(false);
+    let with_usage = chat
+        .stream_options
+        .as_ref()
+        .and_then(|options| options.include_usage)
+        .unwrap_or(false);
     let request = chat.into_request(http.quoin.config())?;
     let structured = request.schema.is_some();
     let asked = Asked {
@@ -124,7 +128,9 @@ pub(super) async fn create(
     };
     if streamed {
         let events = ChatEvents::new(model, structured, with_usage);
-        return stream::respond(asked.start(), events).await.map_err(in_chat_terms);
+        return stream::respond(asked.start(), events)
+            .await
+            .map_err(in_chat_terms);
     }
     let answer = asked.answer().await.map_err(in_chat_terms)?;
     let mut response = JsonResponse(completion(&answer, model, structured)).into_response();
@@ -135,7 +141,10 @@ pub(super) async fn create(
 impl ChatRequest {
     fn into_request(self, config: &Config) -> Result<AnswerRequest, ApiError> {
         if let Some(n) = self.n.filter(|n| *n != 1) {
-            return Err(ApiError::unsupported("n", format!("`n` must be 1, got {n}: there is one answer")));
+            return Err(ApiError::unsupported(
+                "n",
+                format!("`n` must be 1, got {n}: there is one answer"),
+            ));
         }
         refuse_forced_tools(self.tool_choice.as_ref())?;
         let limit = config.server.max_question_bytes;
@@ -170,7 +179,10 @@ pub(super) fn at_least_one(
 ) -> Result<Option<usize>, ApiError> {
     match wanted {
         None => Ok(None),
-        Some((param, 0)) => Err(ApiError::invalid(param, format!("`{param}` must be at least 1, got 0"))),
+        Some((param, 0)) => Err(ApiError::invalid(
+            param,
+            format!("`{param}` must be at least 1, got 0"),
+        )),
         Some((_, tokens)) => Ok(Some(tokens.min(config.model.context_length / 2))),
     }
 }
@@ -280,7 +292,10 @@ pub(super) fn annotations(answer: &Answer, text: &str) -> Vec<Value> {
 /// One citation. `start_index` and `end_index` count code points of the message: of the quote where the message holds it,
 /// else of the whole message, which it supports.
 pub(super) fn url_citation(citation: &Citation, text: &str) -> Value {
-    let (start, end) = match text.find(&citation.quote).filter(|_| !citation.quote.is_empty()) {
+    let (start, end) = match text
+        .find(&citation.quote)
+        .filter(|_| !citation.quote.is_empty())
+    {
         Some(at) => {
             let start = text[..at].chars().count();
             (start, start + citation.quote.chars().count())

@@ -48,14 +48,18 @@ impl ChatEvents {
     }
 
     fn delta(&self, delta: &Value, finish_reason: Option<&str>) -> Event {
-        let choice = json!([{"index": 0, "delta": delta, "logprobs": null, "finish_reason": finish_reason}]);
+        let choice =
+            json!([{"index": 0, "delta": delta, "logprobs": null, "finish_reason": finish_reason}]);
         self.chunk(&choice, Map::new())
     }
 }
 
 impl EventFormat for ChatEvents {
     fn opening(&mut self) -> Vec<Event> {
-        vec![self.delta(&json!({"role": "assistant", "content": "", "refusal": null}), None)]
+        vec![self.delta(
+            &json!({"role": "assistant", "content": "", "refusal": null}),
+            None,
+        )]
     }
 
     fn progress(&mut self, progress: Progress) -> Vec<Event> {
@@ -78,7 +82,10 @@ impl EventFormat for ChatEvents {
                 events.push(self.delta(&json!({"content": rest}), None));
             }
         } else {
-            return self.failure(&ApiError::internal("what was streamed is not the answer"), "");
+            return self.failure(
+                &ApiError::internal("what was streamed is not the answer"),
+                "",
+            );
         }
         let annotations = annotations(answer, &whole);
         if !annotations.is_empty() {
@@ -107,7 +114,10 @@ impl ChatEvents {
     fn end(&self, answer: &Answer) -> Event {
         let choice = json!([{"index": 0, "delta": {}, "logprobs": null, "finish_reason": "stop"}]);
         let mut more = Map::new();
-        more.insert("system_fingerprint".to_owned(), Value::from(fingerprint(answer)));
+        more.insert(
+            "system_fingerprint".to_owned(),
+            Value::from(fingerprint(answer)),
+        );
         more.insert("quoin".to_owned(), beside(answer));
         self.chunk(&choice, more)
     }
@@ -135,7 +145,10 @@ mod tests {
         assert_eq!(rest("wh", "whole", &Value::from("whole")), Some("ole"));
         assert_eq!(rest("whole", "whole", &Value::from("whole")), Some(""));
         assert_eq!(rest("other", "whole", &Value::from("whole")), None);
-        assert_eq!(rest(r#"{"a": 1}"#, r#"{"a":1}"#, &json!({"a": 1})), Some(""));
+        assert_eq!(
+            rest(r#"{"a": 1}"#, r#"{"a":1}"#, &json!({"a": 1})),
+            Some("")
+        );
         assert_eq!(rest(r#"{"a": 2}"#, r#"{"a":1}"#, &json!({"a": 1})), None);
     }
 }

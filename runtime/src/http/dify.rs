@@ -61,7 +61,12 @@ pub(super) async fn retrieve(
 ) -> Result<JsonResponse<Records>, ApiError> {
     http.limits.question("query", &request.query)?;
     let setting = request.retrieval_setting.unwrap_or_default();
-    let top_k = limits::within("retrieval_setting.top_k", setting.top_k, DEFAULT_TOP_K, MAX_TOP_K)?;
+    let top_k = limits::within(
+        "retrieval_setting.top_k",
+        setting.top_k,
+        DEFAULT_TOP_K,
+        MAX_TOP_K,
+    )?;
     let wanted = SearchRequest::new(request.query, top_k);
     let least = setting.score_threshold.unwrap_or(f32::NEG_INFINITY);
     let found = search::run(&http, &caller, wanted).await?;

@@ -14,8 +14,8 @@ use base64::engine::general_purpose::STANDARD;
 use http::Uri;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use quoin_retriever::{
-    Access, Content, DeletionReceipt, Document, DocumentId, DocumentInput, Format, Metadata, Page, Retriever,
-    RetrieverError, Stored, Timestamp,
+    Access, Content, DeletionReceipt, Document, DocumentId, DocumentInput, Format, Metadata, Page,
+    Retriever, RetrieverError, Stored, Timestamp,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -109,18 +109,25 @@ pub(super) async fn list(
     caller: Authorized<Searching>,
     query: Result<Query<ListQuery>, QueryRejection>,
 ) -> Result<JsonResponse<DocumentList>, ApiError> {
-    let Query(query) = query.map_err(|refused| ApiError::invalid("query string", refused.body_text()))?;
+    let Query(query) =
+        query.map_err(|refused| ApiError::invalid("query string", refused.body_text()))?;
     let limit = limits::within("limit", query.limit, DEFAULT_LIMIT, MAX_LIMIT)?;
     let after = query.after.map(DocumentId::new).transpose()?;
     let access = caller.access.clone();
     let retriever = Arc::clone(http.quoin.retriever());
     // One more than asked for tells whether there is a next page.
-    let page = Page { after, limit: limit + 1 };
+    let page = Page {
+        after,
+        limit: limit + 1,
+    };
     let mut documents =
         tokio::task::spawn_blocking(move || retriever.documents(&access, &page)).await??;
     let more = documents.len() > limit;
     documents.truncate(limit);
-    let next = documents.last().filter(|_| more).map(|last| last.id.to_string());
+    let next = documents
+        .last()
+        .filter(|_| more)
+        .map(|last| last.id.to_string());
     Ok(JsonResponse(DocumentList { documents, next }))
 }
 
@@ -167,8 +174,14 @@ pub(super) async fn show(
 ) -> Result<Response, ApiError> {
     let access = caller.access.clone();
     let retriever = Arc::clone(http.quoin.retriever());
-    let of_text = uri.path().strip_suffix("/text").and_then(|path| path.strip_prefix(PREFIX));
-    let of_text = of_text.filter(|id| !id.is_empty()).map(decoded).transpose()?;
+    let of_text = uri
+        .path()
+        .strip_suffix("/text")
+        .and_then(|path| path.strip_prefix(PREFIX));
+    let of_text = of_text
+        .filter(|id| !id.is_empty())
+        .map(decoded)
+        .transpose()?;
     let whole = id_in(&uri)?;
     tokio::task::spawn_blocking(move || {
         if let Some(id) = of_text {
@@ -220,10 +233,15 @@ impl DocumentBody {
     /// Checks what the retriever does not, and decodes the content. Blocking for large documents.
     pub(super) fn into_input(self, id: DocumentId) -> Result<DocumentInput, ApiError> {
         let content = content(self.text, self.content_base64, self.content_type)?;
-        for (param, value) in [("title", &self.title), ("uri", &self.uri), ("source", &self.source)] {
+        for (param, value) in [
+            ("title", &self.title),
+            ("uri", &self.uri),
+            ("source", &self.source),
+        ] {
             let bytes = value.as_ref().map_or(0, String::len);
             if bytes > MAX_TITLE_BYTES {
-                let message = format!("`{param}` must be at most {MAX_TITLE_BYTES} bytes, got {bytes}");
+                let message =
+                    format!("`{param}` must be at most {MAX_TITLE_BYTES} bytes, got {bytes}");
                 return Err(ApiError::invalid(param, message));
             }
         }
@@ -245,29 +263,47 @@ impl DocumentBody {
     }
 }
 
-fn content(text: Option<String>, encoded: Option<String>, content_type: Option<String>) -> Result<Content, ApiError> {
+fn content(
+    text: Option<String>,
+    encoded: Option<String>,
+    content_type: Option<String>,
+) -> Result<Content, ApiError> {
     match (text, encoded) {
         (Some(text), None) => {
             let format = match content_type {
                 None => Format::Text,
-                Some(name) => Format::from_content_type(&name).ok_or_else(|| unknown_type(&name))?,
+                Some(name) => {
+                    Format::from_content_type(&name).ok_or_else(|| unknown_type(&name))?
+                }
             };
             Ok(Content::Text { text, format })
         }
         (None, Some(encoded)) => {
             let content_type = content_type.ok_or_else(|| {
-                ApiError::invalid("content_type", "`content_base64` needs `content_type`, such as text/markdown")
+                ApiError::invalid(
+                    "content_type",
+                    "`content_base64` needs `content_type`, such as text/markdown",
+                )
             })?;
-            let bytes = STANDARD
-                .decode(encoded.as_bytes())
-                .map_err(|error| ApiError::invalid("content_base64", format!("`content_base64` is not base64: {error}")))?;
-            Ok(Content::Bytes { bytes, content_type })
+            let bytes = STANDARD.decode(encoded.as_bytes()).map_err(|error| {
+                ApiError::invalid(
+                    "content_base64",
+                    format!("`content_base64` is not base64: {error}"),
+                )
+            })?;
+            Ok(Content::Bytes {
+                bytes,
+                content_type,
+            })
         }
         (Some(_), Some(_)) => Err(ApiError::invalid(
             "content_base64",
             "`text` and `content_base64` exclude each other",
         )),
-        (None, None) => Err(ApiError::invalid("text", "a document needs `text`, or `content_base64` with `content_type`")),
+        (None, None) => Err(ApiError::invalid(
+            "text",
+            "a document needs `text`, or `content_base64` with `content_type`",
+        )),
     }
 }
 
@@ -283,9 +319,12 @@ fn moment(param: &str, value: Option<Value>) -> Result<Option<Timestamp>, ApiErr
     let Some(value) = value.filter(|value| !value.is_null()) else {
         return Ok(None);
     };
-    let text = value
-        .as_str()
-        .ok_or_else(|| ApiError::invalid(param, format!("`{param}` must be a string: RFC 3339, or a date")))?;
+    let text = value.as_str().ok_or_else(|| {
+        ApiError::invalid(
+            param,
+            format!("`{param}` must be a string: RFC 3339, or a date"),
+        )
+    })?;
     text.parse().map(Some).map_err(|_| {
         let text: String = text.chars().take(40).collect();
         ApiError::invalid(
@@ -296,7 +335,11 @@ fn moment(param: &str, value: Option<Value>) -> Result<Option<Timestamp>, ApiErr
 }
 
 /// Refuses to replace a document that the caller may not read.
-pub(super) fn refuse_hidden(retriever: &Retriever, id: &DocumentId, access: &Access) -> Result<(), ApiError> {
+pub(super) fn refuse_hidden(
+    retriever: &Retriever,
+    id: &DocumentId,
+    access: &Access,
+) -> Result<(), ApiError> {
     match retriever.document(id, access) {
         Ok(_) => Ok(()),
         Err(RetrieverError::NotFound(_)) => match retriever.document(id, &Access::admin()) {
@@ -325,6 +368,11 @@ fn decoded(raw: &str) -> Result<DocumentId, ApiError> {
 
 /// Where a document is served.
 pub(super) fn path_of(id: &str) -> String {
-    const KEPT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'~').remove(b'.').remove(b'/');
+    const KEPT: &AsciiSet = &NON_ALPHANUMERIC
+        .remove(b'-')
+        .remove(b'_')
+        .remove(b'~')
+        .remove(b'.')
+        .remove(b'/');
     format!("{PREFIX}{}", utf8_percent_encode(id, KEPT))
 }

@@ -51,11 +51,17 @@ pub(super) async fn create(
         None | Some("float") => false,
         Some("base64") => true,
         Some(_) => {
-            return Err(ApiError::invalid("encoding_format", "`encoding_format` must be float or base64"));
+            return Err(ApiError::invalid(
+                "encoding_format",
+                "`encoding_format` must be float or base64",
+            ));
         }
     };
     let retriever = Arc::clone(http.quoin.retriever());
-    let words: usize = texts.iter().map(|text| text.split_whitespace().count()).sum();
+    let words: usize = texts
+        .iter()
+        .map(|text| text.split_whitespace().count())
+        .sum();
     let (vectors, embedder) = tokio::task::spawn_blocking(move || {
         let vectors = retriever.embed(&texts);
         (vectors, retriever.embedder().to_owned())
@@ -66,14 +72,21 @@ pub(super) async fn create(
     {
         return Err(ApiError::invalid(
             "dimensions",
-            format!("`dimensions` must be {}, the embedder's own, got {wanted}", vector.len()),
+            format!(
+                "`dimensions` must be {}, the embedder's own, got {wanted}",
+                vector.len()
+            ),
         ));
     }
     let data: Vec<Value> = vectors
         .iter()
         .enumerate()
         .map(|(index, vector)| {
-            let embedding = if as_base64 { Value::from(base64_of(vector)) } else { json!(vector) };
+            let embedding = if as_base64 {
+                Value::from(base64_of(vector))
+            } else {
+                json!(vector)
+            };
             json!({"object": "embedding", "index": index, "embedding": embedding})
         })
         .collect();
@@ -90,12 +103,20 @@ fn texts(input: Value) -> Result<Vec<String>, ApiError> {
     let values = match input {
         Value::Array(values) => values,
         text @ Value::String(_) => vec![text],
-        _ => return Err(ApiError::invalid("input", "`input` must be a string or a list of strings")),
+        _ => {
+            return Err(ApiError::invalid(
+                "input",
+                "`input` must be a string or a list of strings",
+            ));
+        }
     };
     if !(1..=MAX_INPUTS).contains(&values.len()) {
         return Err(ApiError::invalid(
             "input",
-            format!("`input` must hold 1 to {MAX_INPUTS} texts, got {}", values.len()),
+            format!(
+                "`input` must hold 1 to {MAX_INPUTS} texts, got {}",
+                values.len()
+            ),
         ));
     }
     values
@@ -104,9 +125,10 @@ fn texts(input: Value) -> Result<Vec<String>, ApiError> {
         .map(|(index, value)| match value {
             Value::String(text) if !text.is_empty() => Ok(text),
             Value::String(_) => Err(at(index, "must not be empty")),
-            Value::Number(_) | Value::Array(_) => {
-                Err(at(index, "is a token id: send text, because token ids belong to another model's tokenizer"))
-            }
+            Value::Number(_) | Value::Array(_) => Err(at(
+                index,
+                "is a token id: send text, because token ids belong to another model's tokenizer",
+            )),
             _ => Err(at(index, "must be a string")),
         })
         .collect()
@@ -119,6 +141,9 @@ fn at(index: usize, rule: &str) -> ApiError {
 }
 
 fn base64_of(vector: &[f32]) -> String {
-    let bytes: Vec<u8> = vector.iter().flat_map(|value| value.to_le_bytes()).collect();
+    let bytes: Vec<u8> = vector
+        .iter()
+        .flat_map(|value| value.to_le_bytes())
+        .collect();
     STANDARD.encode(bytes)
 }

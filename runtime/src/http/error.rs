@@ -80,7 +80,10 @@ impl ApiError {
     }
 
     /// 400 for a feature of a foreign API that is not served here.
-    pub(super) fn unsupported(param: impl Into<String>, message: impl Into<Cow<'static, str>>) -> Self {
+    pub(super) fn unsupported(
+        param: impl Into<String>,
+        message: impl Into<Cow<'static, str>>,
+    ) -> Self {
         Self::new(StatusCode::BAD_REQUEST, "unsupported", message).about(param)
     }
 
@@ -106,7 +109,10 @@ impl ApiError {
 
     /// 408 for a client that stops sending.
     pub(super) fn slow_body(limit: Duration) -> Self {
-        let message = format!("the request's body did not arrive within {} s", limit.as_secs_f64());
+        let message = format!(
+            "the request's body did not arrive within {} s",
+            limit.as_secs_f64()
+        );
         Self::new(StatusCode::REQUEST_TIMEOUT, "body_timeout", message)
     }
 
@@ -122,8 +128,11 @@ impl ApiError {
 
     /// 429 for more requests at once than allowed.
     pub(super) fn too_many(limit: usize) -> Self {
-        let message = format!("{limit} requests are in flight, as many as `server.max_concurrent_requests` allows: try again in 1 s");
-        Self::new(StatusCode::TOO_MANY_REQUESTS, "too_many_requests", message).after(Duration::from_secs(1))
+        let message = format!(
+            "{limit} requests are in flight, as many as `server.max_concurrent_requests` allows: try again in 1 s"
+        );
+        Self::new(StatusCode::TOO_MANY_REQUESTS, "too_many_requests", message)
+            .after(Duration::from_secs(1))
     }
 
     /// 500, with its cause for the log.
@@ -134,7 +143,8 @@ impl ApiError {
 
     /// 503 while the process cannot serve this.
     pub(super) fn not_ready(message: impl Into<Cow<'static, str>>) -> Self {
-        Self::new(StatusCode::SERVICE_UNAVAILABLE, "not_ready", message).after(Duration::from_secs(2))
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "not_ready", message)
+            .after(Duration::from_secs(2))
     }
 
     /// 504.
@@ -155,7 +165,10 @@ impl ApiError {
             .as_deref()
             .and_then(|param| names.iter().find(|(native, _)| *native == param));
         if let Some((native, foreign)) = renamed {
-            self.message = self.message.replace(&format!("`{native}`"), &format!("`{foreign}`")).into();
+            self.message = self
+                .message
+                .replace(&format!("`{native}`"), &format!("`{foreign}`"))
+                .into();
             self.param = Some((*foreign).to_owned());
         }
         self
@@ -256,14 +269,19 @@ impl From<AnswerError> for ApiError {
         let message = error.to_string();
         match error {
             AnswerError::Invalid { param, .. } => Self::invalid(param, message),
-            AnswerError::Schema(SchemaError::NotAnObject(_) | SchemaError::TooLarge(_) | SchemaError::TooDeep) => {
-                Self::invalid("schema", message)
-            }
-            AnswerError::Schema(SchemaError::Invalid(_)) | AnswerError::UnenforceableSchema { .. } => {
-                Self::new(StatusCode::UNPROCESSABLE_ENTITY, "unenforceable_schema", message).about("schema")
-            }
+            AnswerError::Schema(
+                SchemaError::NotAnObject(_) | SchemaError::TooLarge(_) | SchemaError::TooDeep,
+            ) => Self::invalid("schema", message),
+            AnswerError::Schema(SchemaError::Invalid(_))
+            | AnswerError::UnenforceableSchema { .. } => Self::new(
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "unenforceable_schema",
+                message,
+            )
+            .about("schema"),
             AnswerError::Incomplete { .. } => {
-                Self::new(StatusCode::UNPROCESSABLE_ENTITY, "incomplete", message).about("max_tokens")
+                Self::new(StatusCode::UNPROCESSABLE_ENTITY, "incomplete", message)
+                    .about("max_tokens")
             }
             AnswerError::UnknownModel(_) => {
                 Self::new(StatusCode::NOT_FOUND, "model_not_found", message).about("model")
@@ -292,7 +310,9 @@ impl From<RetrieverError> for ApiError {
                 Self::new(StatusCode::BAD_REQUEST, "unreadable_document", message).about("content")
             }
             RetrieverError::TooLarge { what, .. } => Self::too_large(message).about(what),
-            RetrieverError::NotFound(_) | RetrieverError::UnknownGeneration { .. } => Self::not_found(message),
+            RetrieverError::NotFound(_) | RetrieverError::UnknownGeneration { .. } => {
+                Self::not_found(message)
+            }
             cause => Self::internal(cause),
         }
     }
@@ -302,8 +322,12 @@ impl From<StorageError> for ApiError {
     fn from(error: StorageError) -> Self {
         let message = error.to_string();
         match error {
-            StorageError::Invalid(_) => Self::new(StatusCode::BAD_REQUEST, "invalid_value", message),
-            StorageError::UnknownKey(_) | StorageError::UnknownAnswer(_) => Self::not_found(message),
+            StorageError::Invalid(_) => {
+                Self::new(StatusCode::BAD_REQUEST, "invalid_value", message)
+            }
+            StorageError::UnknownKey(_) | StorageError::UnknownAnswer(_) => {
+                Self::not_found(message)
+            }
             StorageError::Closed => Self::not_ready("the server is shutting down").because(error),
             cause => Self::internal(cause),
         }
@@ -315,12 +339,20 @@ impl From<AdapterError> for ApiError {
     fn from(error: AdapterError) -> Self {
         let message = error.to_string();
         match error {
-            AdapterError::Name { .. } => Self::new(StatusCode::BAD_REQUEST, "invalid_value", message),
-            AdapterError::Refused { .. } => Self::new(StatusCode::BAD_REQUEST, "adapter_refused", message).about("path"),
+            AdapterError::Name { .. } => {
+                Self::new(StatusCode::BAD_REQUEST, "invalid_value", message)
+            }
+            AdapterError::Refused { .. } => {
+                Self::new(StatusCode::BAD_REQUEST, "adapter_refused", message).about("path")
+            }
             AdapterError::NotFound { .. } => Self::not_found(message),
-            AdapterError::BaseMismatch { .. } | AdapterError::AliasMoved { .. } => Self::conflict(message),
+            AdapterError::BaseMismatch { .. } | AdapterError::AliasMoved { .. } => {
+                Self::conflict(message)
+            }
             AdapterError::Damaged { .. } => Self::new(StatusCode::CONFLICT, "damaged", message),
-            AdapterError::Io { ref source, .. } if source.kind() == std::io::ErrorKind::NotFound => {
+            AdapterError::Io { ref source, .. }
+                if source.kind() == std::io::ErrorKind::NotFound =>
+            {
                 Self::invalid("path", format!("{message}: {source}"))
             }
             cause => Self::internal(cause),
@@ -337,7 +369,9 @@ impl From<tokio::task::JoinError> for ApiError {
 /// A route that does not exist.
 pub(super) async fn no_such_route(method: Method, uri: Uri) -> ApiError {
     let path: String = uri.path().chars().take(200).collect();
-    ApiError::not_found(format!("there is no `{method} {path}`: `GET /openapi.json` lists what there is"))
+    ApiError::not_found(format!(
+        "there is no `{method} {path}`: `GET /openapi.json` lists what there is"
+    ))
 }
 
 /// A route that exists, with another method.

@@ -67,7 +67,11 @@ pub(super) async fn create(
 ) -> Result<(StatusCode, JsonResponse<FeedbackStored>), ApiError> {
     let input = body.checked()?;
     let anyone = caller.may(Scope::Admin);
-    let row = http.quoin.storage().add_feedback(&caller.subject, anyone, input).await?;
+    let row = http
+        .quoin
+        .storage()
+        .add_feedback(&caller.subject, anyone, input)
+        .await?;
     let stored = FeedbackStored {
         id: row.id,
         answer_id: row.answer_id,
@@ -82,19 +86,38 @@ impl FeedbackBody {
         if !(1..=MAX_METRIC_BYTES).contains(&self.metric.len()) || !self.metric.chars().all(plain) {
             return Err(ApiError::invalid(
                 "metric",
-                format!("`metric` must be 1 to {MAX_METRIC_BYTES} letters, digits, `_`, `-` or `.`"),
+                format!(
+                    "`metric` must be 1 to {MAX_METRIC_BYTES} letters, digits, `_`, `-` or `.`"
+                ),
             ));
         }
         if !self.value.is_boolean() && !self.value.is_number() {
-            return Err(ApiError::invalid("value", "`value` must be a number, true or false"));
+            return Err(ApiError::invalid(
+                "value",
+                "`value` must be a number, true or false",
+            ));
         }
-        let demonstration_bytes = self.demonstration.as_ref().map_or(0, |value| value.to_string().len());
+        let demonstration_bytes = self
+            .demonstration
+            .as_ref()
+            .map_or(0, |value| value.to_string().len());
         for (param, got, limit) in [
-            ("comment", self.comment.as_ref().map_or(0, String::len), MAX_COMMENT_BYTES),
-            ("demonstration", demonstration_bytes, MAX_DEMONSTRATION_BYTES),
+            (
+                "comment",
+                self.comment.as_ref().map_or(0, String::len),
+                MAX_COMMENT_BYTES,
+            ),
+            (
+                "demonstration",
+                demonstration_bytes,
+                MAX_DEMONSTRATION_BYTES,
+            ),
         ] {
             if got > limit {
-                return Err(ApiError::invalid(param, format!("`{param}` must be at most {limit} bytes, got {got}")));
+                return Err(ApiError::invalid(
+                    param,
+                    format!("`{param}` must be at most {limit} bytes, got {got}"),
+                ));
             }
         }
         Ok(FeedbackInput {

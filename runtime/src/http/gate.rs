@@ -30,7 +30,11 @@ impl Gate {
 }
 
 /// Lets the request pass, or answers 429.
-pub(super) async fn admit(State(http): State<Http>, request: Request, next: Next) -> Result<Response, ApiError> {
+pub(super) async fn admit(
+    State(http): State<Http>,
+    request: Request,
+    next: Next,
+) -> Result<Response, ApiError> {
     let permit = Arc::clone(&http.gate.places)
         .try_acquire_owned()
         .map_err(|_| ApiError::too_many(http.gate.limit))?;

@@ -44,5 +44,10 @@ pub(super) async fn ready(State(http): State<Http>) -> Response {
     }
     let status = "not_ready";
     let body = JsonResponse(Ready { status, readiness });
-    (StatusCode::SERVICE_UNAVAILABLE, [(header::RETRY_AFTER, "2")], body).into_response()
+    (
+        StatusCode::SERVICE_UNAVAILABLE,
+        [(header::RETRY_AFTER, "2")],
+        body,
+    )
+        .into_response()
 }

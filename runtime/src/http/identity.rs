@@ -98,7 +98,9 @@ fn authenticate(parts: &Parts, http: &Http) -> Result<Caller, ApiError> {
         return if loopback {
             Ok(Caller::local())
         } else {
-            Err(ApiError::no_key("no key exists yet, so only this machine is served: `quoin keys create` makes one"))
+            Err(ApiError::no_key(
+                "no key exists yet, so only this machine is served: `quoin keys create` makes one",
+            ))
         };
     }
     let header = parts
@@ -124,7 +126,10 @@ fn read_as(parts: &Parts, caller: Caller) -> Result<Caller, ApiError> {
         return Ok(caller);
     };
     if !caller.may(Scope::Admin) {
-        return Err(ApiError::forbidden("missing_scope", "`x-quoin-as` needs the scope `admin`"));
+        return Err(ApiError::forbidden(
+            "missing_scope",
+            "`x-quoin-as` needs the scope `admin`",
+        ));
     }
     let tokens: Vec<String> = header
         .to_str()

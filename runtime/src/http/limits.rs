@@ -47,12 +47,19 @@ impl Limits {
     /// Checks a question or query.
     pub(super) fn question(&self, param: &str, text: &str) -> Result<(), ApiError> {
         if text.trim().is_empty() {
-            return Err(ApiError::invalid(param, format!("`{param}` must not be empty")));
+            return Err(ApiError::invalid(
+                param,
+                format!("`{param}` must not be empty"),
+            ));
         }
         if text.len() > self.max_question_bytes {
             return Err(ApiError::invalid(
                 param,
-                format!("`{param}` must be at most {} bytes, got {}", self.max_question_bytes, text.len()),
+                format!(
+                    "`{param}` must be at most {} bytes, got {}",
+                    self.max_question_bytes,
+                    text.len()
+                ),
             ));
         }
         Ok(())
@@ -60,7 +67,11 @@ impl Limits {
 }
 
 /// Answers 504 when no response came about in time. Work that is already on a blocking thread ends by itself.
-pub(super) async fn limit_time(State(http): State<Http>, request: Request, next: Next) -> Result<Response, ApiError> {
+pub(super) async fn limit_time(
+    State(http): State<Http>,
+    request: Request,
+    next: Next,
+) -> Result<Response, ApiError> {
     let limit = http.limits.request_time;
     tokio::time::timeout(limit, next.run(request))
         .await
@@ -68,7 +79,12 @@ pub(super) async fn limit_time(State(http): State<Http>, request: Request, next:
 }
 
 /// Checks that a number is within its bounds, or takes the default.
-pub(super) fn within(param: &str, got: Option<usize>, default: usize, most: usize) -> Result<usize, ApiError> {
+pub(super) fn within(
+    param: &str,
+    got: Option<usize>,
+    default: usize,
+    most: usize,
+) -> Result<usize, ApiError> {
     let value = got.unwrap_or(default);
     if (1..=most).contains(&value) {
         return Ok(value);

@@ -11,11 +11,22 @@ use crate::telemetry;
     get, path = "/metrics", tag = "operations",
     responses((status = 200, description = "Prometheus text.", body = String, content_type = "text/plain"))
 )]
-pub(super) async fn page(State(http): State<Http>) -> ([(header::HeaderName, &'static str); 1], String) {
+pub(super) async fn page(
+    State(http): State<Http>,
+) -> ([(header::HeaderName, &'static str); 1], String) {
     let statistics = http.quoin.retriever().statistics();
     telemetry::set_gauge("quoin_documents", statistics.documents as u64);
     telemetry::set_gauge("quoin_passages", statistics.passages);
-    telemetry::set_gauge("quoin_index_generation", http.quoin.retriever().generation());
+    telemetry::set_gauge(
+        "quoin_index_generation",
+        http.quoin.retriever().generation(),
+    );
     telemetry::set_gauge("quoin_ready", u64::from(http.quoin.readiness().ready));
-    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], telemetry::page())
+    (
+        [(
+            header::CONTENT_TYPE,
+            "text/plain; version=0.0.4; charset=utf-8",
+        )],
+        telemetry::page(),
+    )
 }

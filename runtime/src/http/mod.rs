@@ -114,7 +114,10 @@ pub fn router_with(state: AppState, limits: Limits) -> Router {
         .merge(operation_routes())
         .fallback(error::no_such_route)
         .method_not_allowed_fallback(error::no_such_method)
-        .layer(from_fn_with_state(http.clone(), guard::refuse_foreign_pages))
+        .layer(from_fn_with_state(
+            http.clone(),
+            guard::refuse_foreign_pages,
+        ))
         .layer(CatchPanicLayer::custom(error::Panicked))
         .layer(from_fn(observe::observe))
         .layer(from_fn(request_id::assign))
@@ -129,7 +132,9 @@ fn service_routes() -> Router<Http> {
         .route("/v1/documents", get(documents::list))
         .route(
             "/v1/documents/{*id}",
-            get(documents::show).put(documents::put).delete(documents::delete),
+            get(documents::show)
+                .put(documents::put)
+                .delete(documents::delete),
         )
         .route("/v1/feedback", post(feedback::create))
         .route("/v1/chat/completions", post(chat::create))

@@ -61,7 +61,10 @@ impl From<ModelCard> for Model {
         (status = "default", description = "The error.", body = ErrorBody),
     )
 )]
-pub(super) async fn list(State(http): State<Http>, _caller: Authorized<Anything>) -> JsonResponse<ModelList> {
+pub(super) async fn list(
+    State(http): State<Http>,
+    _caller: Authorized<Anything>,
+) -> JsonResponse<ModelList> {
     JsonResponse(ModelList {
         object: "list",
         data: http.quoin.models().into_iter().map(Model::from).collect(),

@@ -4,8 +4,8 @@ use axum::Json as JsonResponse;
 use utoipa::OpenApi;
 
 use super::{
-    admin, answers, chat, dify, documents, embeddings, feedback, health, metrics, models, rerank, responses, search,
-    vector_stores,
+    admin, answers, chat, dify, documents, embeddings, feedback, health, metrics, models, rerank,
+    responses, search, vector_stores,
 };
 
 /// The description of the whole surface.
@@ -65,7 +65,9 @@ struct BearerKey;
 
 impl utoipa::Modify for BearerKey {
     fn modify(&self, description: &mut utoipa::openapi::OpenApi) {
-        use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityRequirement, SecurityScheme};
+        use utoipa::openapi::security::{
+            Http, HttpAuthScheme, SecurityRequirement, SecurityScheme,
+        };
         let scheme = SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer));
         description
             .components

@@ -28,7 +28,11 @@ impl<S: Sync> FromRequestParts<S> for RequestId {
     type Rejection = Infallible;
 
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Infallible> {
-        Ok(parts.extensions.get::<Self>().cloned().unwrap_or_else(fresh))
+        Ok(parts
+            .extensions
+            .get::<Self>()
+            .cloned()
+            .unwrap_or_else(fresh))
     }
 }
 
@@ -38,7 +42,7 @@ pub(super) async fn assign(mut request: Request, next: Next) -> Response {
     request.extensions_mut().insert(id.clone());
     let mut response = next.run(request).await;
     if let Some(error) = response.extensions_mut().remove::<ApiError>() {
-        response = with_headers_of(response, error.response(id.as_str()));
+        response = with_headers(response.headers(), error.response(id.as_str()));
     }
     if let Ok(value) = HeaderValue::from_str(id.as_str()) {
         response.headers_mut().insert(NAME, value);
@@ -47,8 +51,8 @@ pub(super) async fn assign(mut request: Request, next: Next) -> Response {
 }
 
 /// Keeps what layers further in have set, such as `allow`.
-fn with_headers_of(inner: Response, mut rendered: Response) -> Response {
-    for (name, value) in inner.headers() {
+fn with_headers(inner: &HeaderMap, mut rendered: Response) -> Response {
+    for (name, value) in inner {
         if !rendered.headers().contains_key(name) && *name != http::header::CONTENT_LENGTH {
             rendered.headers_mut().append(name, value.clone());
         }
@@ -59,7 +63,9 @@ fn with_headers_of(inner: Response, mut rendered: Response) -> Response {
 fn incoming(headers: &HeaderMap) -> Option<RequestId> {
     let id = headers.get(NAME)?.to_str().ok()?;
     let sane = (1..=MAX_BYTES).contains(&id.len())
-        && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.:/+=".contains(&byte));
+        && id
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"-_.:/+=".contains(&byte));
     sane.then(|| RequestId(id.to_owned()))
 }
 

@@ -76,7 +76,10 @@ async fn rerank(
     let texts = texts(request.documents)?;
     let top_n = request.top_n.unwrap_or(texts.len());
     if top_n == 0 {
-        return Err(ApiError::invalid("top_n", "`top_n` must be at least 1, got 0"));
+        return Err(ApiError::invalid(
+            "top_n",
+            "`top_n` must be at least 1, got 0",
+        ));
     }
     let with_documents = request.return_documents.unwrap_or(false);
     let (query, retriever) = (request.query, Arc::clone(http.quoin.retriever()));
@@ -110,7 +113,10 @@ fn texts(documents: Vec<Value>) -> Result<Vec<String>, ApiError> {
     if !(1..=MAX_DOCUMENTS).contains(&documents.len()) {
         return Err(ApiError::invalid(
             "documents",
-            format!("`documents` must hold 1 to {MAX_DOCUMENTS} texts, got {}", documents.len()),
+            format!(
+                "`documents` must hold 1 to {MAX_DOCUMENTS} texts, got {}",
+                documents.len()
+            ),
         ));
     }
     documents

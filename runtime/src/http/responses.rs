@@ -101,7 +101,9 @@ pub(super) async fn create(
     };
     if streamed {
         let events = ResponseEvents::new(echo);
-        return stream::respond(asked.start(), events).await.map_err(in_response_terms);
+        return stream::respond(asked.start(), events)
+            .await
+            .map_err(in_response_terms);
     }
     let answer = asked.answer().await.map_err(in_response_terms)?;
     let body = echo.completed(&format!("resp_{}", answer.id), &answer);
@@ -119,7 +121,10 @@ impl ResponsesRequest {
             ));
         }
         if self.background == Some(true) {
-            return Err(ApiError::unsupported("background", "`background` is not served"));
+            return Err(ApiError::unsupported(
+                "background",
+                "`background` is not served",
+            ));
         }
         chat::refuse_forced_tools(self.tool_choice.as_ref())?;
         let limit = config.server.max_question_bytes;
@@ -132,7 +137,9 @@ impl ResponsesRequest {
             .filter(|format| !format.is_null())
             .unwrap_or_else(|| json!({"type": "text"}));
         let schema = format_schema(&format)?;
-        let max_tokens = self.max_output_tokens.map(|tokens| ("max_output_tokens", tokens));
+        let max_tokens = self
+            .max_output_tokens
+            .map(|tokens| ("max_output_tokens", tokens));
         let echo = Echo {
             model: self.model.clone().unwrap_or_else(|| "quoin".to_owned()),
             instructions: self.instructions,
@@ -162,10 +169,18 @@ fn messages(input: Value, instructions: Option<&str>) -> Result<Vec<Value>, ApiE
     let mut items = match input {
         Value::String(text) => vec![json!({"role": "user", "content": text})],
         Value::Array(items) => items,
-        _ => return Err(ApiError::invalid("input", "`input` must be a string or a list of messages")),
+        _ => {
+            return Err(ApiError::invalid(
+                "input",
+                "`input` must be a string or a list of messages",
+            ));
+        }
     };
     for (index, item) in items.iter().enumerate() {
-        let kind = item.get("type").and_then(Value::as_str).unwrap_or("message");
+        let kind = item
+            .get("type")
+            .and_then(Value::as_str)
+            .unwrap_or("message");
         if kind != "message" {
             let at = format!("input[{index}]");
             let kind: String = kind.chars().take(40).collect();
@@ -189,7 +204,12 @@ fn format_schema(format: &Value) -> Result<Option<Value>, ApiError> {
             .filter(|schema| schema.is_object() || schema.is_boolean())
             .cloned()
             .map(Some)
-            .ok_or_else(|| ApiError::invalid("text.format.schema", "`text.format.schema` must be a JSON Schema")),
+            .ok_or_else(|| {
+                ApiError::invalid(
+                    "text.format.schema",
+                    "`text.format.schema` must be a JSON Schema",
+                )
+            }),
         _ => Err(ApiError::invalid(
             "text.format.type",
             "`text.format.type` must be text, json_object or json_schema",
@@ -222,13 +242,24 @@ impl Echo {
             "output_tokens_details": {"reasoning_tokens": 0},
             "total_tokens": answer.usage.prompt_tokens + answer.usage.completion_tokens,
         });
-        let item = message_item(&item_id(id), "completed", &[content_part(answer, self.structured)]);
+        let item = message_item(
+            &item_id(id),
+            "completed",
+            &[content_part(answer, self.structured)],
+        );
         let mut response = self.response(id, "completed", &Value::Null, &json!([item]), &usage);
         response["quoin"] = chat::beside(answer);
         response
     }
 
-    fn response(&self, id: &str, status: &str, error: &Value, output: &Value, usage: &Value) -> Value {
+    fn response(
+        &self,
+        id: &str,
+        status: &str,
+        error: &Value,
+        output: &Value,
+        usage: &Value,
+    ) -> Value {
         json!({
             "id": id,
             "object": "response",

@@ -58,15 +58,22 @@ impl ResponseEvents {
         }
         let item = message_item(&self.item, "in_progress", &[]);
         vec![
-            self.event("response.output_item.added", json!({"output_index": 0, "item": item})),
+            self.event(
+                "response.output_item.added",
+                json!({"output_index": 0, "item": item}),
+            ),
             self.part_event("response.content_part.added", json!({"part": empty_part})),
         ]
     }
 
     fn text_delta(&mut self, text: &str) -> Vec<Event> {
-        let mut events = self.begin(&json!({"type": "output_text", "text": "", "annotations": [], "logprobs": []}));
+        let mut events = self
+            .begin(&json!({"type": "output_text", "text": "", "annotations": [], "logprobs": []}));
         self.sent.push_str(text);
-        events.push(self.part_event("response.output_text.delta", json!({"delta": text, "logprobs": []})));
+        events.push(self.part_event(
+            "response.output_text.delta",
+            json!({"delta": text, "logprobs": []}),
+        ));
         events
     }
 
@@ -78,13 +85,20 @@ impl ResponseEvents {
     }
 
     fn text_end(&mut self, answer: &Answer, whole: &str, rest: &str) -> Vec<Event> {
-        let mut events = if rest.is_empty() && self.begun { Vec::new() } else { self.text_delta(rest) };
+        let mut events = if rest.is_empty() && self.begun {
+            Vec::new()
+        } else {
+            self.text_delta(rest)
+        };
         for (index, annotation) in annotations(answer, whole).into_iter().enumerate() {
             let fields = json!({"annotation_index": index, "annotation": annotation});
             events.push(self.part_event("response.output_text.annotation.added", fields));
         }
         let text = self.sent.clone();
-        events.push(self.part_event("response.output_text.done", json!({"text": text, "logprobs": []})));
+        events.push(self.part_event(
+            "response.output_text.done",
+            json!({"text": text, "logprobs": []}),
+        ));
         events
     }
 }
@@ -112,7 +126,10 @@ impl EventFormat for ResponseEvents {
         } else {
             let whole = text(answer, self.echo.structured);
             let Some(rest) = rest(&self.sent, &whole, &answer.answer) else {
-                return self.failure(&ApiError::internal("what was streamed is not the answer"), "");
+                return self.failure(
+                    &ApiError::internal("what was streamed is not the answer"),
+                    "",
+                );
             };
             let events = self.text_end(answer, &whole, rest);
             part["text"] = Value::from(self.sent.as_str());
@@ -120,7 +137,10 @@ impl EventFormat for ResponseEvents {
         };
         let item = message_item(&self.item, "completed", std::slice::from_ref(&part));
         events.push(self.part_event("response.content_part.done", json!({"part": part})));
-        events.push(self.event("response.output_item.done", json!({"output_index": 0, "item": item})));
+        events.push(self.event(
+            "response.output_item.done",
+            json!({"output_index": 0, "item": item}),
+        ));
         let mut response = self.echo.completed(&self.id, answer);
         response["output"] = json!([item]);
         events.push(self.event("response.completed", json!({"response": response})));

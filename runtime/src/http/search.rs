@@ -81,15 +81,20 @@ pub(super) async fn search(
         filters: filters(body.filters)?,
         rerank: body.rerank,
         explain: body.explain,
-        at: body.at.map(|at| body::shape::<Timestamp>("at", at)).transpose()?,
+        at: body
+            .at
+            .map(|at| body::shape::<Timestamp>("at", at))
+            .transpose()?,
     };
     let result = run(&http, &caller, request).await?;
     let generation = result.generation;
     let found = Found {
         generation,
         hits: result.hits,
-        timings_ms: serde_json::to_value(&result.timings).unwrap_or_default(),
-        explanation: result.explanation.and_then(|explanation| serde_json::to_value(explanation).ok()),
+        timings_ms: serde_json::to_value(result.timings).unwrap_or_default(),
+        explanation: result
+            .explanation
+            .and_then(|explanation| serde_json::to_value(explanation).ok()),
     };
     let mut response = JsonResponse(found).into_response();
     headers::name_generation(&mut response, generation);
@@ -98,15 +103,23 @@ pub(super) async fn search(
 
 /// Filters in their own words; an error names the field below `filters`.
 fn filters(filters: Option<Value>) -> Result<Filters, ApiError> {
-    filters.map_or_else(|| Ok(Filters::default()), |filters| body::shape("filters", filters))
+    filters.map_or_else(
+        || Ok(Filters::default()),
+        |filters| body::shape("filters", filters),
+    )
 }
 
 /// One search, off the async threads.
-pub(super) async fn run(http: &Http, caller: &Caller, request: SearchRequest) -> Result<SearchResult, ApiError> {
+pub(super) async fn run(
+    http: &Http,
+    caller: &Caller,
+    request: SearchRequest,
+) -> Result<SearchResult, ApiError> {
     let retriever = Arc::clone(http.quoin.retriever());
     let access = caller.access.clone();
     let started = std::time::Instant::now();
     let result = tokio::task::spawn_blocking(move || retriever.search(&request, &access)).await??;
-    metrics::histogram!("quoin_stage_duration_seconds", "stage" => "search").record(started.elapsed().as_secs_f64());
+    metrics::histogram!("quoin_stage_duration_seconds", "stage" => "search")
+        .record(started.elapsed().as_secs_f64());
     Ok(result)
 }

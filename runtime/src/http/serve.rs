@@ -45,7 +45,8 @@ pub async fn run(
     let owner = AppState::new(state.quoin.clone(), Identity::LocalOwner);
     let (stop, stopped) = watch::channel(false);
     let by_tcp = tokio::spawn(accept_tcp(tcp, router(state), stopped.clone(), drain));
-    let by_socket = local.map(|local| tokio::spawn(accept_local(local, router(owner), stopped, drain)));
+    let by_socket =
+        local.map(|local| tokio::spawn(accept_local(local, router(owner), stopped, drain)));
     let mut upkeep = tokio::time::interval(UPKEEP);
     let mut shutdown = std::pin::pin!(shutdown);
     loop {
@@ -64,11 +65,19 @@ pub async fn run(
 
 fn report(ended: Result<(), tokio::task::JoinError>) {
     if let Err(error) = ended {
-        tracing::error!(error = &error as &dyn std::error::Error, "a listener ended early");
+        tracing::error!(
+            error = &error as &dyn std::error::Error,
+            "a listener ended early"
+        );
     }
 }
 
-async fn accept_tcp(listener: TcpListener, router: Router, mut stopped: watch::Receiver<bool>, drain: Duration) {
+async fn accept_tcp(
+    listener: TcpListener,
+    router: Router,
+    mut stopped: watch::Receiver<bool>,
+    drain: Duration,
+) {
     let connections = GracefulShutdown::new();
     while let Some(accepted) = unless(&mut stopped, listener.accept()).await {
         match accepted {
@@ -84,7 +93,12 @@ async fn accept_tcp(listener: TcpListener, router: Router, mut stopped: watch::R
     finish(connections, drain).await;
 }
 
-async fn accept_local(listener: UnixListener, router: Router, mut stopped: watch::Receiver<bool>, drain: Duration) {
+async fn accept_local(
+    listener: UnixListener,
+    router: Router,
+    mut stopped: watch::Receiver<bool>,
+    drain: Duration,
+) {
     let connections = GracefulShutdown::new();
     while let Some(accepted) = unless(&mut stopped, listener.accept()).await {
         match accepted {
@@ -97,7 +111,10 @@ async fn accept_local(listener: UnixListener, router: Router, mut stopped: watch
 }
 
 /// The future's result, or `None` once the server is to stop.
-async fn unless<T>(stopped: &mut watch::Receiver<bool>, future: impl Future<Output = T>) -> Option<T> {
+async fn unless<T>(
+    stopped: &mut watch::Receiver<bool>,
+    future: impl Future<Output = T>,
+) -> Option<T> {
     tokio::select! {
         biased;
         // A sender that is gone means stop as well.
@@ -109,7 +126,9 @@ async fn unless<T>(stopped: &mut watch::Receiver<bool>, future: impl Future<Outp
 async fn pause_after(error: &io::Error) {
     let of_one_client = matches!(
         error.kind(),
-        io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset | io::ErrorKind::ConnectionRefused
+        io::ErrorKind::ConnectionAborted
+            | io::ErrorKind::ConnectionReset
+            | io::ErrorKind::ConnectionRefused
     );
     if !of_one_client {
         tracing::warn!(%error, "cannot accept a connection");
@@ -146,7 +165,13 @@ where
 }
 
 async fn finish(connections: GracefulShutdown, drain: Duration) {
-    if tokio::time::timeout(drain, connections.shutdown()).await.is_err() {
-        tracing::warn!(drain_ms = drain.as_millis(), "requests were still in flight after the drain time");
+    if tokio::time::timeout(drain, connections.shutdown())
+        .await
+        .is_err()
+    {
+        tracing::warn!(
+            drain_ms = drain.as_millis(),
+            "requests were still in flight after the drain time"
+        );
     }
 }

@@ -39,11 +39,11 @@ pub(super) trait EventFormat: Send + 'static {
 /// An event with a JSON body.
 pub(super) fn json_event(name: Option<&str>, data: &impl Serialize) -> Event {
     let text = serde_json::to_string(data).unwrap_or_else(|_| "null".to_owned());
-    let event = Event::default().data(text);
-    match name {
-        Some(name) => event.event(name),
-        None => event,
-    }
+    let event = match name {
+        Some(name) => Event::default().event(name),
+        None => Event::default(),
+    };
+    event.data(text)
 }
 
 /// The last event of most APIs.
@@ -52,7 +52,10 @@ pub(super) fn done_event() -> Event {
 }
 
 /// Begins the response, or fails with a status when the answer failed before its first piece.
-pub(super) async fn respond(mut running: Running, format: impl EventFormat) -> Result<Response, ApiError> {
+pub(super) async fn respond(
+    mut running: Running,
+    format: impl EventFormat,
+) -> Result<Response, ApiError> {
     let mut early = early_steps(&mut running, format.shows_retrieval()).await;
     if let Some(Step::Done(result)) = early.back_mut()
         && let Err(error) = result.as_mut()
@@ -68,7 +71,9 @@ pub(super) async fn respond(mut running: Running, format: impl EventFormat) -> R
         opened: false,
     };
     let keep_alive = KeepAlive::new().interval(KEEP_ALIVE);
-    let mut response = Sse::new(events.into_stream()).keep_alive(keep_alive).into_response();
+    let mut response = Sse::new(events.into_stream())
+        .keep_alive(keep_alive)
+        .into_response();
     if let Some(release) = release {
         headers::name_release(&mut response, &release);
     }
@@ -103,13 +108,22 @@ async fn release(running: &Running, steps: &VecDeque<Step>) -> Option<ReleaseInf
     let mut searched = None;
     for step in steps {
         match step {
-            Step::Done(result) => return result.as_ref().as_ref().ok().map(|answer| answer.release.clone()),
+            Step::Done(result) => {
+                return result
+                    .as_ref()
+                    .as_ref()
+                    .ok()
+                    .map(|answer| answer.release.clone());
+            }
             Step::Progress(Progress::Retrieval { generation, .. }) => searched = Some(*generation),
             Step::Progress(_) => {}
         }
     }
     let generation = searched.unwrap_or_else(|| running.quoin.retriever().generation());
-    let served = running.quoin.served(running.model.as_deref(), generation).await;
+    let served = running
+        .quoin
+        .served(running.model.as_deref(), generation)
+        .await;
     served.ok().map(|served| served.info)
 }
 

@@ -26,29 +26,46 @@ impl<T> TimedIo<T> {
     }
 
     /// Passes progress on, and turns a wait that is too long into an error.
-    fn watched<R>(&mut self, result: Poll<io::Result<R>>, context: &mut Context<'_>) -> Poll<io::Result<R>> {
+    fn watched<R>(
+        &mut self,
+        result: Poll<io::Result<R>>,
+        context: &mut Context<'_>,
+    ) -> Poll<io::Result<R>> {
         if result.is_ready() {
             self.waiting = None;
             return result;
         }
         let patience = self.patience;
-        let timer = self.waiting.get_or_insert_with(|| Box::pin(sleep(patience)));
+        let timer = self
+            .waiting
+            .get_or_insert_with(|| Box::pin(sleep(patience)));
         if timer.as_mut().poll(context).is_ready() {
             timer.as_mut().reset(Instant::now() + patience);
-            return Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the client does not read")));
+            return Poll::Ready(Err(io::Error::new(
+                io::ErrorKind::TimedOut,
+                "the client does not read",
+            )));
         }
         Poll::Pending
     }
 }
 
 impl<T: AsyncRead + Unpin> AsyncRead for TimedIo<T> {
-    fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         Pin::new(&mut self.inner).poll_read(context, buffer)
     }
 }
 
 impl<T: AsyncWrite + Unpin> AsyncWrite for TimedIo<T> {
-    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
         let result = Pin::new(&mut self.inner).poll_write(context, bytes);
         self.watched(result, context)
     }
@@ -86,7 +103,8 @@ mod tests {
     use super::TimedIo;
 
     #[tokio::test]
-    async fn a_client_that_does_not_read_is_given_up_and_a_slow_one_is_not() -> std::io::Result<()> {
+    async fn a_client_that_does_not_read_is_given_up_and_a_slow_one_is_not() -> std::io::Result<()>
+    {
         let (near, mut far) = tokio::io::duplex(16);
         let mut timed = TimedIo::new(near, Duration::from_millis(50));
         let slow = tokio::spawn(async move {
@@ -100,7 +118,10 @@ mod tests {
         timed.write_all(&[0; 96]).await?;
         let _far = slow.await.map_err(std::io::Error::other)??;
         let refused = timed.write_all(&[0; 64]).await;
-        assert_eq!(refused.map_err(|error| error.kind()), Err(std::io::ErrorKind::TimedOut));
+        assert_eq!(
+            refused.map_err(|error| error.kind()),
+            Err(std::io::ErrorKind::TimedOut)
+        );
         Ok(())
     }
 }

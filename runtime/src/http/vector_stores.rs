@@ -65,7 +65,12 @@ pub(super) async fn search(
 ) -> Result<JsonResponse<Value>, ApiError> {
     let query = query(request.query)?;
     http.limits.question("query", &query)?;
-    let top_k = limits::within("max_num_results", request.max_num_results, DEFAULT_RESULTS, MAX_RESULTS)?;
+    let top_k = limits::within(
+        "max_num_results",
+        request.max_num_results,
+        DEFAULT_RESULTS,
+        MAX_RESULTS,
+    )?;
     let wanted = SearchRequest {
         filters: filters(request.filters)?,
         ..SearchRequest::new(query.as_str(), top_k)
@@ -89,21 +94,35 @@ pub(super) async fn search(
 fn query(query: Value) -> Result<String, ApiError> {
     match query {
         Value::String(text) => Ok(text),
-        Value::Array(texts) if !texts.is_empty() && texts.iter().all(Value::is_string) => {
-            Ok(texts.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(" "))
-        }
-        _ => Err(ApiError::invalid("query", "`query` must be a string or a list of strings")),
+        Value::Array(texts) if !texts.is_empty() && texts.iter().all(Value::is_string) => Ok(texts
+            .iter()
+            .filter_map(Value::as_str)
+            .collect::<Vec<_>>()
+            .join(" ")),
+        _ => Err(ApiError::invalid(
+            "query",
+            "`query` must be a string or a list of strings",
+        )),
     }
 }
 
 /// Adds the metadata of each document, as far as the caller may read it.
-async fn with_attributes(http: &Http, caller: &crate::caller::Caller, hits: Vec<Hit>) -> Result<Vec<Value>, ApiError> {
+async fn with_attributes(
+    http: &Http,
+    caller: &crate::caller::Caller,
+    hits: Vec<Hit>,
+) -> Result<Vec<Value>, ApiError> {
     let retriever = Arc::clone(http.quoin.retriever());
     let access = caller.access.clone();
     let data = tokio::task::spawn_blocking(move || {
         hits.into_iter()
             // A document that was deleted since the search is left out.
-            .filter_map(|hit| Some((retriever.document(&hit.document, &access).ok()?.metadata, hit)))
+            .filter_map(|hit| {
+                Some((
+                    retriever.document(&hit.document, &access).ok()?.metadata,
+                    hit,
+                ))
+            })
             .map(|(metadata, hit)| result(&metadata, &hit))
             .collect()
     })
@@ -112,7 +131,10 @@ async fn with_attributes(http: &Http, caller: &crate::caller::Caller, hits: Vec<
 }
 
 fn result(metadata: &Metadata, hit: &Hit) -> Value {
-    let filename = hit.title.clone().unwrap_or_else(|| hit.document.to_string());
+    let filename = hit
+        .title
+        .clone()
+        .unwrap_or_else(|| hit.document.to_string());
     json!({
         "file_id": hit.document,
         "filename": filename,
@@ -131,21 +153,40 @@ fn filters(filter: Option<Value>) -> Result<Filters, ApiError> {
         narrow("filters", &filter, 0, &mut metadata)?;
     }
     Ok(Filters {
-        metadata: metadata.into_iter().map(|(key, values)| (key, OneOrMany::Many(values))).collect(),
+        metadata: metadata
+            .into_iter()
+            .map(|(key, values)| (key, OneOrMany::Many(values)))
+            .collect(),
         ..Filters::default()
     })
 }
 
 /// Adds what one filter demands to the values that each key may have.
-fn narrow(at: &str, filter: &Value, depth: usize, metadata: &mut BTreeMap<String, Vec<Value>>) -> Result<(), ApiError> {
+fn narrow(
+    at: &str,
+    filter: &Value,
+    depth: usize,
+    metadata: &mut BTreeMap<String, Vec<Value>>,
+) -> Result<(), ApiError> {
     if depth > MAX_FILTER_DEPTH {
-        return Err(ApiError::invalid(at, format!("`{at}` is nested deeper than {MAX_FILTER_DEPTH}")));
+        return Err(ApiError::invalid(
+            at,
+            format!("`{at}` is nested deeper than {MAX_FILTER_DEPTH}"),
+        ));
     }
-    let kind = filter.get("type").and_then(Value::as_str).unwrap_or_default();
+    let kind = filter
+        .get("type")
+        .and_then(Value::as_str)
+        .unwrap_or_default();
     match kind {
         "and" => {
             for (index, inner) in parts(at, filter)?.iter().enumerate() {
-                narrow(&format!("{at}.filters[{index}]"), inner, depth + 1, metadata)?;
+                narrow(
+                    &format!("{at}.filters[{index}]"),
+                    inner,
+                    depth + 1,
+                    metadata,
+                )?;
             }
             Ok(())
         }
@@ -159,14 +200,20 @@ fn narrow(at: &str, filter: &Value, depth: usize, metadata: &mut BTreeMap<String
         }
         _ => {
             let kind: String = kind.chars().take(40).collect();
-            let message = format!("`{at}.type` must be eq, in, and, or `or` over one key, got `{kind}`");
+            let message =
+                format!("`{at}.type` must be eq, in, and, or `or` over one key, got `{kind}`");
             Err(ApiError::unsupported(format!("{at}.type"), message))
         }
     }
 }
 
 /// A key that two filters of an `and` demand must satisfy both.
-fn demand(at: &str, metadata: &mut BTreeMap<String, Vec<Value>>, key: String, values: Vec<Value>) -> Result<(), ApiError> {
+fn demand(
+    at: &str,
+    metadata: &mut BTreeMap<String, Vec<Value>>,
+    key: String,
+    values: Vec<Value>,
+) -> Result<(), ApiError> {
     match metadata.get_mut(&key) {
         None => {
             metadata.insert(key, values);
@@ -175,7 +222,10 @@ fn demand(at: &str, metadata: &mut BTreeMap<String, Vec<Value>>, key: String, va
         Some(allowed) => {
             allowed.retain(|value| values.contains(value));
             if allowed.is_empty() {
-                return Err(ApiError::invalid(at, format!("`{at}` demands two values of `{key}` at once")));
+                return Err(ApiError::invalid(
+                    at,
+                    format!("`{at}` demands two values of `{key}` at once"),
+                ));
             }
             Ok(())
         }
@@ -187,7 +237,12 @@ fn parts<'a>(at: &str, filter: &'a Value) -> Result<&'a Vec<Value>, ApiError> {
         .get("filters")
         .and_then(Value::as_array)
         .filter(|filters| !filters.is_empty())
-        .ok_or_else(|| ApiError::invalid(format!("{at}.filters"), format!("`{at}.filters` must be a list of filters")))
+        .ok_or_else(|| {
+            ApiError::invalid(
+                format!("{at}.filters"),
+                format!("`{at}.filters` must be a list of filters"),
+            )
+        })
 }
 
 /// An `or` whose parts all compare the same key is that key with any of their values.
@@ -198,7 +253,12 @@ fn one_key(at: &str, filter: &Value) -> Result<(String, Vec<Value>), ApiError> {
         match &mut found {
             None => found = Some((key, values)),
             Some((first, all)) if *first == key => all.extend(values),
-            Some(_) => return Err(ApiError::unsupported(at, format!("`{at}`: `or` is served over one key only"))),
+            Some(_) => {
+                return Err(ApiError::unsupported(
+                    at,
+                    format!("`{at}`: `or` is served over one key only"),
+                ));
+            }
         }
     }
     found.ok_or_else(|| ApiError::invalid(at, format!("`{at}` is empty")))
@@ -209,7 +269,9 @@ fn comparison(at: &str, filter: &Value) -> Result<(String, Vec<Value>), ApiError
     let key = filter.get("key").and_then(Value::as_str);
     match (kind, key, filter.get("value")) {
         (Some("eq"), Some(key), Some(value)) => Ok((key.to_owned(), vec![value.clone()])),
-        (Some("in"), Some(key), Some(Value::Array(values))) if !values.is_empty() => Ok((key.to_owned(), values.clone())),
+        (Some("in"), Some(key), Some(Value::Array(values))) if !values.is_empty() => {
+            Ok((key.to_owned(), values.clone()))
+        }
         _ => Err(ApiError::invalid(
             at,
             format!("`{at}` must be {{type: eq, key, value}} or {{type: in, key, value: [...]}}"),

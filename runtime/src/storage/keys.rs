@@ -57,7 +57,9 @@ pub struct Keys {
 /// # Errors
 /// [`StorageError::Invalid`] names the token and the rule.
 pub fn check_token(token: &str) -> Result<(), StorageError> {
-    let printable = token.chars().all(|c| !c.is_control() && !c.is_whitespace() && c != ',');
+    let printable = token
+        .chars()
+        .all(|c| !c.is_control() && !c.is_whitespace() && c != ',');
     if (1..=MAX_TOKEN_BYTES).contains(&token.len()) && printable {
         return Ok(());
     }
@@ -79,7 +81,11 @@ impl Keys {
     /// Whether a key was ever made. Revoking the last one does not open the server again.
     #[must_use]
     pub fn any(&self) -> bool {
-        !self.known.read().unwrap_or_else(PoisonError::into_inner).is_empty()
+        !self
+            .known
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .is_empty()
     }
 
     /// The caller behind a bearer key, unless it is unknown or revoked.
@@ -105,7 +111,8 @@ impl Keys {
         check_name(name)?;
         if scopes.is_empty() {
             return Err(StorageError::Invalid(
-                "a key needs at least one scope: answer, search, ingest, feedback or admin".to_owned(),
+                "a key needs at least one scope: answer, search, ingest, feedback or admin"
+                    .to_owned(),
             ));
         }
         if tokens.len() > MAX_TOKENS {
@@ -160,7 +167,11 @@ impl Keys {
                     "UPDATE api_keys SET revoked_at = coalesce(revoked_at, ?2) WHERE id = ?1",
                     params![wanted, revoked_ms],
                 )?;
-                if rows == 0 { Err(StorageError::UnknownKey(wanted)) } else { Ok(()) }
+                if rows == 0 {
+                    Err(StorageError::UnknownKey(wanted))
+                } else {
+                    Ok(())
+                }
             })
             .await?;
         let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
@@ -168,15 +179,16 @@ impl Keys {
             .values_mut()
             .find(|info| info.id == id)
             .ok_or_else(|| StorageError::UnknownKey(id.to_owned()))?;
-        info.revoked_at.get_or_insert_with(|| clock::rfc3339(revoked_ms));
+        info.revoked_at
+            .get_or_insert_with(|| clock::rfc3339(revoked_ms));
         Ok(info.clone())
     }
 }
 
 /// Reads every key into memory; a data folder has tens of them.
 pub(super) fn load(connection: &Connection) -> Result<HashMap<Hash, KeyInfo>, StorageError> {
-    let mut statement =
-        connection.prepare("SELECT hash, id, name, scopes, tokens, created_at, revoked_at FROM api_keys")?;
+    let mut statement = connection
+        .prepare("SELECT hash, id, name, scopes, tokens, created_at, revoked_at FROM api_keys")?;
     let rows = statement.query_map([], |row| {
         let hash: Hash = row.get(0)?;
         let scopes: String = row.get(3)?;
@@ -185,8 +197,15 @@ pub(super) fn load(connection: &Connection) -> Result<HashMap<Hash, KeyInfo>, St
             id: row.get(1)?,
             name: row.get(2)?,
             // A scope that a newer program knew grants nothing here.
-            scopes: scopes.split(',').filter_map(|scope| scope.parse().ok()).collect(),
-            tokens: tokens.split(',').filter(|token| !token.is_empty()).map(str::to_owned).collect(),
+            scopes: scopes
+                .split(',')
+                .filter_map(|scope| scope.parse().ok())
+                .collect(),
+            tokens: tokens
+                .split(',')
+                .filter(|token| !token.is_empty())
+                .map(str::to_owned)
+                .collect(),
             created_at: clock::rfc3339(row.get(5)?),
             revoked_at: row.get::<_, Option<i64>>(6)?.map(clock::rfc3339),
         };
@@ -195,7 +214,12 @@ pub(super) fn load(connection: &Connection) -> Result<HashMap<Hash, KeyInfo>, St
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
-fn insert(connection: &Connection, info: &KeyInfo, digest: &Hash, created_ms: i64) -> Result<(), StorageError> {
+fn insert(
+    connection: &Connection,
+    info: &KeyInfo,
+    digest: &Hash,
+    created_ms: i64,
+) -> Result<(), StorageError> {
     let scopes: Vec<_> = info.scopes.iter().map(|scope| scope.as_str()).collect();
     connection.execute(
         "INSERT INTO api_keys (id, hash, name, scopes, tokens, created_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
@@ -205,7 +229,10 @@ fn insert(connection: &Connection, info: &KeyInfo, digest: &Hash, created_ms: i6
 }
 
 fn check_name(name: &str) -> Result<(), StorageError> {
-    if (1..=MAX_NAME_BYTES).contains(&name.trim().len()) && name.len() <= MAX_NAME_BYTES && !name.chars().any(char::is_control) {
+    if (1..=MAX_NAME_BYTES).contains(&name.trim().len())
+        && name.len() <= MAX_NAME_BYTES
+        && !name.chars().any(char::is_control)
+    {
         return Ok(());
     }
     Err(StorageError::Invalid(format!(

@@ -58,7 +58,10 @@ pub struct RequestRecord {
 }
 
 /// Writes a batch in one transaction.
-pub(super) fn insert(connection: &mut Connection, records: &[RequestRecord]) -> Result<(), StorageError> {
+pub(super) fn insert(
+    connection: &mut Connection,
+    records: &[RequestRecord],
+) -> Result<(), StorageError> {
     let transaction = connection.transaction()?;
     {
         let mut statement = transaction.prepare_cached(
@@ -77,7 +80,9 @@ pub(super) fn insert(connection: &mut Connection, records: &[RequestRecord]) -> 
                 record.status,
                 record.release,
                 record.adapter,
-                record.generation.and_then(|number| i64::try_from(number).ok()),
+                record
+                    .generation
+                    .and_then(|number| i64::try_from(number).ok()),
                 record.route,
                 i64::try_from(record.prompt_tokens).unwrap_or(i64::MAX),
                 i64::try_from(record.completion_tokens).unwrap_or(i64::MAX),
@@ -104,6 +109,7 @@ pub(super) fn prune(connection: &Connection, retention: Retention) -> Result<(),
 
 /// Rows in the log.
 pub(super) fn count(connection: &Connection) -> Result<u64, StorageError> {
-    let rows: i64 = connection.query_row("SELECT count(*) FROM request_log", [], |row| row.get(0))?;
+    let rows: i64 =
+        connection.query_row("SELECT count(*) FROM request_log", [], |row| row.get(0))?;
     Ok(u64::try_from(rows).unwrap_or(0))
 }

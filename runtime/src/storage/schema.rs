@@ -61,7 +61,9 @@ pub(super) fn open(database: &Path) -> Result<Connection, StorageError> {
     };
     let mut connection = Connection::open(database).map_err(failed)?;
     // The catalogue writes to the same file from its own connection: wait for it rather than fail.
-    connection.busy_timeout(Duration::from_secs(30)).map_err(failed)?;
+    connection
+        .busy_timeout(Duration::from_secs(30))
+        .map_err(failed)?;
     connection
         .pragma_update(None, "journal_mode", "WAL")
         .and_then(|()| connection.pragma_update(None, "synchronous", "NORMAL"))
@@ -79,8 +81,11 @@ pub(super) fn open(database: &Path) -> Result<Connection, StorageError> {
 
 /// Applies the steps that are missing, in one transaction. Returns the version that was found, or made.
 fn migrate(connection: &mut Connection) -> Result<i64, rusqlite::Error> {
-    let transaction = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
-    transaction.execute_batch("CREATE TABLE IF NOT EXISTS storage_schema (version INTEGER NOT NULL) STRICT")?;
+    let transaction =
+        connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
+    transaction.execute_batch(
+        "CREATE TABLE IF NOT EXISTS storage_schema (version INTEGER NOT NULL) STRICT",
+    )?;
     let found: i64 = transaction
         .query_row("SELECT version FROM storage_schema", [], |row| row.get(0))
         .optional()?

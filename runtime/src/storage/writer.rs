@@ -6,8 +6,8 @@ use std::thread::JoinHandle;
 use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot};
 
-use super::requests::{self, RequestRecord, Retention};
 use super::StorageError;
+use super::requests::{self, RequestRecord, Retention};
 
 /// Jobs that may wait. A record is under 1 KiB, so a full queue is a few MiB.
 const QUEUE: usize = 4096;
@@ -29,7 +29,10 @@ pub(super) struct Writer {
 
 impl Writer {
     /// Starts the thread.
-    pub(super) fn start(connection: Connection, retention: Retention) -> Result<Self, StorageError> {
+    pub(super) fn start(
+        connection: Connection,
+        retention: Retention,
+    ) -> Result<Self, StorageError> {
         let (jobs, queue) = mpsc::channel(QUEUE);
         let thread = std::thread::Builder::new()
             .name("quoin-storage".to_owned())
@@ -58,7 +61,10 @@ impl Writer {
             // The caller may have gone; the statement took effect all the same.
             let _gone = reply.send(statement(connection));
         }));
-        self.jobs.send(job).await.map_err(|_| StorageError::Closed)?;
+        self.jobs
+            .send(job)
+            .await
+            .map_err(|_| StorageError::Closed)?;
         result.await.map_err(|_| StorageError::Closed)?
     }
 
@@ -102,7 +108,10 @@ fn work(mut connection: Connection, mut queue: mpsc::Receiver<Job>, retention: R
         if since_pruned >= retention.prune_every {
             since_pruned = 0;
             if let Err(error) = requests::prune(&connection, retention) {
-                tracing::warn!(error = &error as &dyn std::error::Error, "cannot prune the request log");
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "cannot prune the request log"
+                );
             }
         }
     }
@@ -118,7 +127,11 @@ fn write(connection: &mut Connection, pending: &mut Vec<RequestRecord>) -> usize
     if let Err(error) = requests::insert(connection, pending) {
         let lost = pending.len() as u64;
         metrics::counter!("quoin_request_log_dropped_total").increment(lost);
-        tracing::warn!(error = &error as &dyn std::error::Error, lost, "cannot write the request log");
+        tracing::warn!(
+            error = &error as &dyn std::error::Error,
+            lost,
+            "cannot write the request log"
+        );
     }
     pending.clear();
     records

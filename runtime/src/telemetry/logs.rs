@@ -10,7 +10,9 @@ use crate::config::LogConfig;
 #[derive(Debug, thiserror::Error)]
 pub enum TelemetryError {
     /// The filter does not parse.
-    #[error("`log.filter` is not a filter such as `info` or `quoin=debug,tantivy=warn`: `{filter}`")]
+    #[error(
+        "`log.filter` is not a filter such as `info` or `quoin=debug,tantivy=warn`: `{filter}`"
+    )]
     Filter {
         /// What it says.
         filter: String,

@@ -32,7 +32,10 @@ pub fn upkeep() {
 
 /// Sets a gauge to a count.
 pub fn set_gauge(name: &'static str, value: u64) {
-    #[expect(clippy::cast_precision_loss, reason = "counts of documents stay far below 2^52")]
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "counts of documents stay far below 2^52"
+    )]
     metrics::gauge!(name).set(value as f64);
 }
 
@@ -50,24 +53,54 @@ fn install() -> Option<PrometheusHandle> {
             Some(handle)
         }
         Err(error) => {
-            tracing::error!(error = &error as &dyn std::error::Error, "no metrics: the recorder could not be installed");
+            tracing::error!(
+                error = &error as &dyn std::error::Error,
+                "no metrics: the recorder could not be installed"
+            );
             None
         }
     }
 }
 
 fn describe() {
-    describe_histogram!("quoin_request_duration_seconds", Unit::Seconds, "From a request to its response's head");
-    describe_histogram!("quoin_time_to_first_token_seconds", Unit::Seconds, "From admission to the first token");
-    describe_histogram!("quoin_stage_duration_seconds", Unit::Seconds, "Stages of an answer");
-    describe_gauge!("quoin_http_requests_in_flight", "Requests that hold a place");
-    describe_gauge!("quoin_requests_running", "Answers that are being made, those that wait for the engine among them");
-    describe_counter!("quoin_answers_total", "Requests for an answer, by how they ended");
+    describe_histogram!(
+        "quoin_request_duration_seconds",
+        Unit::Seconds,
+        "From a request to its response's head"
+    );
+    describe_histogram!(
+        "quoin_time_to_first_token_seconds",
+        Unit::Seconds,
+        "From admission to the first token"
+    );
+    describe_histogram!(
+        "quoin_stage_duration_seconds",
+        Unit::Seconds,
+        "Stages of an answer"
+    );
+    describe_gauge!(
+        "quoin_http_requests_in_flight",
+        "Requests that hold a place"
+    );
+    describe_gauge!(
+        "quoin_requests_running",
+        "Answers that are being made, those that wait for the engine among them"
+    );
+    describe_counter!(
+        "quoin_answers_total",
+        "Requests for an answer, by how they ended"
+    );
     describe_counter!("quoin_abstentions_total", "Answers that there were none");
-    describe_counter!("quoin_quote_failures_total", "Citations that the last gate held back");
+    describe_counter!(
+        "quoin_quote_failures_total",
+        "Citations that the last gate held back"
+    );
     describe_counter!("quoin_prompt_tokens_total", "Tokens of prompts");
     describe_counter!("quoin_completion_tokens_total", "Tokens generated");
-    describe_counter!("quoin_request_log_dropped_total", "Records that did not reach the request log");
+    describe_counter!(
+        "quoin_request_log_dropped_total",
+        "Records that did not reach the request log"
+    );
     describe_gauge!("quoin_documents", "Documents in the catalogue");
     describe_gauge!("quoin_passages", "Passages in the index");
     describe_gauge!("quoin_index_generation", "Generation of the index");

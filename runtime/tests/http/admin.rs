@@ -69,7 +69,12 @@ async fn a_key_out_of_bounds_is_refused() {
         let reply = app.owner(Method::POST, "/admin/v1/keys", Some(&body)).await;
         assert_eq!(reply.status, 400, "{body}: {}", reply.text);
     }
-    assert_eq!(app.owner(Method::DELETE, "/admin/v1/keys/nope", None).await.status, 404);
+    assert_eq!(
+        app.owner(Method::DELETE, "/admin/v1/keys/nope", None)
+            .await
+            .status,
+        404
+    );
 }
 
 #[tokio::test]
@@ -78,24 +83,59 @@ async fn the_index_is_listed_rebuilt_and_verified() {
     let rebuilt = app.post("/admin/v1/index/rebuild", &json!({})).await;
     assert_eq!(rebuilt.status, 200, "{}", rebuilt.text);
     let listed = app.get("/admin/v1/index").await.body;
-    assert!(listed["generations"].as_array().unwrap().iter().any(|one| one["active"] == true), "{listed}");
+    assert!(
+        listed["generations"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .any(|one| one["active"] == true),
+        "{listed}"
+    );
     let verified = app.post("/admin/v1/index/verify", &json!({})).await.body;
-    assert_eq!((&verified["ok"], &verified["problems"]), (&json!(true), &json!([])), "{verified}");
-    assert_eq!(app.post("/admin/v1/index/999999/activate", &json!({})).await.status, 404);
-    assert_eq!(app.post("/admin/v1/index/x/activate", &json!({})).await.status, 400);
+    assert_eq!(
+        (&verified["ok"], &verified["problems"]),
+        (&json!(true), &json!([])),
+        "{verified}"
+    );
+    assert_eq!(
+        app.post("/admin/v1/index/999999/activate", &json!({}))
+            .await
+            .status,
+        404
+    );
+    assert_eq!(
+        app.post("/admin/v1/index/x/activate", &json!({}))
+            .await
+            .status,
+        400
+    );
 }
 
 #[tokio::test]
 async fn adapters_and_aliases_that_do_not_exist_are_told() {
     let app = TestApp::new().await;
-    assert_eq!(app.get("/admin/v1/adapters").await.body["adapters"], json!([]));
+    assert_eq!(
+        app.get("/admin/v1/adapters").await.body["adapters"],
+        json!([])
+    );
     assert_eq!(app.get("/admin/v1/adapters/support@1").await.status, 404);
     assert_eq!(app.get("/admin/v1/adapters/Not%20One").await.status, 400);
-    let put = async |body: Value| app.owner(Method::PUT, "/admin/v1/aliases/champion", Some(&body)).await;
+    let put = async |body: Value| {
+        app.owner(Method::PUT, "/admin/v1/aliases/champion", Some(&body))
+            .await
+    };
     assert_eq!(put(json!({"to": "support@1"})).await.status, 404);
     assert_eq!(put(json!({"to": "base"})).await.status, 200);
-    assert_eq!(put(json!({"to": "base", "expect": "support@1"})).await.status, 409);
-    assert_eq!(app.get("/admin/v1/aliases").await.body, json!({"aliases": []}));
+    assert_eq!(
+        put(json!({"to": "base", "expect": "support@1"}))
+            .await
+            .status,
+        409
+    );
+    assert_eq!(
+        app.get("/admin/v1/aliases").await.body,
+        json!({"aliases": []})
+    );
 }
 
 #[tokio::test]
@@ -104,12 +144,22 @@ async fn a_backup_holds_documents_and_keys() {
     app.key(&["search"], &[]).await;
     let target = app.folder.path().join("backup");
     let body = json!({"path": target});
-    let made = app.owner(Method::POST, "/admin/v1/backup", Some(&body)).await;
+    let made = app
+        .owner(Method::POST, "/admin/v1/backup", Some(&body))
+        .await;
     assert_eq!(made.status, 201, "{}", made.text);
     assert!(target.join("quoin.db").is_file());
-    let again = app.owner(Method::POST, "/admin/v1/backup", Some(&body)).await;
+    let again = app
+        .owner(Method::POST, "/admin/v1/backup", Some(&body))
+        .await;
     assert_eq!(again.status, 409, "{}", again.text);
-    let relative = app.owner(Method::POST, "/admin/v1/backup", Some(&json!({"path": "backup"}))).await;
+    let relative = app
+        .owner(
+            Method::POST,
+            "/admin/v1/backup",
+            Some(&json!({"path": "backup"})),
+        )
+        .await;
     assert_eq!(relative.status, 400);
 
     let mut config = quoin::config::Config::default();
@@ -118,7 +168,9 @@ async fn a_backup_holds_documents_and_keys() {
         generator: Some(app.generator.clone()),
         ..quoin::service::OpenOptions::default()
     };
-    let restored = quoin::service::Quoin::open_with(config, options).await.unwrap();
+    let restored = quoin::service::Quoin::open_with(config, options)
+        .await
+        .unwrap();
     assert!(restored.storage().keys().any());
     let access = quoin_retriever::Access::admin();
     let search = quoin_retriever::SearchRequest::new("annual leave", 5);

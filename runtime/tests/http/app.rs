@@ -78,7 +78,9 @@ impl Builder {
         };
         let mut limits = Limits::of(&config);
         (self.limits)(&mut limits);
-        let quoin = Quoin::open_with(config, options).await.expect("the service opens");
+        let quoin = Quoin::open_with(config, options)
+            .await
+            .expect("the service opens");
         let by = |identity| router_with(AppState::new(quoin.clone(), identity), limits.clone());
         TestApp {
             keyed: by(Identity::Keys),
@@ -94,7 +96,7 @@ impl TestApp {
     pub fn builder() -> Builder {
         let mut config = Config::default();
         config.server.samples = false;
-        config.model.prompt = "instruct".to_owned();
+        "instruct".clone_into(&mut config.model.prompt);
         Builder {
             config,
             generator: ScriptedGenerator::new(|_| FIRST_SENTENCE.to_owned()),
@@ -114,24 +116,36 @@ impl TestApp {
 
     /// Adds two public pages.
     pub async fn pages(self) -> Self {
-        self.put_page("leave.md", "Employees have 27 days of annual leave. Leave is asked for in the portal.", &["public"])
-            .await;
-        self.put_page("vpn.md", "The VPN needs a hardware token. Tokens are handed out by the IT desk.", &["public"])
-            .await;
+        self.put_page(
+            "leave.md",
+            "Employees have 27 days of annual leave. Leave is asked for in the portal.",
+            &["public"],
+        )
+        .await;
+        self.put_page(
+            "vpn.md",
+            "The VPN needs a hardware token. Tokens are handed out by the IT desk.",
+            &["public"],
+        )
+        .await;
         self
     }
 
     /// Puts a document as the owner of the data folder.
     pub async fn put_page(&self, id: &str, text: &str, acl: &[&str]) {
         let body = json!({"text": text, "title": format!("Page {id}"), "acl": acl});
-        let reply = self.owner(Method::PUT, &format!("/v1/documents/{id}"), Some(&body)).await;
+        let reply = self
+            .owner(Method::PUT, &format!("/v1/documents/{id}"), Some(&body))
+            .await;
         assert_eq!(reply.status, 200, "{}", reply.text);
     }
 
     /// Makes a key.
     pub async fn key(&self, scopes: &[&str], tokens: &[&str]) -> String {
         let body = json!({"name": "test", "scopes": scopes, "tokens": tokens});
-        let reply = self.owner(Method::POST, "/admin/v1/keys", Some(&body)).await;
+        let reply = self
+            .owner(Method::POST, "/admin/v1/keys", Some(&body))
+            .await;
         assert_eq!(reply.status, 201, "{}", reply.text);
         reply.body["key"].as_str().expect("a key").to_owned()
     }
@@ -148,18 +162,29 @@ impl TestApp {
 
     /// A request over loopback without a key.
     pub async fn post(&self, path: &str, body: &Value) -> Reply {
-        self.send(request(Method::POST, path, Some(body), &[])).await
+        self.send(request(Method::POST, path, Some(body), &[]))
+            .await
     }
 
     /// A request over loopback with a key.
-    pub async fn with_key(&self, key: &str, method: Method, path: &str, body: Option<&Value>) -> Reply {
+    pub async fn with_key(
+        &self,
+        key: &str,
+        method: Method,
+        path: &str,
+        body: Option<&Value>,
+    ) -> Reply {
         let bearer = format!("Bearer {key}");
-        self.send(request(method, path, body, &[("authorization", &bearer)])).await
+        self.send(request(method, path, body, &[("authorization", &bearer)]))
+            .await
     }
 
     /// A POST over loopback with a body that may be anything.
     pub async fn post_raw(&self, path: &str, body: impl Into<Body>) -> Reply {
-        let request = Request::post(path).header("host", "localhost").body(body.into()).expect("a request");
+        let request = Request::post(path)
+            .header("host", "localhost")
+            .body(body.into())
+            .expect("a request");
         self.send(request).await
     }
 
@@ -177,7 +202,9 @@ impl TestApp {
 
     /// Any request, from somewhere.
     pub async fn send_from(&self, address: &str, mut request: Request<Body>) -> Reply {
-        request.extensions_mut().insert(Peer(address.parse().expect("an address")));
+        request
+            .extensions_mut()
+            .insert(Peer(address.parse().expect("an address")));
         read(send(&self.keyed, request).await).await
     }
 }
@@ -195,7 +222,10 @@ impl Reply {
 
     /// A header, as text.
     pub fn header(&self, name: &str) -> &str {
-        self.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
+        self.headers
+            .get(name)
+            .and_then(|value| value.to_str().ok())
+            .unwrap_or_default()
     }
 
     /// Name and data of each server-sent event.
@@ -216,12 +246,23 @@ impl Reply {
 
     /// The JSON of the events that have some.
     pub fn chunks(&self) -> Vec<Value> {
-        self.events().iter().filter_map(|(_, data)| serde_json::from_str(data).ok()).collect()
+        self.events()
+            .iter()
+            .filter_map(|(_, data)| serde_json::from_str(data).ok())
+            .collect()
     }
 }
 
-pub fn request(method: Method, path: &str, body: Option<&Value>, headers: &[(&str, &str)]) -> Request<Body> {
-    let mut request = Request::builder().method(method).uri(path).header("host", "localhost:8080");
+pub fn request(
+    method: Method,
+    path: &str,
+    body: Option<&Value>,
+    headers: &[(&str, &str)],
+) -> Request<Body> {
+    let mut request = Request::builder()
+        .method(method)
+        .uri(path)
+        .header("host", "localhost:8080");
     for (name, value) in headers {
         request = request.header(*name, *value);
     }
@@ -256,6 +297,11 @@ async fn read(response: http::Response<Body>) -> Reply {
 
 /// The text of a document between two code points.
 pub fn slice(text: &str, start: &Value, end: &Value) -> String {
-    let at = |value: &Value| usize::try_from(value.as_u64().expect("an offset")).expect("a small offset");
-    text.chars().skip(at(start)).take(at(end) - at(start)).collect()
+    let at = |value: &Value| {
+        usize::try_from(value.as_u64().expect("an offset")).expect("a small offset")
+    };
+    text.chars()
+        .skip(at(start))
+        .take(at(end) - at(start))
+        .collect()
 }

@@ -27,7 +27,12 @@ fn ask(question: &str) -> Value {
 #[tokio::test]
 async fn a_completion_has_the_form_that_clients_expect() {
     let app = TestApp::with_pages().await;
-    let reply = app.post("/v1/chat/completions", &ask("How many days of annual leave?")).await;
+    let reply = app
+        .post(
+            "/v1/chat/completions",
+            &ask("How many days of annual leave?"),
+        )
+        .await;
     assert_eq!(reply.status, 200, "{}", reply.text);
     let body = &reply.body;
     assert_eq!(body["object"], "chat.completion");
@@ -37,16 +42,31 @@ async fn a_completion_has_the_form_that_clients_expect() {
     assert_eq!(choice["message"]["role"], "assistant");
     assert_eq!(choice["message"]["content"], "From the first sentence.");
     assert_eq!(choice["message"]["refusal"], Value::Null);
-    let total = body["usage"]["prompt_tokens"].as_u64().unwrap() + body["usage"]["completion_tokens"].as_u64().unwrap();
+    let total = body["usage"]["prompt_tokens"].as_u64().unwrap()
+        + body["usage"]["completion_tokens"].as_u64().unwrap();
     assert_eq!(body["usage"]["total_tokens"], total);
-    assert!(body["system_fingerprint"].as_str().unwrap().starts_with("fp_"));
-    assert_eq!(reply.header("x-quoin-release"), body["quoin"]["release"]["id"].as_str().unwrap());
+    assert!(
+        body["system_fingerprint"]
+            .as_str()
+            .unwrap()
+            .starts_with("fp_")
+    );
+    assert_eq!(
+        reply.header("x-quoin-release"),
+        body["quoin"]["release"]["id"].as_str().unwrap()
+    );
 }
 
 #[tokio::test]
 async fn citations_are_nested_url_citations() {
     let app = TestApp::with_pages().await;
-    let body = app.post("/v1/chat/completions", &ask("How many days of annual leave?")).await.body;
+    let body = app
+        .post(
+            "/v1/chat/completions",
+            &ask("How many days of annual leave?"),
+        )
+        .await
+        .body;
     let annotation = &body["choices"][0]["message"]["annotations"][0];
     assert_eq!(annotation["type"], "url_citation");
     let citation = &annotation["url_citation"];
@@ -59,36 +79,64 @@ async fn citations_are_nested_url_citations() {
 
 #[tokio::test]
 async fn a_json_schema_is_enforced_and_nothing_is_appended() {
-    let app = TestApp::builder().saying([DAYS]).build().await.pages().await;
+    let app = TestApp::builder()
+        .saying([DAYS])
+        .build()
+        .await
+        .pages()
+        .await;
     let mut request = ask("How many days of leave?");
     request["response_format"] = days_format();
     let body = app.post("/v1/chat/completions", &request).await.body;
-    assert_eq!(body["choices"][0]["message"]["content"], r#"{"days":27}"#, "{body}");
+    assert_eq!(
+        body["choices"][0]["message"]["content"], r#"{"days":27}"#,
+        "{body}"
+    );
 }
 
 #[tokio::test]
 async fn json_object_gives_an_object_with_the_answer_in_it() {
-    let app = TestApp::builder().saying([r#"{"cite":"[[1]]","answer":{"answer":"27"}}"#]).build().await.pages().await;
+    let app = TestApp::builder()
+        .saying([r#"{"cite":"[[1]]","answer":{"answer":"27"}}"#])
+        .build()
+        .await
+        .pages()
+        .await;
     let mut request = ask("How many days of leave?");
     request["response_format"] = json!({"type": "json_object"});
     let reply = app.post("/v1/chat/completions", &request).await;
     assert_eq!(reply.status, 200, "{}", reply.text);
     let body = reply.body;
-    let content: Value = serde_json::from_str(body["choices"][0]["message"]["content"].as_str().unwrap()).unwrap();
+    let content: Value =
+        serde_json::from_str(body["choices"][0]["message"]["content"].as_str().unwrap()).unwrap();
     assert_eq!(content, json!({"answer": "27"}));
 }
 
 #[tokio::test]
 async fn an_abstention_is_a_sentence_or_with_a_schema_a_refusal() {
-    let app = TestApp::builder().saying([ABSTAINS, ABSTAINS]).build().await.pages().await;
-    let plain = app.post("/v1/chat/completions", &ask("Who won in 1954?")).await.body;
-    assert_eq!(plain["choices"][0]["message"]["content"], "The documents do not answer this question.");
+    let app = TestApp::builder()
+        .saying([ABSTAINS, ABSTAINS])
+        .build()
+        .await
+        .pages()
+        .await;
+    let plain = app
+        .post("/v1/chat/completions", &ask("Who won in 1954?"))
+        .await
+        .body;
+    assert_eq!(
+        plain["choices"][0]["message"]["content"],
+        "The documents do not answer this question."
+    );
     let mut request = ask("Who won in 1954?");
     request["response_format"] = days_format();
     let refused = app.post("/v1/chat/completions", &request).await.body;
     let message = &refused["choices"][0]["message"];
     assert_eq!(message["content"], Value::Null);
-    assert_eq!(message["refusal"], "The documents do not answer this question.");
+    assert_eq!(
+        message["refusal"],
+        "The documents do not answer this question."
+    );
 }
 
 #[tokio::test]
@@ -116,7 +164,12 @@ async fn system_messages_reach_the_model_as_wishes() {
         *writes.lock().unwrap() = format!("{:?}", request.messages);
         crate::app::FIRST_SENTENCE.to_owned()
     });
-    let app = TestApp::builder().generator(generator).build().await.pages().await;
+    let app = TestApp::builder()
+        .generator(generator)
+        .build()
+        .await
+        .pages()
+        .await;
     let request = json!({"messages": [
         {"role": "system", "content": "Answer like a pirate."},
         {"role": "user", "content": "How many days of annual leave?"},
@@ -171,9 +224,19 @@ async fn errors_use_the_names_of_this_api() {
     let app = TestApp::with_pages().await;
     let mut request = ask("How many days?");
     let other = json!({"type": "object", "properties": {"a": {"$ref": "https://example.com/x.json"}}, "required": ["a"]});
-    request["response_format"] = json!({"type": "json_schema", "json_schema": {"name": "x", "schema": other}});
+    request["response_format"] =
+        json!({"type": "json_schema", "json_schema": {"name": "x", "schema": other}});
     let reply = app.post("/v1/chat/completions", &request).await;
     assert_eq!(reply.status, 422, "{}", reply.text);
-    assert_eq!(reply.body["error"]["param"], "response_format.json_schema.schema");
-    assert!(reply.message().starts_with("`response_format.json_schema.schema` "), "{}", reply.message());
+    assert_eq!(
+        reply.body["error"]["param"],
+        "response_format.json_schema.schema"
+    );
+    assert!(
+        reply
+            .message()
+            .starts_with("`response_format.json_schema.schema` "),
+        "{}",
+        reply.message()
+    );
 }

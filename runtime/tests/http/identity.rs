@@ -9,11 +9,15 @@ async fn without_keys_this_machine_is_the_owner_and_no_other_is_served() {
     assert_eq!(app.get("/v1/documents").await.status, 200);
     assert_eq!(app.get("/admin/v1/status").await.status, 200);
     for peer in ["192.168.1.7:4000", "[2001:db8::1]:4000"] {
-        let reply = app.send_from(peer, request(Method::GET, "/v1/documents", None, &[])).await;
+        let reply = app
+            .send_from(peer, request(Method::GET, "/v1/documents", None, &[]))
+            .await;
         assert_eq!(reply.status, 401, "{peer}: {}", reply.text);
     }
     for peer in ["[::1]:4000", "127.0.0.9:1", "[::ffff:127.0.0.1]:1"] {
-        let reply = app.send_from(peer, request(Method::GET, "/v1/documents", None, &[])).await;
+        let reply = app
+            .send_from(peer, request(Method::GET, "/v1/documents", None, &[]))
+            .await;
         assert_eq!(reply.status, 200, "{peer}: {}", reply.text);
     }
 }
@@ -38,9 +42,23 @@ async fn without_keys_a_foreign_page_cannot_drive_the_server() {
     }
     let key = app.key(&["search"], &[]).await;
     let bearer = format!("Bearer {key}");
-    let headers = [("authorization", bearer.as_str()), ("origin", "https://app.example")];
-    let reply = app.send(request(Method::POST, "/v1/search", Some(&question), &headers)).await;
-    assert_eq!(reply.status, 200, "with keys the key decides: {}", reply.text);
+    let headers = [
+        ("authorization", bearer.as_str()),
+        ("origin", "https://app.example"),
+    ];
+    let reply = app
+        .send(request(
+            Method::POST,
+            "/v1/search",
+            Some(&question),
+            &headers,
+        ))
+        .await;
+    assert_eq!(
+        reply.status, 200,
+        "with keys the key decides: {}",
+        reply.text
+    );
 }
 
 #[tokio::test]
@@ -54,7 +72,12 @@ async fn from_the_first_key_on_everyone_needs_one() {
         assert_eq!(reply.body["error"]["type"], "authentication_error");
         assert_eq!(reply.header("www-authenticate"), "Bearer");
     }
-    assert_eq!(app.with_key(&key, Method::GET, "/v1/documents", None).await.status, 200);
+    assert_eq!(
+        app.with_key(&key, Method::GET, "/v1/documents", None)
+            .await
+            .status,
+        200
+    );
     for path in ["/health", "/ready", "/metrics", "/openapi.json"] {
         assert_eq!(app.get(path).await.status, 200, "{path}");
     }
@@ -64,12 +87,33 @@ async fn from_the_first_key_on_everyone_needs_one() {
 async fn a_header_that_is_no_key_is_401() {
     let app = TestApp::with_pages().await;
     let key = app.key(&["search"], &[]).await;
-    for header in ["Basic dXNlcjpwYXNz", "Bearer", "Bearer nope", "bearer", &key, &format!("Bearer {key}x")] {
-        let reply = app.send(request(Method::GET, "/v1/documents", None, &[("authorization", header)])).await;
+    for header in [
+        "Basic dXNlcjpwYXNz",
+        "Bearer",
+        "Bearer nope",
+        "bearer",
+        &key,
+        &format!("Bearer {key}x"),
+    ] {
+        let reply = app
+            .send(request(
+                Method::GET,
+                "/v1/documents",
+                None,
+                &[("authorization", header)],
+            ))
+            .await;
         assert_eq!(reply.status, 401, "{header}: {}", reply.text);
     }
     for header in [format!("bearer {key}"), format!("Bearer  {key}")] {
-        let reply = app.send(request(Method::GET, "/v1/documents", None, &[("authorization", &header)])).await;
+        let reply = app
+            .send(request(
+                Method::GET,
+                "/v1/documents",
+                None,
+                &[("authorization", &header)],
+            ))
+            .await;
         assert_eq!(reply.status, 200, "{header}: {}", reply.text);
     }
 }
@@ -79,15 +123,60 @@ async fn a_scope_opens_its_routes_and_no_others() {
     let app = TestApp::with_pages().await;
     let document = json!({"text": "x", "acl": ["public"]});
     let routes = [
-        ("answer", Method::POST, "/v1/answers", Some(json!({"question": "q"}))),
-        ("answer", Method::POST, "/v1/chat/completions", Some(json!({"messages": [{"role": "user", "content": "q"}]}))),
-        ("answer", Method::POST, "/v1/responses", Some(json!({"input": "q"}))),
-        ("search", Method::POST, "/v1/search", Some(json!({"query": "q"}))),
-        ("search", Method::POST, "/v1/embeddings", Some(json!({"input": "q"}))),
-        ("search", Method::POST, "/v1/rerank", Some(json!({"query": "q", "documents": ["a"]}))),
-        ("search", Method::POST, "/v2/rerank", Some(json!({"query": "q", "documents": ["a"]}))),
-        ("search", Method::POST, "/v1/vector_stores/x/search", Some(json!({"query": "q"}))),
-        ("search", Method::POST, "/retrieval", Some(json!({"query": "q"}))),
+        (
+            "answer",
+            Method::POST,
+            "/v1/answers",
+            Some(json!({"question": "q"})),
+        ),
+        (
+            "answer",
+            Method::POST,
+            "/v1/chat/completions",
+            Some(json!({"messages": [{"role": "user", "content": "q"}]})),
+        ),
+        (
+            "answer",
+            Method::POST,
+            "/v1/responses",
+            Some(json!({"input": "q"})),
+        ),
+        (
+            "search",
+            Method::POST,
+            "/v1/search",
+            Some(json!({"query": "q"})),
+        ),
+        (
+            "search",
+            Method::POST,
+            "/v1/embeddings",
+            Some(json!({"input": "q"})),
+        ),
+        (
+            "search",
+            Method::POST,
+            "/v1/rerank",
+            Some(json!({"query": "q", "documents": ["a"]})),
+        ),
+        (
+            "search",
+            Method::POST,
+            "/v2/rerank",
+            Some(json!({"query": "q", "documents": ["a"]})),
+        ),
+        (
+            "search",
+            Method::POST,
+            "/v1/vector_stores/x/search",
+            Some(json!({"query": "q"})),
+        ),
+        (
+            "search",
+            Method::POST,
+            "/retrieval",
+            Some(json!({"query": "q"})),
+        ),
         ("search", Method::GET, "/v1/documents", None),
         ("search", Method::GET, "/v1/documents/leave.md", None),
         ("ingest", Method::PUT, "/v1/documents/new", Some(document)),
@@ -99,16 +188,27 @@ async fn a_scope_opens_its_routes_and_no_others() {
     for scope in ["answer", "search", "ingest", "feedback", "admin"] {
         let key = app.key(&[scope], &[]).await;
         for (needed, method, path, body) in &routes {
-            let reply = app.with_key(&key, method.clone(), path, body.as_ref()).await;
+            let reply = app
+                .with_key(&key, method.clone(), path, body.as_ref())
+                .await;
             if scope == *needed || scope == "admin" {
                 assert_ne!(reply.status, 403, "{scope} {path}: {}", reply.text);
             } else {
                 assert_eq!(reply.status, 403, "{scope} {path}: {}", reply.text);
                 assert_eq!(reply.code(), "missing_scope");
-                assert!(reply.message().contains(&format!("`{needed}`")), "{}", reply.message());
+                assert!(
+                    reply.message().contains(&format!("`{needed}`")),
+                    "{}",
+                    reply.message()
+                );
             }
         }
-        assert_eq!(app.with_key(&key, Method::GET, "/v1/models", None).await.status, 200);
+        assert_eq!(
+            app.with_key(&key, Method::GET, "/v1/models", None)
+                .await
+                .status,
+            200
+        );
     }
 }
 
@@ -118,10 +218,21 @@ async fn a_revoked_key_is_401_and_the_server_stays_closed() {
     let key = app.key(&["search"], &[]).await;
     let keys = app.owner(Method::GET, "/admin/v1/keys", None).await.body;
     let id = keys["keys"][0]["id"].as_str().unwrap().to_owned();
-    let revoked = app.owner(Method::DELETE, &format!("/admin/v1/keys/{id}"), None).await;
+    let revoked = app
+        .owner(Method::DELETE, &format!("/admin/v1/keys/{id}"), None)
+        .await;
     assert!(revoked.body["revoked_at"].is_string(), "{}", revoked.text);
-    assert_eq!(app.with_key(&key, Method::GET, "/v1/documents", None).await.status, 401);
-    assert_eq!(app.get("/v1/documents").await.status, 401, "no way back into the mode without keys");
+    assert_eq!(
+        app.with_key(&key, Method::GET, "/v1/documents", None)
+            .await
+            .status,
+        401
+    );
+    assert_eq!(
+        app.get("/v1/documents").await.status,
+        401,
+        "no way back into the mode without keys"
+    );
 }
 
 #[tokio::test]
@@ -129,8 +240,15 @@ async fn a_missing_scope_is_noticed_before_the_body_is_read() {
     let app = TestApp::with_pages().await;
     let key = app.key(&["search"], &[]).await;
     let bearer = format!("Bearer {key}");
-    let body = axum::body::Body::from_stream(futures::stream::pending::<Result<axum::body::Bytes, std::io::Error>>());
-    let mut request = request(Method::PUT, "/v1/documents/x", None, &[("authorization", &bearer)]);
+    let body = axum::body::Body::from_stream(futures::stream::pending::<
+        Result<axum::body::Bytes, std::io::Error>,
+    >());
+    let mut request = request(
+        Method::PUT,
+        "/v1/documents/x",
+        None,
+        &[("authorization", &bearer)],
+    );
     *request.body_mut() = body;
     assert_eq!(app.send(request).await.status, 403);
 }

@@ -9,16 +9,27 @@ use serde_json::json;
 use crate::app::{FIRST_SENTENCE, TestApp, request};
 
 fn slow() -> ScriptedGenerator {
-    ScriptedGenerator::new(|_| FIRST_SENTENCE.to_owned()).with_token_time(Duration::from_millis(300))
+    ScriptedGenerator::new(|_| FIRST_SENTENCE.to_owned())
+        .with_token_time(Duration::from_millis(300))
 }
 
 #[tokio::test]
 async fn one_request_too_many_is_429_with_retry_after() {
-    let app = TestApp::builder().generator(slow()).limits(|limits| limits.max_concurrent_requests = 1).build().await;
+    let app = TestApp::builder()
+        .generator(slow())
+        .limits(|limits| limits.max_concurrent_requests = 1)
+        .build()
+        .await;
     let app = Arc::new(app.pages().await);
     let first = tokio::spawn({
         let app = app.clone();
-        async move { app.post("/v1/answers", &json!({"question": "How many days of annual leave?"})).await }
+        async move {
+            app.post(
+                "/v1/answers",
+                &json!({"question": "How many days of annual leave?"}),
+            )
+            .await
+        }
     });
     tokio::time::sleep(Duration::from_millis(150)).await;
     let second = app.get("/v1/documents").await;
@@ -30,22 +41,41 @@ async fn one_request_too_many_is_429_with_retry_after() {
         assert_eq!(app.get(path).await.status, 200, "{path} answers under load");
     }
     assert_eq!(first.await.unwrap().status, 200);
-    assert_eq!(app.get("/v1/documents").await.status, 200, "the place is free again");
+    assert_eq!(
+        app.get("/v1/documents").await.status,
+        200,
+        "the place is free again"
+    );
 }
 
 #[tokio::test]
 async fn a_stream_holds_its_place_until_it_ends() {
-    let app = TestApp::builder().generator(slow()).limits(|limits| limits.max_concurrent_requests = 1).build().await.pages().await;
+    let app = TestApp::builder()
+        .generator(slow())
+        .limits(|limits| limits.max_concurrent_requests = 1)
+        .build()
+        .await
+        .pages()
+        .await;
     let body = json!({"question": "How many days of annual leave?", "stream": true});
-    let stream = app.open(request(Method::POST, "/v1/answers", Some(&body), &[])).await;
+    let stream = app
+        .open(request(Method::POST, "/v1/answers", Some(&body), &[]))
+        .await;
     assert_eq!(app.get("/v1/documents").await.status, 429);
     drop(stream);
-    assert_eq!(app.get("/v1/documents").await.status, 200, "a client that went away leaves its place");
+    assert_eq!(
+        app.get("/v1/documents").await.status,
+        200,
+        "a client that went away leaves its place"
+    );
 }
 
 #[tokio::test]
 async fn a_full_engine_queue_is_429_with_retry_after() {
-    let app = TestApp::builder().generator(slow().with_queue(1, 0)).build().await;
+    let app = TestApp::builder()
+        .generator(slow().with_queue(1, 0))
+        .build()
+        .await;
     let app = Arc::new(app.pages().await);
     let ask = json!({"question": "How many days of annual leave?", "mode": "grounded"});
     let first = tokio::spawn({
@@ -61,7 +91,12 @@ async fn a_full_engine_queue_is_429_with_retry_after() {
     streamed["stream"] = json!(true);
     let third = app.post("/v1/answers", &streamed).await;
     assert_eq!(third.status, 429, "a stream too: {}", third.text);
-    let fallback = app.post("/v1/answers", &json!({"question": "How many days of annual leave?"})).await;
+    let fallback = app
+        .post(
+            "/v1/answers",
+            &json!({"question": "How many days of annual leave?"}),
+        )
+        .await;
     assert_eq!(fallback.status, 200, "{}", fallback.text);
     assert_eq!(fallback.body["release"]["route"], "fallback:queue_full");
     assert_eq!(first.await.unwrap().status, 200);
@@ -77,7 +112,10 @@ async fn a_request_that_takes_too_long_is_504() {
         .pages()
         .await;
     let reply = app
-        .post("/v1/answers", &json!({"question": "How many days of annual leave?", "mode": "grounded"}))
+        .post(
+            "/v1/answers",
+            &json!({"question": "How many days of annual leave?", "mode": "grounded"}),
+        )
         .await;
     assert_eq!(reply.status, 504, "{}", reply.text);
     assert_eq!(reply.code(), "timeout");
@@ -86,9 +124,15 @@ async fn a_request_that_takes_too_long_is_504() {
 
 #[tokio::test]
 async fn a_body_that_stops_coming_is_408() {
-    let app = TestApp::builder().limits(|limits| limits.body_silence = Duration::from_millis(100)).build().await;
+    let app = TestApp::builder()
+        .limits(|limits| limits.body_silence = Duration::from_millis(100))
+        .build()
+        .await;
     let body = Body::from_stream(futures::stream::pending::<Result<Bytes, std::io::Error>>());
-    let request = Request::post("/v1/search").header("host", "localhost").body(body).unwrap();
+    let request = Request::post("/v1/search")
+        .header("host", "localhost")
+        .body(body)
+        .unwrap();
     let reply = app.send(request).await;
     assert_eq!(reply.status, 408, "{}", reply.text);
     assert_eq!(reply.code(), "body_timeout");
@@ -97,7 +141,13 @@ async fn a_body_that_stops_coming_is_408() {
 #[tokio::test]
 async fn a_body_that_breaks_off_is_400() {
     let app = TestApp::new().await;
-    let chunks = futures::stream::iter([Ok(Bytes::from_static(b"{\"query\"")), Err(std::io::Error::other("gone"))]);
-    let request = Request::post("/v1/search").header("host", "localhost").body(Body::from_stream(chunks)).unwrap();
+    let chunks = futures::stream::iter([
+        Ok(Bytes::from_static(b"{\"query\"")),
+        Err(std::io::Error::other("gone")),
+    ]);
+    let request = Request::post("/v1/search")
+        .header("host", "localhost")
+        .body(Body::from_stream(chunks))
+        .unwrap();
     assert_eq!(app.send(request).await.status, 400);
 }

@@ -17,8 +17,13 @@ async fn health_and_readiness_are_told() {
 #[tokio::test]
 async fn the_metrics_page_counts_what_happened_and_names_no_content() {
     let app = TestApp::with_pages().await;
-    app.post("/v1/answers", &json!({"question": "How many days of annual leave?"})).await;
-    app.post("/v1/search", &json!({"query": "annual leave"})).await;
+    app.post(
+        "/v1/answers",
+        &json!({"question": "How many days of annual leave?"}),
+    )
+    .await;
+    app.post("/v1/search", &json!({"query": "annual leave"}))
+        .await;
     app.get("/v1/documents/leave.md").await;
     let page = app.get("/metrics").await;
     assert!(page.header("content-type").starts_with("text/plain"));
@@ -31,15 +36,23 @@ async fn the_metrics_page_counts_what_happened_and_names_no_content() {
         "quoin_passages",
         "quoin_index_generation",
     ] {
-        assert!(page.text.contains(name), "{name} is missing in {}", page.text);
+        assert!(
+            page.text.contains(name),
+            "{name} is missing in {}",
+            page.text
+        );
     }
-    assert!(page.text.contains(r#"route="/v1/documents/{*id}""#), "{}", page.text);
+    assert!(
+        page.text.contains(r#"route="/v1/documents/{*id}""#),
+        "{}",
+        page.text
+    );
     for content in ["leave.md", "annual", "27 days"] {
         assert!(!page.text.contains(content), "{content}");
     }
 }
 
-/// Every route of the router, as OpenAPI writes it.
+/// Every route of the router, as `/openapi.json` writes it.
 const ROUTES: [&str; 36] = [
     "get /health",
     "get /ready",
@@ -79,7 +92,11 @@ const ROUTES: [&str; 36] = [
     "put /admin/v1/aliases/{alias}",
 ];
 /// The rest of them.
-const MORE_ROUTES: [&str; 3] = ["get /admin/v1/config", "get /admin/v1/status", "post /admin/v1/backup"];
+const MORE_ROUTES: [&str; 3] = [
+    "get /admin/v1/config",
+    "get /admin/v1/status",
+    "post /admin/v1/backup",
+];
 
 #[tokio::test]
 async fn openapi_describes_every_route_and_each_is_served() {
@@ -92,13 +109,19 @@ async fn openapi_describes_every_route_and_each_is_served() {
             described.insert(format!("{method} {path}"));
         }
     }
-    let expected: BTreeSet<String> = ROUTES.iter().chain(&MORE_ROUTES).map(|route| (*route).to_owned()).collect();
+    let expected: BTreeSet<String> = ROUTES
+        .iter()
+        .chain(&MORE_ROUTES)
+        .map(|route| (*route).to_owned())
+        .collect();
     assert_eq!(described, expected);
     for route in &described {
         let (method, path) = route.split_once(' ').unwrap();
         let method = method.to_uppercase().parse().unwrap();
         let path = path.replace(['{', '}'], "");
-        let reply = app.send(crate::app::request(method, &path, None, &[])).await;
+        let reply = app
+            .send(crate::app::request(method, &path, None, &[]))
+            .await;
         assert_ne!(reply.status, 405, "{route}");
         let unrouted = reply.message().starts_with("there is no `");
         assert!(!unrouted, "{route}: {}", reply.text);

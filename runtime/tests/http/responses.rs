@@ -14,7 +14,10 @@ async fn a_response_has_the_form_that_clients_expect() {
     assert_eq!(body["error"], Value::Null);
     assert!(body["id"].as_str().unwrap().starts_with("resp_ans_"));
     let item = &body["output"][0];
-    assert_eq!((&item["type"], &item["role"]), (&json!("message"), &json!("assistant")));
+    assert_eq!(
+        (&item["type"], &item["role"]),
+        (&json!("message"), &json!("assistant"))
+    );
     let part = &item["content"][0];
     assert_eq!(part["type"], "output_text");
     assert_eq!(part["text"], "From the first sentence.");
@@ -39,16 +42,27 @@ async fn a_list_of_messages_is_a_conversation() {
 #[tokio::test]
 async fn the_schema_of_text_format_is_enforced() {
     let said = r#"{"cite":"[[1]]","answer":{"days":27}}"#;
-    let app = TestApp::builder().saying([said, ABSTAINS]).build().await.pages().await;
+    let app = TestApp::builder()
+        .saying([said, ABSTAINS])
+        .build()
+        .await
+        .pages()
+        .await;
     let schema = json!({"type": "object", "properties": {"days": {"type": "integer"}}, "required": ["days"], "additionalProperties": false});
     let request = json!({
         "input": "How many days of leave?",
         "text": {"format": {"type": "json_schema", "name": "days", "schema": schema}},
     });
     let body = app.post("/v1/responses", &request).await.body;
-    assert_eq!(body["output"][0]["content"][0]["text"], r#"{"days":27}"#, "{body}");
+    assert_eq!(
+        body["output"][0]["content"][0]["text"], r#"{"days":27}"#,
+        "{body}"
+    );
     let refused = app.post("/v1/responses", &request).await.body;
-    assert_eq!(refused["output"][0]["content"][0]["type"], "refusal", "{refused}");
+    assert_eq!(
+        refused["output"][0]["content"][0]["type"], "refusal",
+        "{refused}"
+    );
 }
 
 #[tokio::test]
@@ -87,7 +101,10 @@ async fn a_stream_tells_each_step_in_order() {
         .collect();
     assert_eq!(text, "From the first sentence.");
     let last = chunks.last().unwrap();
-    assert_eq!(last["response"]["output"][0]["content"][0]["text"], "From the first sentence.");
+    assert_eq!(
+        last["response"]["output"][0]["content"][0]["text"],
+        "From the first sentence."
+    );
     assert_eq!(last["response"]["id"], chunks[0]["response"]["id"]);
 }
 
@@ -95,14 +112,29 @@ async fn a_stream_tells_each_step_in_order() {
 async fn what_needs_memory_or_other_media_is_refused_by_name() {
     let app = TestApp::with_pages().await;
     let cases = [
-        (json!({"input": "x", "previous_response_id": "resp_1"}), "previous_response_id"),
+        (
+            json!({"input": "x", "previous_response_id": "resp_1"}),
+            "previous_response_id",
+        ),
         (json!({"input": "x", "background": true}), "background"),
-        (json!({"input": [{"type": "function_call_output", "output": "x"}]}), "input[0]"),
-        (json!({"input": [{"role": "user", "content": [{"type": "input_image"}]}]}), "input[0].content[0]"),
+        (
+            json!({"input": [{"type": "function_call_output", "output": "x"}]}),
+            "input[0]",
+        ),
+        (
+            json!({"input": [{"role": "user", "content": [{"type": "input_image"}]}]}),
+            "input[0].content[0]",
+        ),
         (json!({"input": 7}), "input"),
         (json!({}), "input"),
-        (json!({"input": "x", "text": {"format": {"type": "json_schema"}}}), "text.format.schema"),
-        (json!({"input": "x", "max_output_tokens": 0}), "max_output_tokens"),
+        (
+            json!({"input": "x", "text": {"format": {"type": "json_schema"}}}),
+            "text.format.schema",
+        ),
+        (
+            json!({"input": "x", "max_output_tokens": 0}),
+            "max_output_tokens",
+        ),
     ];
     for (request, param) in cases {
         let reply = app.post("/v1/responses", &request).await;

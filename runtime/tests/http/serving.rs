@@ -32,7 +32,13 @@ async fn serve(app: TestApp) -> Served {
     let task = tokio::spawn(serve::run(state, tcp, Some(local), async {
         let _ = stopped.await;
     }));
-    Served { app, address, socket, stop, task }
+    Served {
+        app,
+        address,
+        socket,
+        stop,
+        task,
+    }
 }
 
 fn post(path: &str, body: &str) -> String {
@@ -42,7 +48,10 @@ fn post(path: &str, body: &str) -> String {
     )
 }
 
-async fn exchange(mut stream: impl tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin, request: &str) -> String {
+async fn exchange(
+    mut stream: impl tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin,
+    request: &str,
+) -> String {
     stream.write_all(request.as_bytes()).await.unwrap();
     let mut response = String::new();
     stream.read_to_string(&mut response).await.unwrap();
@@ -50,7 +59,8 @@ async fn exchange(mut stream: impl tokio::io::AsyncRead + tokio::io::AsyncWrite 
 }
 
 fn slow() -> ScriptedGenerator {
-    ScriptedGenerator::new(|_| FIRST_SENTENCE.to_owned()).with_token_time(Duration::from_millis(150))
+    ScriptedGenerator::new(|_| FIRST_SENTENCE.to_owned())
+        .with_token_time(Duration::from_millis(150))
 }
 
 const ASK: &str = r#"{"question": "How many days of annual leave?", "mode": "grounded"}"#;
@@ -72,28 +82,50 @@ async fn both_sockets_answer_and_the_local_one_is_the_owner_s() {
 
 #[tokio::test]
 async fn a_request_in_flight_is_finished_and_no_new_one_is_taken() {
-    let served = serve(TestApp::builder().generator(slow()).build().await.pages().await).await;
+    let served = serve(
+        TestApp::builder()
+            .generator(slow())
+            .build()
+            .await
+            .pages()
+            .await,
+    )
+    .await;
     let tcp = TcpStream::connect(served.address).await.unwrap();
     let asked = tokio::spawn(async move { exchange(tcp, &post("/v1/answers", ASK)).await });
     tokio::time::sleep(Duration::from_millis(200)).await;
     served.stop.send(()).unwrap();
     tokio::time::sleep(Duration::from_millis(50)).await;
-    assert!(TcpStream::connect(served.address).await.is_err(), "nobody listens any more");
+    assert!(
+        TcpStream::connect(served.address).await.is_err(),
+        "nobody listens any more"
+    );
     let response = asked.await.unwrap();
     assert!(response.starts_with("HTTP/1.1 200"), "{response}");
-    tokio::time::timeout(Duration::from_secs(2), served.task).await.unwrap().unwrap();
+    tokio::time::timeout(Duration::from_secs(2), served.task)
+        .await
+        .unwrap()
+        .unwrap();
 }
 
 #[tokio::test]
 async fn idle_connections_do_not_hold_up_the_end() {
-    let app = TestApp::builder().config(|config| config.server.drain_timeout_ms = 300).build().await;
+    let app = TestApp::builder()
+        .config(|config| config.server.drain_timeout_ms = 300)
+        .build()
+        .await;
     let served = serve(app).await;
     let _idle = TcpStream::connect(served.address).await.unwrap();
     let mut half = TcpStream::connect(served.address).await.unwrap();
-    half.write_all(b"GET /health HTTP/1.1\r\nhost: local").await.unwrap();
+    half.write_all(b"GET /health HTTP/1.1\r\nhost: local")
+        .await
+        .unwrap();
     tokio::time::sleep(Duration::from_millis(50)).await;
     served.stop.send(()).unwrap();
-    tokio::time::timeout(Duration::from_secs(2), served.task).await.unwrap().unwrap();
+    tokio::time::timeout(Duration::from_secs(2), served.task)
+        .await
+        .unwrap()
+        .unwrap();
 }
 
 #[tokio::test]
@@ -107,17 +139,32 @@ async fn what_outlasts_the_drain_time_is_cut_off() {
         .await;
     let served = serve(app).await;
     let mut tcp = TcpStream::connect(served.address).await.unwrap();
-    tcp.write_all(post("/v1/answers", ASK).as_bytes()).await.unwrap();
+    tcp.write_all(post("/v1/answers", ASK).as_bytes())
+        .await
+        .unwrap();
     tokio::time::sleep(Duration::from_millis(200)).await;
     served.stop.send(()).unwrap();
-    tokio::time::timeout(Duration::from_secs(2), served.task).await.unwrap().unwrap();
+    tokio::time::timeout(Duration::from_secs(2), served.task)
+        .await
+        .unwrap()
+        .unwrap();
 }
 
 #[tokio::test]
 async fn a_client_that_hangs_up_frees_the_engine() {
-    let served = serve(TestApp::builder().generator(slow()).build().await.pages().await).await;
+    let served = serve(
+        TestApp::builder()
+            .generator(slow())
+            .build()
+            .await
+            .pages()
+            .await,
+    )
+    .await;
     let mut tcp = TcpStream::connect(served.address).await.unwrap();
-    tcp.write_all(post("/v1/answers", ASK).as_bytes()).await.unwrap();
+    tcp.write_all(post("/v1/answers", ASK).as_bytes())
+        .await
+        .unwrap();
     tokio::time::sleep(Duration::from_millis(200)).await;
     assert_eq!(served.app.generator.occupancy().running, 1);
     drop(tcp);
@@ -127,7 +174,10 @@ async fn a_client_that_hangs_up_frees_the_engine() {
 
 #[tokio::test]
 async fn a_client_that_sends_a_large_body_first_reads_why_it_is_refused() {
-    let app = TestApp::builder().config(|config| config.server.max_body_bytes = 4096).build().await;
+    let app = TestApp::builder()
+        .config(|config| config.server.max_body_bytes = 4096)
+        .build()
+        .await;
     let served = serve(app).await;
     let tcp = TcpStream::connect(served.address).await.unwrap();
     let response = exchange(tcp, &post("/v1/search", &" ".repeat(8 << 20))).await;
@@ -141,7 +191,9 @@ async fn one_connection_serves_many_requests() {
     let mut tcp = TcpStream::connect(served.address).await.unwrap();
     let mut buffer = vec![0; 4096];
     for _ in 0..20 {
-        tcp.write_all(b"GET /health HTTP/1.1\r\nhost: localhost\r\n\r\n").await.unwrap();
+        tcp.write_all(b"GET /health HTTP/1.1\r\nhost: localhost\r\n\r\n")
+            .await
+            .unwrap();
         let read = tcp.read(&mut buffer).await.unwrap();
         assert!(buffer[..read].starts_with(b"HTTP/1.1 200"));
     }
@@ -150,7 +202,12 @@ async fn one_connection_serves_many_requests() {
 #[tokio::test]
 async fn garbage_on_the_socket_is_answered_and_forgotten() {
     let served = serve(TestApp::new().await).await;
-    for garbage in ["\u{16}\u{3}\u{1}\u{2}\u{0}", "GET\r\n\r\n", "GET / HTTP/9.9\r\n\r\n", "GET / HTTP/1.1\r\nbad header\r\n\r\n"] {
+    for garbage in [
+        "\u{16}\u{3}\u{1}\u{2}\u{0}",
+        "GET\r\n\r\n",
+        "GET / HTTP/9.9\r\n\r\n",
+        "GET / HTTP/1.1\r\nbad header\r\n\r\n",
+    ] {
         let mut tcp = TcpStream::connect(served.address).await.unwrap();
         tcp.write_all(garbage.as_bytes()).await.unwrap();
         tcp.shutdown().await.unwrap();
@@ -158,6 +215,10 @@ async fn garbage_on_the_socket_is_answered_and_forgotten() {
         let _reset = tcp.read_to_end(&mut sink).await;
     }
     let tcp = TcpStream::connect(served.address).await.unwrap();
-    let response = exchange(tcp, "GET /health HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n").await;
+    let response = exchange(
+        tcp,
+        "GET /health HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n",
+    )
+    .await;
     assert!(response.starts_with("HTTP/1.1 200"), "{response}");
 }

@@ -54,7 +54,9 @@ pub(in crate::http) async fn list(
     let listing = blocking(&http, |quoin| Ok(quoin.registry().list()?)).await?;
     let adapters: Vec<Value> = listing.versions.iter().map(shown).collect();
     let damaged: Vec<String> = listing.damaged.iter().map(ToString::to_string).collect();
-    Ok(JsonResponse(json!({"adapters": adapters, "damaged": damaged})))
+    Ok(JsonResponse(
+        json!({"adapters": adapters, "damaged": damaged}),
+    ))
 }
 
 /// Checks an adapter against the base model and stores it as the next version of its name.
@@ -170,17 +172,26 @@ pub(in crate::http) async fn set_alias(
 }
 
 fn version_or_base(text: &str) -> Result<Option<AdapterId>, AdapterError> {
-    if text == "base" { Ok(None) } else { text.parse().map(Some) }
+    if text == "base" {
+        Ok(None)
+    } else {
+        text.parse().map(Some)
+    }
 }
 
 fn listed(aliases: &Aliases) -> Value {
-    let aliases: Vec<Value> = aliases.iter().map(|(alias, to)| json!({"alias": alias, "to": to})).collect();
+    let aliases: Vec<Value> = aliases
+        .iter()
+        .map(|(alias, to)| json!({"alias": alias, "to": to}))
+        .collect();
     json!({"aliases": aliases})
 }
 
 fn shown(version: &AdapterVersion) -> Value {
     let mut shown = json!({"id": version.id(), "rank": version.lora.r});
-    if let (Some(fields), Ok(Value::Object(manifest))) = (shown.as_object_mut(), serde_json::to_value(version)) {
+    if let (Some(fields), Ok(Value::Object(manifest))) =
+        (shown.as_object_mut(), serde_json::to_value(version))
+    {
         fields.extend(manifest);
     }
     shown

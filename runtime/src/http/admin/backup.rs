@@ -61,11 +61,18 @@ pub(in crate::http) async fn create(
     let unfinished = tokio::task::spawn_blocking(move || {
         refuse_full(&target)?;
         std::fs::create_dir_all(&parent)
-            .and_then(|()| tempfile::Builder::new().prefix(".quoin-backup-").tempdir_in(&parent))
+            .and_then(|()| {
+                tempfile::Builder::new()
+                    .prefix(".quoin-backup-")
+                    .tempdir_in(&parent)
+            })
             .map_err(|error| unwritable(&parent, &error))
     })
     .await??;
-    http.quoin.storage().copy_database(unfinished.path().join("quoin.db")).await?;
+    http.quoin
+        .storage()
+        .copy_database(unfinished.path().join("quoin.db"))
+        .await?;
     let adapters = http.quoin.config().data().join("adapters");
     let written = tokio::task::spawn_blocking(move || {
         copy_folder(&adapters, &unfinished.path().join("adapters"))
@@ -77,7 +84,10 @@ pub(in crate::http) async fn create(
 }
 
 fn unwritable(path: &Path, error: &io::Error) -> ApiError {
-    ApiError::invalid("path", format!("cannot write `{}`: {error}", path.display()))
+    ApiError::invalid(
+        "path",
+        format!("cannot write `{}`: {error}", path.display()),
+    )
 }
 
 fn refuse_full(path: &Path) -> Result<(), ApiError> {
@@ -86,14 +96,19 @@ fn refuse_full(path: &Path) -> Result<(), ApiError> {
         Err(error) => Err(unwritable(path, &error)),
         Ok(mut entries) => match entries.next() {
             None => Ok(()),
-            Some(_) => Err(ApiError::conflict(format!("`{}` is not empty", path.display()))),
+            Some(_) => Err(ApiError::conflict(format!(
+                "`{}` is not empty",
+                path.display()
+            ))),
         },
     }
 }
 
 /// Copies regular files; half-added adapters and lock files stay behind.
 fn copy_folder(from: &Path, to: &Path) -> io::Result<()> {
-    let visible = |entry: &walkdir::DirEntry| entry.depth() == 0 || !entry.file_name().to_string_lossy().starts_with('.');
+    let visible = |entry: &walkdir::DirEntry| {
+        entry.depth() == 0 || !entry.file_name().to_string_lossy().starts_with('.')
+    };
     for entry in WalkDir::new(from).into_iter().filter_entry(visible) {
         let entry = entry?;
         let relative = entry.path().strip_prefix(from).map_err(io::Error::other)?;

@@ -23,7 +23,10 @@ pub(in crate::http) async fn list(
     State(http): State<Http>,
     _caller: Authorized<Administering>,
 ) -> Result<JsonResponse<Value>, ApiError> {
-    let (generation, kept) = blocking(&http, |retriever| Ok((retriever.generation(), retriever.generations()?))).await?;
+    let (generation, kept) = blocking(&http, |retriever| {
+        Ok((retriever.generation(), retriever.generations()?))
+    })
+    .await?;
     let kept: Vec<Value> = kept
         .into_iter()
         .map(|snapshot| {
@@ -36,7 +39,9 @@ pub(in crate::http) async fn list(
             })
         })
         .collect();
-    Ok(JsonResponse(json!({"generation": generation, "generations": kept})))
+    Ok(JsonResponse(
+        json!({"generation": generation, "generations": kept}),
+    ))
 }
 
 /// Builds the index anew from the catalogue, and switches to it.
@@ -86,7 +91,10 @@ pub(in crate::http) async fn activate(
     let number: u64 = generation
         .parse()
         .map_err(|_| ApiError::invalid("generation", "`generation` must be a number"))?;
-    changed(&http, move |retriever| retriever.activate(number).map(|_| ())).await
+    changed(&http, move |retriever| {
+        retriever.activate(number).map(|_| ())
+    })
+    .await
 }
 
 /// Compares the index with the catalogue, and its files with their digests.

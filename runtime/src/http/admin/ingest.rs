@@ -50,12 +50,20 @@ pub(in crate::http) async fn create(
     DocumentJson(body): DocumentJson<IngestBody>,
 ) -> Result<JsonResponse<Ingested>, ApiError> {
     if body.documents.len() > MAX_DOCUMENTS {
-        let message = format!("`documents` must hold at most {MAX_DOCUMENTS}, got {}", body.documents.len());
+        let message = format!(
+            "`documents` must hold at most {MAX_DOCUMENTS}, got {}",
+            body.documents.len()
+        );
         return Err(ApiError::invalid("documents", message));
     }
     let retriever = Arc::clone(http.quoin.retriever());
     let ingested = tokio::task::spawn_blocking(move || {
-        let read: Vec<Read> = body.documents.into_iter().enumerate().map(Read::of).collect();
+        let read: Vec<Read> = body
+            .documents
+            .into_iter()
+            .enumerate()
+            .map(Read::of)
+            .collect();
         let (outcomes, inputs) = split(read);
         let mut stored = retriever.put_batch(inputs)?.into_iter();
         let results = outcomes
@@ -80,13 +88,20 @@ struct Read {
 impl Read {
     fn of((index, mut document): (usize, Value)) -> Self {
         let at = format!("documents[{index}]");
-        let id = document.as_object_mut().and_then(|fields| fields.shift_remove("id"));
+        let id = document
+            .as_object_mut()
+            .and_then(|fields| fields.shift_remove("id"));
         let input = match &id {
-            Some(Value::String(id)) => DocumentId::new(id.as_str()).map_err(ApiError::from).and_then(|id| {
-                let body: DocumentBody = body::shape(&at, document)?;
-                body.into_input(id)
-            }),
-            _ => Err(ApiError::invalid(format!("{at}.id"), format!("`{at}.id` must be a string"))),
+            Some(Value::String(id)) => DocumentId::new(id.as_str())
+                .map_err(ApiError::from)
+                .and_then(|id| {
+                    let body: DocumentBody = body::shape(&at, document)?;
+                    body.into_input(id)
+                }),
+            _ => Err(ApiError::invalid(
+                format!("{at}.id"),
+                format!("`{at}.id` must be a string"),
+            )),
         };
         Self {
             id: id.unwrap_or_default(),
@@ -122,11 +137,17 @@ fn result(id: &Value, stored: Option<Result<Stored, RetrieverError>>) -> Value {
         Some(Err(error)) => {
             let error = ApiError::from(error);
             if let Some(cause) = error.cause() {
-                tracing::error!(cause = crate::http::observe::chain(cause), "a document could not be stored");
+                tracing::error!(
+                    cause = crate::http::observe::chain(cause),
+                    "a document could not be stored"
+                );
             }
             refused(id, &error)
         }
-        None => refused(id, &ApiError::internal("the batch answered for fewer documents than it was given")),
+        None => refused(
+            id,
+            &ApiError::internal("the batch answered for fewer documents than it was given"),
+        ),
     }
 }
 

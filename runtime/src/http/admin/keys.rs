@@ -54,7 +54,12 @@ pub(in crate::http) async fn create(
     _caller: Authorized<Administering>,
     Json(body): Json<KeyBody>,
 ) -> Result<(StatusCode, JsonResponse<CreatedKey>), ApiError> {
-    let made = http.quoin.storage().keys().create(&body.name, body.scopes, body.tokens).await?;
+    let made = http
+        .quoin
+        .storage()
+        .keys()
+        .create(&body.name, body.scopes, body.tokens)
+        .await?;
     let created = CreatedKey {
         key: made.key,
         info: made.info,
@@ -70,7 +75,10 @@ pub(in crate::http) async fn create(
         (status = "default", description = "The error.", body = ErrorBody),
     )
 )]
-pub(in crate::http) async fn list(State(http): State<Http>, _caller: Authorized<Administering>) -> JsonResponse<Value> {
+pub(in crate::http) async fn list(
+    State(http): State<Http>,
+    _caller: Authorized<Administering>,
+) -> JsonResponse<Value> {
     JsonResponse(json!({"keys": http.quoin.storage().keys().list()}))
 }
 

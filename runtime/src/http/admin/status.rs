@@ -20,7 +20,9 @@ pub(in crate::http) async fn config(
     State(http): State<Http>,
     _caller: Authorized<Administering>,
 ) -> Result<JsonResponse<Value>, ApiError> {
-    serde_json::to_value(http.quoin.config()).map(JsonResponse).map_err(ApiError::internal)
+    serde_json::to_value(http.quoin.config())
+        .map(JsonResponse)
+        .map_err(ApiError::internal)
 }
 
 /// Readiness, counts and versions.
