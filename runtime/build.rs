@@ -4,7 +4,6 @@ use std::error::Error;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
-#[expect(clippy::print_stdout, reason = "how a build script talks to cargo")]
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo::rerun-if-changed=samples/handbook");
     let root = PathBuf::from(std::env::var("CARGO_MANIFEST_DIR")?).join("samples/handbook");

@@ -51,6 +51,12 @@ pub enum RetrieverError {
         /// Those that are kept.
         kept: Vec<u64>,
     },
+    /// There is nothing to roll back to.
+    #[error("there is no snapshot before the one that serves; kept: {kept:?}")]
+    NoEarlierSnapshot {
+        /// Those that are kept.
+        kept: Vec<u64>,
+    },
     /// The catalogue was written by a newer version of this program.
     #[error(
         "the catalogue has schema version {found}, this program knows up to {known}: use a newer `quoin`"
@@ -123,6 +129,7 @@ impl RetrieverError {
                 | Self::TooLarge { .. }
                 | Self::NotFound(_)
                 | Self::UnknownGeneration { .. }
+                | Self::NoEarlierSnapshot { .. }
         )
     }
 

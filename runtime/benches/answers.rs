@@ -22,6 +22,9 @@ use quoin::service::Quoin;
 use quoin_retriever::{Content, DocumentId, DocumentInput, Format};
 use serde_json::json;
 
+/// A stage, its times in milliseconds, and where they stand in an answer.
+type Stage = (&'static str, Vec<f64>, fn(&TimingsMs) -> f64);
+
 /// Times of one stage over all rounds, milliseconds.
 fn percentiles(mut times: Vec<f64>) -> (f64, f64) {
     times.sort_by(f64::total_cmp);
@@ -42,7 +45,7 @@ fn passages() -> Vec<DocumentInput> {
                 })
                 .collect();
             DocumentInput::new(
-                DocumentId::new(&format!("rule-{number}")).unwrap(),
+                DocumentId::new(format!("rule-{number}")).unwrap(),
                 Content::Text {
                     text: sentences.join(" "),
                     format: Format::Text,
@@ -54,7 +57,7 @@ fn passages() -> Vec<DocumentInput> {
 
 async fn overhead(quoin: &Arc<Quoin>, rounds: usize) {
     let schema = json!({"type": "object", "properties": {"days": {"type": "integer"}, "item": {"type": "string", "maxLength": 16}}, "required": ["days", "item"]});
-    let mut stages: Vec<(&str, Vec<f64>, fn(&TimingsMs) -> f64)> = vec![
+    let mut stages: Vec<Stage> = vec![
         ("retrieval", vec![], |timings| timings.retrieval),
         ("prompt fitting", vec![], |timings| timings.prompt),
         ("grammar text", vec![], |timings| timings.grammar),

@@ -22,7 +22,8 @@ use serde::Deserialize;
 
 #[derive(Deserialize)]
 struct Question {
-    question: String,
+    #[serde(rename = "question")]
+    words: String,
     kind: String,
     gold: Vec<Gold>,
     tokens: Vec<String>,
@@ -131,7 +132,7 @@ async fn measure(
             &question.tokens,
         );
         let request = AnswerRequest {
-            question: question.question.clone(),
+            question: question.words.clone(),
             mode,
             ..AnswerRequest::default()
         };
@@ -182,8 +183,10 @@ async fn main() {
         .map(|line| serde_json::from_str(line).unwrap())
         .collect();
     let folder = tempfile::tempdir().unwrap();
-    let mut config = Config::default();
-    config.data = DataFolder(folder.path().to_owned());
+    let config = Config {
+        data: DataFolder(folder.path().to_owned()),
+        ..Config::default()
+    };
     let quoin = Quoin::open(config).await.unwrap();
     for stored in quoin.retriever().put_batch(documents()).unwrap() {
         stored.unwrap();

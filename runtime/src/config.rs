@@ -183,7 +183,7 @@ impl Default for AnswerConfig {
             top_k: 6,
             max_citations: 3,
             max_tokens: 512,
-            extractive_threshold: 0.45,
+            extractive_threshold: 0.4,
         }
     }
 }

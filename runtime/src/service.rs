@@ -399,7 +399,8 @@ impl Quoin {
             return Ok(generator);
         }
         let (quoin, adapter) = (Arc::clone(self), id.clone());
-        let folder = tokio::task::spawn_blocking(move || quoin.verified_adapter(&adapter)).await??;
+        let folder =
+            tokio::task::spawn_blocking(move || quoin.verified_adapter(&adapter)).await??;
         while recent.len() >= MAX_ADAPTED {
             self.engine.unload(&recent.remove(0).to_string());
         }

@@ -213,14 +213,12 @@ impl Inner {
     }
 
     pub(super) fn rollback(&self) -> Result<GenerationInfo, RetrieverError> {
-        let serving = self.serving().unwrap_or(u64::MAX);
+        let serving = self.serving();
         let kept = snapshot::list(&self.generations)?;
-        match kept.iter().rev().find(|number| **number < serving) {
+        let earlier = |number: &&u64| serving.is_some_and(|serving| **number < serving);
+        match kept.iter().rev().find(earlier) {
             Some(before) => self.activate(*before),
-            None => Err(RetrieverError::UnknownGeneration {
-                wanted: serving.saturating_sub(1),
-                kept,
-            }),
+            None => Err(RetrieverError::NoEarlierSnapshot { kept }),
         }
     }
 

@@ -159,8 +159,8 @@ impl DraftStream {
             return String::new();
         };
         let raw = &self.text[start..];
-        let visible = if raw.starts_with('"') {
-            decoded_prefix(&raw[1..])
+        let visible = if let Some(inside) = raw.strip_prefix('"') {
+            decoded_prefix(inside)
         } else {
             // The last character may be the brace that closes the draft.
             let end = raw.char_indices().next_back().map_or(0, |(index, _)| index);

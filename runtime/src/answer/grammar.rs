@@ -86,9 +86,13 @@ fn quoting(passages: &[PromptPassage], answer: &AnswerPart, max_citations: usize
         AnswerPart::Schema(_) => format!("{} answer {}", literal("],\"answer\":"), literal("}")),
         AnswerPart::Citations => literal("]}"),
     };
-    let more = max_citations.saturating_sub(1);
+    // Lark knows no repetition of zero times.
+    let quotes = match max_citations.saturating_sub(1) {
+        0 => "quotes: quote".to_owned(),
+        further => format!("quotes: quote more{{0,{further}}}\nmore: \",\" quote"),
+    };
     let mut lark = format!(
-        "start: {open} ( {abstain} | quotes {end} )\nquotes: quote more{{0,{more}}}\nmore: \",\" quote\nquote: {alternatives}\n",
+        "start: {open} ( {abstain} | quotes {end} )\n{quotes}\nquote: {alternatives}\n",
         open = literal("{\"quotes\":["),
         abstain = literal("]}"),
         alternatives = alternatives.join(" | "),

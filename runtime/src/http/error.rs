@@ -310,9 +310,9 @@ impl From<RetrieverError> for ApiError {
                 Self::new(StatusCode::BAD_REQUEST, "unreadable_document", message).about("content")
             }
             RetrieverError::TooLarge { what, .. } => Self::too_large(message).about(what),
-            RetrieverError::NotFound(_) | RetrieverError::UnknownGeneration { .. } => {
-                Self::not_found(message)
-            }
+            RetrieverError::NotFound(_)
+            | RetrieverError::UnknownGeneration { .. }
+            | RetrieverError::NoEarlierSnapshot { .. } => Self::not_found(message),
             cause => Self::internal(cause),
         }
     }

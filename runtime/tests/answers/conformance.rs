@@ -94,8 +94,10 @@ pub fn schemas() -> Vec<Option<Value>> {
 
 /// A server's inside on a temporary folder, with the bundled model and [`DOCUMENTS`].
 pub async fn open(data: &std::path::Path, citing: Citing) -> Arc<Quoin> {
-    let mut config = Config::default();
-    config.data = DataFolder(data.to_owned());
+    let mut config = Config {
+        data: DataFolder(data.to_owned()),
+        ..Config::default()
+    };
     config.answers.citing = citing;
     let quoin = Quoin::open(config.checked().unwrap()).await.unwrap();
     let inputs = DOCUMENTS
@@ -106,11 +108,7 @@ pub async fn open(data: &std::path::Path, citing: Citing) -> Arc<Quoin> {
                 DocumentId::new(*id).unwrap(),
                 Content::Text {
                     text: (*text).to_owned(),
-                    format: if id.ends_with(".md") {
-                        Format::Markdown
-                    } else {
-                        Format::Text
-                    },
+                    format: Format::from_path(std::path::Path::new(id)).unwrap(),
                 },
             )
         })

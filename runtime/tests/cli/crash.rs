@@ -117,7 +117,7 @@ const QUESTION: &str = r#"{"question":"Who may read the salary bands?"}"#;
 
 /// Counts the questions that were sent until the server had gone.
 fn ask_until_it_breaks(socket: &std::path::Path) -> usize {
-    (0..)
+    (0..100_000)
         .take_while(|_| local(socket, "POST", "/v1/answers", QUESTION).is_ok())
         .count()
         + 1

@@ -175,13 +175,13 @@ fn a_quote_never_cuts_an_escape_sequence() {
         1,
     );
     let raw = |inside: &str| format!("{{\"quotes\":[{{\"passage\":1,\"quote\":\"{inside}\"}}]}}");
-    assert!(accepts(&lark, &raw(r#"at C:\\temp\\new.\n\tThen\u0001"#)));
+    assert!(accepts(&lark, &raw(r"at C:\\temp\\new.\n\tThen\u0001")));
     assert!(
-        !accepts(&lark, &raw(r#"temp\\new.\n\tThen\u00"#)),
+        !accepts(&lark, &raw(r"temp\\new.\n\tThen\u00")),
         "half of \\u0001"
     );
     assert!(
-        !accepts(&lark, &raw(r#"emp\\new.\n\tThen\u0001"#)),
+        !accepts(&lark, &raw(r"emp\\new.\n\tThen\u0001")),
         "half a word"
     );
 }
