@@ -104,7 +104,8 @@ pub struct Outcome {
     pub finish: Finish,
     pub usage: Usage,
     pub timings: Timings,
-    /// Mean natural-log probability of the generated tokens under the model, at temperature 1 and before the constraint.
+    /// Mean natural-log probability of the generated tokens under the model, at temperature 1: among the tokens that the
+    /// constraint allowed where it had to rule out the model's first choice or a token was drawn, among all tokens elsewhere.
     /// `None` without tokens or from a model that does not tell.
     pub mean_logprob: Option<f32>,
 }

@@ -1,5 +1,6 @@
 //! A request that was checked: every bound holds, every default is filled in, the schema can be enforced.
 
+use quoin_engine::EngineError;
 use serde_json::{Value, json};
 
 use crate::answer::error::AnswerError;
@@ -131,9 +132,11 @@ fn enforceable(schema: Value) -> Result<AnswerSchema, AnswerError> {
     if let Err(narrowed) = narrowed
         && quoin_engine::check_schema(&strict_white_space(schema.original())).is_err()
     {
-        return Err(AnswerError::UnenforceableSchema {
-            reason: narrowed.to_string(),
-        });
+        let reason = match narrowed {
+            EngineError::UnsupportedSchema { reason } => reason,
+            other => other.to_string(),
+        };
+        return Err(AnswerError::UnenforceableSchema { reason });
     }
     Ok(schema)
 }

@@ -165,8 +165,13 @@ impl Quoin {
             Some((value, citations))
         };
         Ok(Draught {
+            // Of an abstention: how sure it is that something answers after all.
+            confidence: if answer.is_some() {
+                confidence
+            } else {
+                1.0 - confidence
+            },
             answer,
-            confidence,
             release,
             usage,
             timings,

@@ -122,16 +122,23 @@ impl State {
         let known = &logits[..logits.len().min(self.vocabulary.size())];
         let favourite = greatest(known.iter().copied().enumerate())
             .ok_or("the model's output is not a number")?;
-        let id = match self.sampling {
+        let chosen = match self.sampling {
             Sampling::Greedy => self.greedy(known, favourite)?,
             Sampling::Random {
                 temperature, top_p, ..
             } => {
                 let candidates = self.candidates(known)?;
-                draw(candidates, temperature, top_p, self.random.next_unit())
+                let id = draw(
+                    candidates.clone(),
+                    temperature,
+                    top_p,
+                    self.random.next_unit(),
+                );
+                id.map(|id| (id, logprob_among(&candidates, id)))
             }
         };
-        let Some(id) = id.filter(|id| !self.vocabulary.ends.contains(id)) else {
+        let Some((id, logprob)) = chosen.filter(|(id, _)| !self.vocabulary.ends.contains(id))
+        else {
             return Ok(None);
         };
         if let Some(matcher) = &mut self.matcher {
@@ -139,19 +146,19 @@ impl State {
                 .consume_token(id)
                 .map_err(|error| format!("the grammar lost its place: {error}"))?;
         }
-        Ok(Some((id, logprob(known, index(id)))))
+        Ok(Some((id, logprob)))
     }
 
-    fn greedy(&mut self, logits: &[f32], favourite: u32) -> Result<Option<u32>, String> {
+    fn greedy(&mut self, logits: &[f32], favourite: u32) -> Result<Option<(u32, f32)>, String> {
         if self.allows(favourite) {
-            return Ok(Some(favourite));
+            return Ok(Some((favourite, logprob(logits, index(favourite)))));
         }
         let candidates = self.candidates(logits)?;
         let best = candidates
             .iter()
             .copied()
             .reduce(|best, next| if next.1 > best.1 { next } else { best });
-        Ok(best.map(|(id, _)| id))
+        Ok(best.map(|(id, _)| (id, logprob_among(&candidates, id))))
     }
 
     /// Cheaper than a whole mask, and enough when the model follows the grammar by itself.
@@ -213,6 +220,15 @@ fn logprob(logits: &[f32], place: usize) -> f32 {
     logits
         .get(place)
         .map_or(f32::NEG_INFINITY, |logit| logit - largest - sum.ln())
+}
+
+/// [`logprob`] among what the grammar allows: a token that it forces has 0.
+fn logprob_among(candidates: &[(u32, f32)], id: u32) -> f32 {
+    let logits: Vec<f32> = candidates.iter().map(|(_, logit)| *logit).collect();
+    let place = candidates
+        .iter()
+        .position(|(candidate, _)| *candidate == id);
+    place.map_or(f32::NEG_INFINITY, |place| logprob(&logits, place))
 }
 
 /// Nucleus sampling (Holtzman et al. 2020, <https://arxiv.org/abs/1904.09751>): of the most likely candidates that together
