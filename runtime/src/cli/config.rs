@@ -269,7 +269,7 @@ mod tests {
         );
         assert_eq!(
             schema["properties"]["answers"]["properties"]["extractive_threshold"]["default"],
-            0.45
+            0.4
         );
     }
 }
