@@ -1,7 +1,7 @@
-//! Lists the sample handbook, so that the binary carries it: one `(id, text)` for each page, by id.
+//! Copies the sample handbook into one file of code, so that the binary carries it: `(id, text)` for each page, by id.
+//! The texts themselves and not their paths: a target folder that two checkouts share must not lead into the other one.
 
 use std::error::Error;
-use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -10,13 +10,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut pages = Vec::new();
     collect(&root, &root, &mut pages)?;
     pages.sort();
-    let mut list = String::from("&[\n");
-    for (id, path) in &pages {
-        writeln!(list, "    ({id:?}, include_str!({path:?})),")?;
-    }
-    list.push_str("]\n");
     let out = PathBuf::from(std::env::var("OUT_DIR")?).join("handbook.rs");
-    std::fs::write(out, list)?;
+    std::fs::write(out, format!("&{pages:#?}\n"))?;
     Ok(())
 }
 
@@ -34,8 +29,7 @@ fn collect(
                 .strip_prefix(root)?
                 .to_str()
                 .ok_or("a page whose name is not UTF-8")?;
-            let whole = path.to_str().ok_or("the checkout's path is not UTF-8")?;
-            pages.push((id.replace('\\', "/"), whole.to_owned()));
+            pages.push((id.replace('\\', "/"), std::fs::read_to_string(&path)?));
         }
     }
     Ok(())

@@ -82,32 +82,66 @@ impl Writer {
 }
 
 /// Ends at `Close`, or when the last handle is gone and the queue is empty.
-fn work(mut connection: Connection, mut queue: mpsc::Receiver<Job>, retention: Retention) {
-    let mut pending = Vec::with_capacity(BATCH);
-    let mut since_pruned = 0;
+fn work(connection: Connection, mut queue: mpsc::Receiver<Job>, retention: Retention) {
+    let mut log = Log {
+        connection,
+        retention,
+        pending: Vec::with_capacity(BATCH),
+        since_pruned: 0,
+    };
     while let Some(first) = queue.blocking_recv() {
         let mut next = Some(first);
         while let Some(job) = next.take() {
             match job {
-                Job::Log(record) => pending.push(*record),
+                Job::Log(record) => log.pending.push(*record),
                 Job::Run(statement) => {
-                    since_pruned += write(&mut connection, &mut pending);
-                    statement(&mut connection);
+                    log.write();
+                    statement(&mut log.connection);
                 }
                 Job::Close(reply) => {
-                    write(&mut connection, &mut pending);
+                    log.write();
                     let _gone = reply.send(());
                     return;
                 }
             }
-            if pending.len() < BATCH {
+            if log.pending.len() < BATCH {
                 next = queue.try_recv().ok();
             }
         }
-        since_pruned += write(&mut connection, &mut pending);
-        if since_pruned >= retention.prune_every {
-            since_pruned = 0;
-            if let Err(error) = requests::prune(&connection, retention) {
+        log.write();
+    }
+}
+
+/// The request log as its writer sees it.
+struct Log {
+    connection: Connection,
+    retention: Retention,
+    pending: Vec<RequestRecord>,
+    since_pruned: usize,
+}
+
+impl Log {
+    /// Writes and forgets the pending records, and prunes when it is time, so that the bounds hold however busy the queue
+    /// is. A failure, such as a full disk, costs the records and is said once a batch.
+    fn write(&mut self) {
+        let records = self.pending.len();
+        if records == 0 {
+            return;
+        }
+        if let Err(error) = requests::insert(&mut self.connection, &self.pending) {
+            let lost = records as u64;
+            metrics::counter!("quoin_request_log_dropped_total").increment(lost);
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                lost,
+                "cannot write the request log"
+            );
+        }
+        self.pending.clear();
+        self.since_pruned += records;
+        if self.since_pruned >= self.retention.prune_every {
+            self.since_pruned = 0;
+            if let Err(error) = requests::prune(&self.connection, self.retention) {
                 tracing::warn!(
                     error = &error as &dyn std::error::Error,
                     "cannot prune the request log"
@@ -115,24 +149,4 @@ fn work(mut connection: Connection, mut queue: mpsc::Receiver<Job>, retention: R
             }
         }
     }
-}
-
-/// Writes and forgets the pending records, and says how many. A failure, such as a full disk, costs the records and is
-/// said once a batch.
-fn write(connection: &mut Connection, pending: &mut Vec<RequestRecord>) -> usize {
-    let records = pending.len();
-    if records == 0 {
-        return 0;
-    }
-    if let Err(error) = requests::insert(connection, pending) {
-        let lost = pending.len() as u64;
-        metrics::counter!("quoin_request_log_dropped_total").increment(lost);
-        tracing::warn!(
-            error = &error as &dyn std::error::Error,
-            lost,
-            "cannot write the request log"
-        );
-    }
-    pending.clear();
-    records
 }
