@@ -25,6 +25,6 @@ pub use check::{
 };
 pub use error::AdapterError;
 pub use name::{AdapterId, AdapterName, Alias};
-pub use registry::{Listing, Registry};
+pub use registry::{Added, Listing, Registry};
 pub use release::{Citing, IndexIdentity, Release, ReleasedAdapter};
 pub use version::{AdapterVersion, BaseReference, StoredFile};

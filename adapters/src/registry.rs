@@ -6,6 +6,7 @@
 
 use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, PoisonError, RwLock};
 
 use tempfile::TempDir;
 
@@ -24,10 +25,12 @@ const INCOMING_LOCK: &str = ".incoming.lock";
 const CHANGE_LOCK: &str = ".change.lock";
 const ALIASES: &str = "aliases.json";
 
-/// Calls block on files; all of them may be made from several threads and processes at once.
+/// Calls block on files, but for [`Registry::aliases`]; all of them may be made from several threads and processes at once.
 #[derive(Debug)]
 pub struct Registry {
     folder: PathBuf,
+    /// As this registry last read or wrote them.
+    aliases: RwLock<Option<Arc<Aliases>>>,
 }
 
 /// What is registered, by name and version, and what is there but cannot be read.
@@ -37,11 +40,20 @@ pub struct Listing {
     pub damaged: Vec<AdapterError>,
 }
 
+/// What [`Registry::add`] found or made.
+#[derive(Debug)]
+pub struct Added {
+    pub version: AdapterVersion,
+    /// False when these files were registered for this base before.
+    pub is_new: bool,
+}
+
 impl Registry {
     /// Opens or creates the registry and removes what an interrupted `add` left.
     pub fn open(folder: &Path) -> Result<Self, AdapterError> {
         let registry = Self {
             folder: folder.to_owned(),
+            aliases: RwLock::default(),
         };
         let incoming = folder.join(INCOMING);
         fs::create_dir_all(&incoming).map_err(AdapterError::io("create", &incoming))?;
@@ -57,6 +69,9 @@ impl Registry {
                 ));
             }
         }
+        if let Err(error) = registry.aliases() {
+            tracing::error!(%error, "the aliases cannot be read");
+        }
         Ok(registry)
     }
 
@@ -67,7 +82,7 @@ impl Registry {
         source: &Path,
         name: &AdapterName,
         base: &BaseIdentity,
-    ) -> Result<AdapterVersion, AdapterError> {
+    ) -> Result<Added, AdapterError> {
         check::refuse_pickles(source)?;
         let _copying = self.share_incoming()?;
         let incoming = self.folder.join(INCOMING);
@@ -87,11 +102,7 @@ impl Registry {
     }
 
     /// Gives the checked folder its number and its place.
-    fn publish(
-        &self,
-        folder: TempDir,
-        mut version: AdapterVersion,
-    ) -> Result<AdapterVersion, AdapterError> {
+    fn publish(&self, folder: TempDir, mut version: AdapterVersion) -> Result<Added, AdapterError> {
         let _change = self.lock_changes()?;
         let named = self.folder.join(version.name.as_str());
         let numbers = self.numbers(&version.name)?;
@@ -101,7 +112,12 @@ impl Registry {
                 version: *number,
             };
             match self.show(&id) {
-                Ok(existing) if existing.digest == version.digest => return Ok(existing),
+                Ok(existing) if existing.digest == version.digest => {
+                    return Ok(Added {
+                        version: existing,
+                        is_new: false,
+                    });
+                }
                 Ok(_) => {}
                 Err(error) => {
                     tracing::warn!(adapter = %id, %error, "a stored adapter version cannot be read");
@@ -119,7 +135,10 @@ impl Registry {
             .map_err(AdapterError::io("rename to", &version.folder))?;
         let _ = folder.keep();
         files::sync_folder(&named)?;
-        Ok(version)
+        Ok(Added {
+            version,
+            is_new: true,
+        })
     }
 
     /// The manifest of one version, as it is stored; [`Registry::verify`] says whether the rest still fits it.
@@ -173,8 +192,24 @@ impl Registry {
         Ok(listing)
     }
 
-    pub fn aliases(&self) -> Result<Aliases, AdapterError> {
-        aliases::read(&self.folder.join(ALIASES))
+    /// Where the aliases are. From memory after the first call, so every request may ask: what another registry on the same
+    /// folder moved since then is not seen here.
+    pub fn aliases(&self) -> Result<Arc<Aliases>, AdapterError> {
+        let known = self.aliases.read().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = known.as_ref() {
+            return Ok(Arc::clone(known));
+        }
+        drop(known);
+        // Not while a move is between its file and its memory: the older of the two could be kept.
+        let _change = self.lock_changes()?;
+        Ok(self.remember(aliases::read(&self.folder.join(ALIASES))?))
+    }
+
+    fn remember(&self, aliases: Aliases) -> Arc<Aliases> {
+        let aliases = Arc::new(aliases);
+        let mut known = self.aliases.write().unwrap_or_else(PoisonError::into_inner);
+        *known = Some(Arc::clone(&aliases));
+        aliases
     }
 
     /// Moves one alias, if it still is where the caller saw it. `None` is the base without an adapter.
@@ -183,7 +218,7 @@ impl Registry {
         alias: &Alias,
         from: Option<&AdapterId>,
         to: Option<&AdapterId>,
-    ) -> Result<Aliases, AdapterError> {
+    ) -> Result<Arc<Aliases>, AdapterError> {
         self.move_aliases(&[AliasMove {
             alias: alias.clone(),
             from: from.cloned(),
@@ -192,15 +227,20 @@ impl Registry {
     }
 
     /// Makes all moves or none, in one step that survives a crash: a promotion moves `champion` and `previous` together.
-    pub fn move_aliases(&self, moves: &[AliasMove]) -> Result<Aliases, AdapterError> {
+    pub fn move_aliases(&self, moves: &[AliasMove]) -> Result<Arc<Aliases>, AdapterError> {
         for id in moves.iter().filter_map(|step| step.to.as_ref()) {
             self.show(id)?;
         }
         let _change = self.lock_changes()?;
-        let mut aliases = self.aliases()?;
+        let path = self.folder.join(ALIASES);
+        let mut aliases = aliases::read(&path)?;
         aliases::apply(&mut aliases, moves)?;
-        aliases::write(&self.folder.join(ALIASES), &aliases)?;
-        Ok(aliases)
+        if let Err(error) = aliases::write(&path, &aliases) {
+            // It may or may not have become the file.
+            *self.aliases.write().unwrap_or_else(PoisonError::into_inner) = None;
+            return Err(error);
+        }
+        Ok(self.remember(aliases))
     }
 
     fn names(&self) -> Result<Vec<AdapterName>, AdapterError> {

@@ -49,7 +49,7 @@ struct Score {
 }
 
 fn root() -> std::path::PathBuf {
-    std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("samples")
+    std::path::PathBuf::from("samples")
 }
 
 fn documents() -> Vec<DocumentInput> {

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr as _;
 use std::sync::Arc;
 
-use quoin_adapters::{AdapterId, Alias, IndexIdentity, Release, ReleasedAdapter};
+use quoin_adapters::{AdapterId, AdapterVersion, Alias, IndexIdentity, Release, ReleasedAdapter};
 use quoin_engine::{BaseModel, EngineError, EngineSettings, Generator, Part};
 use serde_json::json;
 
@@ -13,6 +13,7 @@ use crate::answer::error::AnswerError;
 use crate::answer::prompt::PromptStyle;
 use crate::answer::types::ReleaseInfo;
 use crate::config::{Citing, Config, ModelConfig};
+use crate::models::BASE;
 use crate::service::Quoin;
 
 /// A loaded model and how it is used.
@@ -24,8 +25,31 @@ pub struct Served {
     pub style: PromptStyle,
     /// How it cites.
     pub citing: Citing,
-    /// What the answer records.
-    pub info: ReleaseInfo,
+    /// What its answers record.
+    pub release: ChosenRelease,
+}
+
+/// Everything that decides an answer but the generation, which the search names.
+#[derive(Clone)]
+pub struct ChosenRelease {
+    release: Release,
+    adapter: String,
+    route: String,
+}
+
+impl ChosenRelease {
+    /// What an answer from this generation records.
+    #[must_use]
+    pub fn at(&self, generation: u64) -> ReleaseInfo {
+        let mut release = self.release.clone();
+        release.index.generation = Some(generation);
+        ReleaseInfo {
+            id: release.digest(),
+            adapter: self.adapter.clone(),
+            generation,
+            route: self.route.clone(),
+        }
+    }
 }
 
 /// What a request asks to be answered by.
@@ -57,34 +81,30 @@ impl Route {
 
 impl Quoin {
     /// The model for a request, loaded if need be, with the release that its answer records.
-    pub(crate) async fn served(
-        self: &Arc<Self>,
-        model: Option<&str>,
-        generation: u64,
-    ) -> Result<Served, AnswerError> {
-        let (adapter, route) = match Route::parse(model)? {
+    pub(crate) async fn served(&self, model: Option<&str>) -> Result<Served, AnswerError> {
+        let (id, route) = match Route::parse(model)? {
             Route::Base => (None, "base"),
             Route::Pinned(id) => (Some(id), "pinned"),
             Route::Routed => (self.champion()?, "stable"),
         };
-        let generator = match &adapter {
-            None => self.base_model().await?,
-            Some(id) => self.adapted_model(id).await?,
+        let (generator, version) = match id {
+            None => (self.loaded().base().await?, None),
+            Some(id) => {
+                let adapted = self.loaded().adapted(&id).await?;
+                (adapted.generator, Some(adapted.version))
+            }
         };
         let style = self.style(generator.as_ref());
-        let citing = self.config().answers.citing;
-        let release = self.release(Some(generator.as_ref()), style, adapter.clone(), generation);
-        let info = ReleaseInfo {
-            id: release.digest(),
-            adapter: adapter.map_or_else(|| "base".to_owned(), |id| id.to_string()),
-            generation,
-            route: route.to_owned(),
-        };
         Ok(Served {
-            generator,
             style,
-            citing,
-            info,
+            citing: self.config().answers.citing,
+            release: ChosenRelease {
+                release: self.release(Some(generator.as_ref()), style, version.as_deref()),
+                adapter: version
+                    .map_or_else(|| BASE.to_owned(), |version| version.id().to_string()),
+                route: route.to_owned(),
+            },
+            generator,
         })
     }
 
@@ -99,26 +119,22 @@ impl Quoin {
         Ok(aliases.get(&Alias::champion()).cloned())
     }
 
-    /// Everything that decides an answer.
+    /// Everything that decides an answer but the generation.
     fn release(
         &self,
         generator: Option<&dyn Generator>,
         style: PromptStyle,
-        adapter: Option<AdapterId>,
-        generation: u64,
+        adapter: Option<&AdapterVersion>,
     ) -> Release {
         let model = generator.map(Generator::description);
         let pipeline = self.retriever().pipeline();
         let answers = &self.config().answers;
         Release {
             base: model.map_or_else(|| "none".to_owned(), |model| model.base_digest.clone()),
-            adapter: adapter
-                .and_then(|id| self.registry().show(&id).ok())
-                .as_ref()
-                .map(ReleasedAdapter::from),
+            adapter: adapter.map(ReleasedAdapter::from),
             index: IndexIdentity {
                 pipeline: pipeline.index,
-                generation: Some(generation),
+                generation: None,
             },
             embedder: pipeline.embedder,
             reranker: pipeline.reranker,
@@ -160,13 +176,10 @@ impl Quoin {
     }
 
     /// The release of an answer without a model.
-    pub(crate) fn extractive_release(&self, generation: u64, route: String) -> ReleaseInfo {
-        ReleaseInfo {
-            id: self
-                .release(None, PromptStyle::Pointer, None, generation)
-                .digest(),
-            adapter: "base".to_owned(),
-            generation,
+    pub(crate) fn extractive_release(&self, route: String) -> ChosenRelease {
+        ChosenRelease {
+            release: self.release(None, PromptStyle::Pointer, None),
+            adapter: BASE.to_owned(),
             route,
         }
     }

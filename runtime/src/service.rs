@@ -6,22 +6,16 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-use quoin_adapters::{AdapterId, BaseIdentity, Registry};
-use quoin_engine::{BaseModel, Engine, EngineError, Generator, ModelSource};
+use quoin_adapters::{BaseIdentity, Registry};
+use quoin_engine::{EngineError, Generator};
 use quoin_retriever::{Retriever, RetrieverError, RetrieverSettings};
 use serde::Serialize;
-use tokio::sync::{Mutex, watch};
 use utoipa::ToSchema;
 
 use crate::answer::error::AnswerError;
 use crate::config::Config;
-use crate::release::{base_source, engine_settings};
+use crate::models::{BASE, BaseState, Models};
 use crate::storage::{Storage, StorageError};
-
-/// The base model's name in the engine.
-const BASE: &str = "base";
-/// Adapter versions kept loaded beside the base model.
-const MAX_ADAPTED: usize = 3;
 
 /// When the language model is loaded.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -79,19 +73,6 @@ pub enum OpenError {
     Task(#[from] tokio::task::JoinError),
 }
 
-/// What became of the language model.
-#[derive(Clone)]
-enum ModelState {
-    /// Not asked for yet.
-    Idle,
-    /// On its way.
-    Loading,
-    /// Generates.
-    Ready(Arc<dyn Generator>),
-    /// Could not be loaded; the reason.
-    Failed(String),
-}
-
 /// One part of the process and how it is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Check {
@@ -131,12 +112,9 @@ pub struct ModelCard {
 pub struct Quoin {
     config: Config,
     retriever: Arc<Retriever>,
-    registry: Registry,
+    registry: Arc<Registry>,
     storage: Storage,
-    engine: Engine,
-    base: watch::Sender<ModelState>,
-    /// One model is loaded at a time; holds the loaded adapter versions, least recently used first.
-    loading: Mutex<Vec<AdapterId>>,
+    models: Arc<Models>,
     started: SystemTime,
     /// Locked for as long as the process lives.
     _lock: File,
@@ -162,11 +140,11 @@ impl Quoin {
         let quoin = Arc::new(quoin);
         match (options.generator, options.load) {
             (Some(generator), _) => {
-                quoin.base.send_replace(ModelState::Ready(generator));
+                quoin.models.set_base(BaseState::Ready(generator));
             }
             (None, Load::Background) => {
-                quoin.base.send_replace(ModelState::Loading);
-                let background = Arc::clone(&quoin);
+                quoin.models.set_base(BaseState::Loading);
+                let background = Arc::clone(&quoin.models);
                 tokio::spawn(async move { background.load_base().await });
             }
             (None, Load::OnDemand) => {}
@@ -193,13 +171,12 @@ impl Quoin {
             ..RetrieverSettings::default()
         };
         let retriever = Arc::new(Retriever::open(&data, settings)?);
+        let registry = Arc::new(Registry::open(&data.join("adapters"))?);
         Ok(Self {
             retriever,
-            registry: Registry::open(&data.join("adapters"))?,
+            models: Arc::new(Models::new(&config, Arc::clone(&registry))?),
+            registry,
             storage: Storage::open(&data.join("quoin.db"))?,
-            engine: Engine::new(engine_settings(&config)?),
-            base: watch::Sender::new(ModelState::Idle),
-            loading: Mutex::new(Vec::new()),
             started: SystemTime::now(),
             _lock: lock,
             config,
@@ -220,7 +197,7 @@ impl Quoin {
 
     /// The adapter versions.
     #[must_use]
-    pub const fn registry(&self) -> &Registry {
+    pub fn registry(&self) -> &Registry {
         &self.registry
     }
 
@@ -230,14 +207,19 @@ impl Quoin {
         &self.storage
     }
 
+    /// The language models in memory.
+    pub(crate) const fn loaded(&self) -> &Arc<Models> {
+        &self.models
+    }
+
     /// Whether answers can be made, and what is missing.
     #[must_use]
     pub fn readiness(&self) -> Readiness {
-        let (ready, state) = match &*self.base.borrow() {
-            ModelState::Idle => (true, "loads with the first answer".to_owned()),
-            ModelState::Loading => (false, "loading".to_owned()),
-            ModelState::Ready(generator) => (true, generator.description().name.clone()),
-            ModelState::Failed(reason) => (false, reason.clone()),
+        let (ready, state) = match self.models.base_state() {
+            BaseState::Idle => (true, "loads with the first answer".to_owned()),
+            BaseState::Loading => (false, "loading".to_owned()),
+            BaseState::Ready(generator) => (true, generator.description().name.clone()),
+            BaseState::Failed(reason) => (false, reason),
         };
         let statistics = self.retriever.statistics();
         let checks = vec![
@@ -260,23 +242,18 @@ impl Quoin {
 
     /// Waits until the model is loaded or has failed to load.
     pub async fn settled(&self) {
-        let mut state = self.base.subscribe();
-        // The sender lives as long as `self`.
-        let _ = state
-            .wait_for(|state| !matches!(state, ModelState::Loading))
-            .await;
+        self.models.settled().await;
     }
 
     /// The models that a request may name.
     #[must_use]
     pub fn models(&self) -> Vec<ModelCard> {
-        let loaded = self.engine.names();
         let root = self.config.model.source.clone();
         let created = self
             .started
             .duration_since(UNIX_EPOCH)
             .map_or(0, |since| since.as_secs());
-        let base_loaded = matches!(&*self.base.borrow(), ModelState::Ready(_));
+        let base_loaded = matches!(self.models.base_state(), BaseState::Ready(_));
         let mut cards: Vec<ModelCard> = ["quoin", BASE]
             .into_iter()
             .map(|id| ModelCard {
@@ -295,7 +272,7 @@ impl Quoin {
         cards.extend(versions.into_iter().map(|version| {
             let id = version.id().to_string();
             ModelCard {
-                loaded: loaded.contains(&id),
+                loaded: self.models.holds(&version.id()),
                 root: root.clone(),
                 parent: Some(BASE.to_owned()),
                 created,
@@ -310,118 +287,7 @@ impl Quoin {
     /// # Errors
     /// The base model is not a folder of safetensors, or cannot be read.
     pub fn base_identity(&self) -> Result<BaseIdentity, AnswerError> {
-        let unavailable = |reason: String| AnswerError::Unavailable { reason };
-        match base_source(&self.config.model, self.config.data()).map_err(AnswerError::Engine)? {
-            BaseModel::Folder(folder) => {
-                BaseIdentity::of_folder(&folder).map_err(|error| unavailable(error.to_string()))
-            }
-            BaseModel::Gguf(_) | BaseModel::Hub { .. } => Err(unavailable(
-                "adapters need a base model that is a local folder of safetensors".to_owned(),
-            )),
-        }
-    }
-
-    /// The base model, loaded if it was not.
-    pub(crate) async fn base_model(&self) -> Result<Arc<dyn Generator>, AnswerError> {
-        if matches!(&*self.base.borrow(), ModelState::Idle) {
-            self.load_base().await;
-        }
-        self.settled().await;
-        match &*self.base.borrow() {
-            ModelState::Ready(generator) => Ok(Arc::clone(generator)),
-            ModelState::Failed(reason) => Err(AnswerError::Unavailable {
-                reason: reason.clone(),
-            }),
-            ModelState::Idle | ModelState::Loading => Err(AnswerError::Unavailable {
-                reason: "the model is loading".to_owned(),
-            }),
-        }
-    }
-
-    async fn load_base(&self) {
-        let _one_at_a_time = self.loading.lock().await;
-        if matches!(
-            &*self.base.borrow(),
-            ModelState::Ready(_) | ModelState::Failed(_)
-        ) {
-            return;
-        }
-        let begun = Instant::now();
-        let state = match self.load(BASE, None).await {
-            Ok(generator) => {
-                tracing::info!(
-                    model = generator.description().name,
-                    elapsed_ms = begun.elapsed().as_millis(),
-                    "model loaded"
-                );
-                ModelState::Ready(generator)
-            }
-            Err(error) => {
-                tracing::error!(
-                    error = &error as &dyn std::error::Error,
-                    "the model could not be loaded"
-                );
-                ModelState::Failed(error.to_string())
-            }
-        };
-        self.base.send_replace(state);
-    }
-
-    async fn load(
-        &self,
-        name: &str,
-        adapter: Option<PathBuf>,
-    ) -> Result<Arc<dyn Generator>, EngineError> {
-        let (model, data) = (self.config.model.clone(), self.config.data().to_owned());
-        let base = tokio::task::spawn_blocking(move || base_source(&model, &data))
-            .await
-            .map_err(|error| EngineError::Load {
-                name: name.to_owned(),
-                reason: error.to_string(),
-            })??;
-        self.engine.load(name, &ModelSource { base, adapter }).await
-    }
-
-    /// An adapter version, loaded if it was not; the least recently used one makes room.
-    pub(crate) async fn adapted_model(
-        self: &Arc<Self>,
-        id: &AdapterId,
-    ) -> Result<Arc<dyn Generator>, AnswerError> {
-        let name = id.to_string();
-        if self.registry.show(id).is_err() {
-            return Err(AnswerError::UnknownModel(name));
-        }
-        if let Some(generator) = self.engine.get(&name) {
-            return Ok(generator);
-        }
-        let mut recent = self.loading.lock().await;
-        if let Some(generator) = self.engine.get(&name) {
-            return Ok(generator);
-        }
-        let (quoin, adapter) = (Arc::clone(self), id.clone());
-        let folder =
-            tokio::task::spawn_blocking(move || quoin.verified_adapter(&adapter)).await??;
-        while recent.len() >= MAX_ADAPTED {
-            self.engine.unload(&recent.remove(0).to_string());
-        }
-        let generator = self
-            .load(&name, Some(folder))
-            .await
-            .map_err(AnswerError::Engine)?;
-        recent.push(id.clone());
-        Ok(generator)
-    }
-
-    /// The folder of an adapter version whose bytes are what was registered, and whose base is the one served.
-    fn verified_adapter(&self, id: &AdapterId) -> Result<PathBuf, AnswerError> {
-        let refused = |error: quoin_adapters::AdapterError| AnswerError::Unavailable {
-            reason: error.to_string(),
-        };
-        let version = self.registry.verify(id).map_err(refused)?;
-        version
-            .check_base(&self.base_identity()?.digest)
-            .map_err(refused)?;
-        Ok(version.folder)
+        self.models.base_identity()
     }
 }
 

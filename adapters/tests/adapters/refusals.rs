@@ -47,7 +47,8 @@ fn what_peft_writes_by_default_is_accepted() {
             &name("support"),
             &base(),
         )
-        .unwrap();
+        .unwrap()
+        .version;
     assert_eq!(version.lora.r, 4);
     assert!((version.lora.lora_alpha - 8.0).abs() < f64::EPSILON);
     assert_eq!(version.lora.target_modules, ["q_proj", "v_proj"]);

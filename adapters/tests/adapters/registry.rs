@@ -22,6 +22,7 @@ fn add(registry: &Registry, seed: f32) -> AdapterId {
             &base(),
         )
         .unwrap()
+        .version
         .id()
 }
 
@@ -71,9 +72,15 @@ fn identical_content_is_the_version_that_it_already_is() {
     assert_eq!(registry.list().unwrap().versions.len(), 2);
 
     let source = PeftFolder::new(0.1).write();
-    let other_name = registry
+    let again = registry
+        .add(source.path(), &name("support"), &base())
+        .unwrap();
+    assert!(!again.is_new);
+    let under_other_name = registry
         .add(source.path(), &name("sales"), &base())
         .unwrap();
+    assert!(under_other_name.is_new);
+    let other_name = under_other_name.version;
     assert_eq!(other_name.id(), id("sales@1"));
     assert_eq!(
         other_name.digest,
@@ -87,6 +94,7 @@ fn identical_content_is_the_version_that_it_already_is() {
         registry
             .add(source.path(), &name("support"), &other_base)
             .unwrap()
+            .version
             .id(),
         id("support@3")
     );
@@ -100,7 +108,8 @@ fn the_manifest_says_what_was_stored() {
     folder.others.push(("README.md", "not part of it"));
     let version = registry
         .add(folder.write().path(), &name("support"), &base())
-        .unwrap();
+        .unwrap()
+        .version;
     assert_eq!(registry.show(&version.id()).unwrap(), version);
 
     let mut names: Vec<_> = fs::read_dir(&version.folder)
@@ -141,7 +150,8 @@ fn sha256sum_agrees() {
             &name("support"),
             &base(),
         )
-        .unwrap();
+        .unwrap()
+        .version;
     let Ok(output) = Command::new("sha256sum")
         .args(["-c", "SHA256SUMS"])
         .current_dir(&version.folder)
@@ -166,7 +176,8 @@ fn every_flipped_byte_of_every_stored_file_is_found_and_its_file_named() {
             &name("support"),
             &base(),
         )
-        .unwrap();
+        .unwrap()
+        .version;
     for file in [
         "adapter_config.json",
         "adapter_model.safetensors",
@@ -211,7 +222,8 @@ fn a_missing_and_an_added_file_are_named() {
             &name("support"),
             &base(),
         )
-        .unwrap();
+        .unwrap()
+        .version;
     let stranger = version.folder.join("adapter_model.bin");
     fs::write(&stranger, "x").unwrap();
     let error = registry.verify(&version.id()).unwrap_err().to_string();
@@ -275,7 +287,8 @@ fn an_adapter_for_another_base_is_refused_where_it_would_be_served() {
             &name("support"),
             &base(),
         )
-        .unwrap();
+        .unwrap()
+        .version;
     version.check_base(&base().digest).unwrap();
     let error = version.check_base("sha256:00").unwrap_err().to_string();
     assert!(

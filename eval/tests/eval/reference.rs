@@ -28,7 +28,7 @@ struct Answer {
 }
 
 fn fixtures() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures")
+    PathBuf::from("tests/fixtures")
 }
 
 fn read<T: DeserializeOwned>(path: &Path) -> T {

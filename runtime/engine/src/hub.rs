@@ -243,13 +243,7 @@ mod tests {
     type Files = BTreeMap<&'static str, Vec<u8>>;
 
     fn files() -> Files {
-        let fixture = |name| {
-            fs::read(format!(
-                "{}/tests/fixtures/base/{name}",
-                env!("CARGO_MANIFEST_DIR")
-            ))
-            .unwrap()
-        };
+        let fixture = |name| fs::read(format!("tests/fixtures/base/{name}")).unwrap();
         let names = ["config.json", "tokenizer.json", "model.safetensors"];
         let mut files: Files = names.map(|name| (name, fixture(name))).into();
         files.insert("pytorch_model.bin", vec![0; 10]);

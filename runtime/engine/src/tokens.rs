@@ -167,7 +167,7 @@ mod tests {
     use super::*;
 
     fn tokenizer(path: &str) -> Tokenizer {
-        Tokenizer::from_file(format!("{}/{path}", env!("CARGO_MANIFEST_DIR"))).unwrap()
+        Tokenizer::from_file(path).unwrap()
     }
 
     fn segments(tokenizer: &Tokenizer) -> SegmentTokenizer {

@@ -19,12 +19,22 @@ pub struct Ask {
     pub request: AnswerRequest,
     /// What the answer must satisfy.
     pub schema: AnswerSchema,
+    decoded_as: DecodedAs,
     /// Passages to retrieve.
     pub top_k: usize,
     /// Most citations.
     pub max_citations: usize,
     /// Most generated tokens.
     pub max_tokens: usize,
+}
+
+/// Which form of the schema a grammar can be made of.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum DecodedAs {
+    /// With its open ends bounded.
+    Narrowed,
+    /// As it came: bounding its ends made it unenforceable.
+    Original,
 }
 
 impl Ask {
@@ -76,12 +86,13 @@ impl Ask {
                 format!("`temperature` must be between 0 and 2, got {temperature}"),
             ));
         }
-        let schema = match request.schema.clone() {
-            None => AnswerSchema::text()?,
+        let (schema, decoded_as) = match request.schema.clone() {
+            None => (AnswerSchema::text()?, DecodedAs::Narrowed),
             Some(schema) => enforceable(schema)?,
         };
         Ok(Self {
             schema,
+            decoded_as,
             top_k: within("top_k", request.top_k, config.answers.top_k, 64)?,
             max_citations: within(
                 "max_citations",
@@ -115,30 +126,34 @@ impl Ask {
         )
     }
 
-    /// The schema to decode under: narrowed, or as it came where narrowing made it unenforceable.
+    /// The schema to decode under: narrowed, or as it came where narrowing made it unenforceable. Tight bounds are compiled to
+    /// see whether they can be: milliseconds.
     #[must_use]
     pub fn decoding_schema(&self, bounds: Bounds) -> Value {
-        let narrowed = self.schema.narrowed(bounds);
-        if self.request.schema.is_none() || quoin_engine::check_schema(&narrowed).is_ok() {
-            return narrowed;
+        if self.decoded_as == DecodedAs::Narrowed {
+            let narrowed = self.schema.narrowed(bounds);
+            let known = self.request.schema.is_none() || bounds == Bounds::GENEROUS;
+            if known || quoin_engine::check_schema(&narrowed).is_ok() {
+                return narrowed;
+            }
         }
         strict_white_space(self.schema.original())
     }
 }
 
-fn enforceable(schema: Value) -> Result<AnswerSchema, AnswerError> {
+fn enforceable(schema: Value) -> Result<(AnswerSchema, DecodedAs), AnswerError> {
     let schema = AnswerSchema::new(schema)?;
-    let narrowed = quoin_engine::check_schema(&schema.narrowed(Bounds::GENEROUS));
-    if let Err(narrowed) = narrowed
-        && quoin_engine::check_schema(&strict_white_space(schema.original())).is_err()
-    {
-        let reason = match narrowed {
-            EngineError::UnsupportedSchema { reason } => reason,
-            other => other.to_string(),
-        };
-        return Err(AnswerError::UnenforceableSchema { reason });
+    let Err(narrowed) = quoin_engine::check_schema(&schema.narrowed(Bounds::GENEROUS)) else {
+        return Ok((schema, DecodedAs::Narrowed));
+    };
+    if quoin_engine::check_schema(&strict_white_space(schema.original())).is_ok() {
+        return Ok((schema, DecodedAs::Original));
     }
-    Ok(schema)
+    let reason = match narrowed {
+        EngineError::UnsupportedSchema { reason } => reason,
+        other => other.to_string(),
+    };
+    Err(AnswerError::UnenforceableSchema { reason })
 }
 
 fn strict_white_space(schema: &Value) -> Value {

@@ -18,7 +18,6 @@ use crate::answer::prompt::{self, Prompt, PromptInput, PromptPassage, PromptStyl
 use crate::answer::schema::Bounds;
 use crate::answer::types::{Citation, Progress, TimingsMs, UsageInfo};
 use crate::answer::{Draught, ProgressSender, verify};
-use crate::caller::Caller;
 use crate::release::Served;
 use crate::service::Quoin;
 
@@ -131,15 +130,8 @@ impl Quoin {
     }
 
     /// Answers without retrieval and without citations.
-    pub(crate) async fn answer_from_memory(
-        self: &Arc<Self>,
-        _caller: &Caller,
-        ask: &Arc<Ask>,
-        progress: &ProgressSender,
-    ) -> Result<Draught, AnswerError> {
-        let served = self
-            .served(ask.request.model.as_deref(), self.retriever().generation())
-            .await?;
+    pub(crate) async fn answer_from_memory(&self, ask: &Ask) -> Result<Draught, AnswerError> {
+        let served = self.served(ask.request.model.as_deref()).await?;
         let words = ask.request.schema.as_ref().map(Value::to_string);
         for attempt in attempts(&served, ask) {
             let lark = grammar::closed_book(&ask.decoding_schema(attempt.bounds));
@@ -154,14 +146,7 @@ impl Quoin {
             ask.schema
                 .validate(&value)
                 .map_err(AnswerError::BrokenSchema)?;
-            if let (Some(sender), Some(text)) = (progress, value.as_str()) {
-                let _ = sender
-                    .send(Progress::Delta {
-                        text: text.to_owned(),
-                    })
-                    .await;
-            }
-            let mut draught = Draught::abstained(served.info.clone());
+            let mut draught = Draught::abstained(served.release.at(self.retriever().generation()));
             record(&mut draught.timings, &outcome);
             draught.answer = Some((value, Vec::new()));
             draught.confidence = confidence(&outcome);

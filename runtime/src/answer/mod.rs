@@ -27,6 +27,7 @@ use crate::answer::types::{
     TracePassage, UsageInfo,
 };
 use crate::caller::Caller;
+use crate::release::{ChosenRelease, Served};
 use crate::service::Quoin;
 
 /// Where a stream wants to hear of progress; nobody listens when `None`.
@@ -37,6 +38,21 @@ pub(crate) struct Found {
     pub(crate) query: String,
     pub(crate) generation: u64,
     pub(crate) hits: Vec<Hit>,
+}
+
+/// Who answers: a model, or the best sentences themselves.
+enum Answerer {
+    Model(Served),
+    Sentences(ChosenRelease),
+}
+
+impl Answerer {
+    const fn release(&self) -> &ChosenRelease {
+        match self {
+            Self::Model(served) => &served.release,
+            Self::Sentences(release) => release,
+        }
+    }
 }
 
 /// An answer before it gets its id and total time.
@@ -77,26 +93,27 @@ impl Quoin {
         let started = Instant::now();
         let ask = self.check(request).await?;
         if ask.request.mode == Mode::ClosedBook {
-            let draught = self.answer_from_memory(caller, &ask, &progress).await?;
+            let draught = self.answer_from_memory(&ask).await?;
             return Ok(finish(draught, &ask, None, started));
         }
+        let answerer = self.choose(&ask).await?;
+        let searching = Instant::now();
         let found = self.find(caller, &ask).await?;
-        let retrieval = started.elapsed();
-        report_retrieval(&progress, &found).await;
-        let mut draught = match ask.request.mode {
-            Mode::Extractive => {
-                self.extract(caller, &ask, &found, "extractive".to_owned())
-                    .await?
-            }
-            Mode::Auto => match self.ground(caller, &ask, &found, &progress).await {
-                Err(error) => self.stand_in(caller, &ask, &found, error).await?,
-                Ok(draught) => draught,
-            },
-            Mode::Grounded | Mode::ClosedBook => {
-                self.ground(caller, &ask, &found, &progress).await?
+        let retrieval = TimingsMs::of(searching.elapsed());
+        report_retrieval(&progress, &found, answerer.release().at(found.generation)).await;
+        let mut draught = match &answerer {
+            Answerer::Sentences(release) => self.extract(caller, &ask, &found, release).await?,
+            Answerer::Model(served) => {
+                match self.ground(caller, &ask, served, &found, &progress).await {
+                    Err(error) if ask.request.mode == Mode::Auto => {
+                        let release = self.stand_in(&ask, error)?;
+                        self.extract(caller, &ask, &found, &release).await?
+                    }
+                    result => result?,
+                }
             }
         };
-        draught.timings.retrieval = TimingsMs::of(retrieval);
+        draught.timings.retrieval = retrieval;
         Ok(finish(draught, &ask, Some(found), started))
     }
 
@@ -105,6 +122,21 @@ impl Quoin {
         let ask =
             tokio::task::spawn_blocking(move || Ask::checked(request, quoin.config())).await??;
         Ok(Arc::new(ask))
+    }
+
+    /// Who is to answer: the sentences themselves where the request says so, or where no model can.
+    async fn choose(&self, ask: &Ask) -> Result<Answerer, AnswerError> {
+        if ask.request.mode == Mode::Extractive {
+            let release = self.extractive_release("extractive".to_owned());
+            return Ok(Answerer::Sentences(release));
+        }
+        match self.served(ask.request.model.as_deref()).await {
+            Ok(served) => Ok(Answerer::Model(served)),
+            Err(error) if ask.request.mode == Mode::Auto => {
+                self.stand_in(ask, error).map(Answerer::Sentences)
+            }
+            Err(error) => Err(error),
+        }
     }
 
     async fn find(self: &Arc<Self>, caller: &Caller, ask: &Ask) -> Result<Found, AnswerError> {
@@ -130,13 +162,11 @@ impl Quoin {
         self: &Arc<Self>,
         caller: &Caller,
         ask: &Arc<Ask>,
+        served: &Served,
         found: &Found,
         progress: &ProgressSender,
     ) -> Result<Draught, AnswerError> {
-        let served = self
-            .served(ask.request.model.as_deref(), found.generation)
-            .await?;
-        let release = served.info.clone();
+        let release = served.release.at(found.generation);
         if found.hits.is_empty() {
             return Ok(Draught::abstained(release));
         }
@@ -150,7 +180,7 @@ impl Quoin {
             left_out,
             output,
         } = self
-            .generate_grounded(&served, ask, &found.hits, progress)
+            .generate_grounded(served, ask, &found.hits, progress)
             .await?;
         let verifying = Instant::now();
         let citations = self.standing(caller, cited).await?;
@@ -184,14 +214,9 @@ impl Quoin {
         })
     }
 
-    /// The best sentences, when the model cannot answer now and they can satisfy the schema; else the model's error.
-    async fn stand_in(
-        self: &Arc<Self>,
-        caller: &Caller,
-        ask: &Arc<Ask>,
-        found: &Found,
-        error: AnswerError,
-    ) -> Result<Draught, AnswerError> {
+    /// The release of the best sentences, when the model cannot answer now and they can satisfy the schema; else the
+    /// model's error.
+    fn stand_in(&self, ask: &Ask, error: AnswerError) -> Result<ChosenRelease, AnswerError> {
         let Some(reason) = error.fallback_reason() else {
             return Err(error);
         };
@@ -203,8 +228,7 @@ impl Quoin {
             error = &error as &dyn std::error::Error,
             "extractive answer instead of a generated one"
         );
-        self.extract(caller, ask, found, format!("fallback:{reason}"))
-            .await
+        Ok(self.extractive_release(format!("fallback:{reason}")))
     }
 
     async fn extract(
@@ -212,7 +236,7 @@ impl Quoin {
         caller: &Caller,
         ask: &Arc<Ask>,
         found: &Found,
-        route: String,
+        release: &ChosenRelease,
     ) -> Result<Draught, AnswerError> {
         let started = Instant::now();
         let (retriever, hits, asked) = (
@@ -230,7 +254,7 @@ impl Quoin {
         })
         .await?;
         let best = extracted.first().map_or(0.0, |one| one.score);
-        let mut draught = Draught::abstained(self.extractive_release(found.generation, route));
+        let mut draught = Draught::abstained(release.at(found.generation));
         draught.confidence = f64::from(best.clamp(0.0, 1.0));
         draught.shown = found.hits.iter().map(trace_passage).collect();
         if best >= self.config().answers.extractive_threshold {
@@ -344,10 +368,11 @@ pub(crate) fn trace_passage(hit: &Hit) -> TracePassage {
     }
 }
 
-async fn report_retrieval(progress: &ProgressSender, found: &Found) {
+async fn report_retrieval(progress: &ProgressSender, found: &Found, release: ReleaseInfo) {
     if let Some(sender) = progress {
         let event = Progress::Retrieval {
             generation: found.generation,
+            release,
             hits: found.hits.iter().map(trace_passage).collect(),
         };
         // A receiver that is gone has dropped this future too.

@@ -13,7 +13,7 @@ const MAX_DEPTH: usize = 64;
 pub const MAX_SCHEMA_BYTES: usize = 128 << 10;
 
 /// How far open ends may go.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Bounds {
     /// Longest string, characters, where the schema says nothing.
     pub string_characters: u64,

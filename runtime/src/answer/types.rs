@@ -235,6 +235,8 @@ pub enum Progress {
     Retrieval {
         /// Generation searched.
         generation: u64,
+        /// The release that is to answer.
+        release: ReleaseInfo,
         /// Passages found: document, title, start, end, score.
         hits: Vec<TracePassage>,
     },

@@ -45,10 +45,6 @@ pub(super) struct Running {
     task: AbortOnDrop<Result<Answer, ApiError>>,
     /// For the log and the error bodies.
     pub(super) request_id: RequestId,
-    /// For the headers.
-    pub(super) quoin: Arc<Quoin>,
-    /// The `model` of the request.
-    pub(super) model: Option<String>,
 }
 
 impl Asked {
@@ -61,14 +57,10 @@ impl Asked {
     pub(super) fn start(self) -> Running {
         let (sender, progress) = mpsc::channel(PROGRESS_QUEUE);
         let request_id = self.request_id.clone();
-        let quoin = Arc::clone(&self.http.quoin);
-        let model = self.request.model.clone();
         Running {
             progress,
             task: AbortOnDrop(tokio::spawn(self.run(Some(sender)))),
             request_id,
-            quoin,
-            model,
         }
     }
 

@@ -21,6 +21,10 @@ pub(super) async fn page(
         "quoin_index_generation",
         http.quoin.retriever().generation(),
     );
+    telemetry::set_gauge(
+        "quoin_requests_waiting",
+        http.quoin.loaded().waiting() as u64,
+    );
     telemetry::set_gauge("quoin_ready", u64::from(http.quoin.readiness().ready));
     (
         [(

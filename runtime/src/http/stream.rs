@@ -62,7 +62,7 @@ pub(super) async fn respond(
     {
         return Err(error.clone());
     }
-    let release = release(&running, &early).await;
+    let release = release(&early);
     let events = Events {
         ready: VecDeque::new(),
         early,
@@ -103,28 +103,21 @@ async fn early_steps(running: &mut Running, retrieval_is_shown: bool) -> VecDequ
     }
 }
 
-/// The release for the headers: the answer's own, or the one that is generating.
-async fn release(running: &Running, steps: &VecDeque<Step>) -> Option<ReleaseInfo> {
-    let mut searched = None;
+/// The release for the headers: the answer's own, or the one that is to answer. A fallback later than the headers is named
+/// by the answer alone. None only where nothing was searched and the answer is not there yet.
+fn release(steps: &VecDeque<Step>) -> Option<ReleaseInfo> {
+    let mut chosen = None;
     for step in steps {
         match step {
             Step::Done(result) => {
-                return result
-                    .as_ref()
-                    .as_ref()
-                    .ok()
-                    .map(|answer| answer.release.clone());
+                let answer = result.as_ref().as_ref();
+                return answer.ok().map(|answer| answer.release.clone());
             }
-            Step::Progress(Progress::Retrieval { generation, .. }) => searched = Some(*generation),
-            Step::Progress(_) => {}
+            Step::Progress(Progress::Retrieval { release, .. }) => chosen = Some(release.clone()),
+            Step::Progress(Progress::Delta { .. }) => {}
         }
     }
-    let generation = searched.unwrap_or_else(|| running.quoin.retriever().generation());
-    let served = running
-        .quoin
-        .served(running.model.as_deref(), generation)
-        .await;
-    served.ok().map(|served| served.info)
+    chosen
 }
 
 struct Events<F> {

@@ -106,11 +106,11 @@ mod tests {
     async fn a_client_that_does_not_read_is_given_up_and_a_slow_one_is_not() -> std::io::Result<()>
     {
         let (near, mut far) = tokio::io::duplex(16);
-        let mut timed = TimedIo::new(near, Duration::from_millis(50));
+        let mut timed = TimedIo::new(near, Duration::from_millis(400));
         let slow = tokio::spawn(async move {
             let mut buffer = [0; 16];
             for _ in 0..6 {
-                tokio::time::sleep(Duration::from_millis(20)).await;
+                tokio::time::sleep(Duration::from_millis(80)).await;
                 far.read_exact(&mut buffer).await?;
             }
             Ok::<_, std::io::Error>(far)

@@ -86,6 +86,10 @@ fn describe() {
         "quoin_requests_running",
         "Answers that are being made, those that wait for the engine among them"
     );
+    describe_gauge!(
+        "quoin_requests_waiting",
+        "Generations that wait for a model to be free"
+    );
     describe_counter!(
         "quoin_answers_total",
         "Requests for an answer, by how they ended"

@@ -11,7 +11,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 /// Far longer than anything takes; a test that waits this long has failed.
-const PATIENCE: Duration = Duration::from_mins(2);
+pub const PATIENCE: Duration = Duration::from_mins(2);
 
 pub struct Place {
     folder: TempDir,
@@ -204,12 +204,14 @@ impl Server {
         write!(
             stream,
             "POST /v1/search HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n\
-             content-length: {body_bytes}\r\n\r\n"
+             content-length: {body_bytes}\r\nexpect: 100-continue\r\n\r\n"
         )
         .unwrap();
         stream.flush().unwrap();
         // Until the server has read the head it would see an idle connection, which it may close.
-        std::thread::sleep(Duration::from_millis(300));
+        let mut go_on = [0; 25];
+        stream.read_exact(&mut go_on).unwrap();
+        assert_eq!(&go_on, b"HTTP/1.1 100 Continue\r\n\r\n");
         stream
     }
 

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::body::Body;
@@ -11,6 +12,7 @@ use quoin::config::{Config, DataFolder};
 use quoin::http::{AppState, Identity, Limits, Peer, router_with};
 use quoin::service::{OpenOptions, Quoin};
 use quoin_engine::scripted::ScriptedGenerator;
+use quoin_engine::{Generator as _, Occupancy};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tower::ServiceExt as _;
@@ -19,6 +21,9 @@ use tower::ServiceExt as _;
 pub const FIRST_SENTENCE: &str = r#"{"cite":"[[1]]","answer":"From the first sentence."}"#;
 /// What it says when it abstains.
 pub const ABSTAINS: &str = r#"{"cite":"[[0]]"}"#;
+
+/// How long a test waits for what must come.
+pub const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Builds a [`TestApp`].
 pub struct Builder {
@@ -138,6 +143,19 @@ impl TestApp {
             .owner(Method::PUT, &format!("/v1/documents/{id}"), Some(&body))
             .await;
         assert_eq!(reply.status, 200, "{}", reply.text);
+    }
+
+    /// Waits until the model is as it should be.
+    pub async fn until(&self, reached: impl Fn(&Occupancy) -> bool) {
+        let begun = Instant::now();
+        while !reached(&self.generator.occupancy()) {
+            assert!(
+                begun.elapsed() < PATIENCE,
+                "{:?}",
+                self.generator.occupancy()
+            );
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
     }
 
     /// Makes a key.

@@ -31,7 +31,7 @@ async fn one_request_too_many_is_429_with_retry_after() {
             .await
         }
     });
-    tokio::time::sleep(Duration::from_millis(150)).await;
+    app.until(|model| model.running == 1).await;
     let second = app.get("/v1/documents").await;
     assert_eq!(second.status, 429, "{}", second.text);
     assert_eq!(second.code(), "too_many_requests");
@@ -82,7 +82,7 @@ async fn a_full_engine_queue_is_429_with_retry_after() {
         let (app, ask) = (app.clone(), ask.clone());
         async move { app.post("/v1/answers", &ask).await }
     });
-    tokio::time::sleep(Duration::from_millis(200)).await;
+    app.until(|model| model.running == 1).await;
     let second = app.post("/v1/answers", &ask).await;
     assert_eq!(second.status, 429, "{}", second.text);
     assert_eq!(second.code(), "queue_full");

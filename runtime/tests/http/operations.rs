@@ -31,6 +31,7 @@ async fn the_metrics_page_counts_what_happened_and_names_no_content() {
         "quoin_request_duration_seconds",
         "quoin_stage_duration_seconds",
         "quoin_requests_running",
+        "quoin_requests_waiting",
         "quoin_answers_total",
         "quoin_documents",
         "quoin_passages",

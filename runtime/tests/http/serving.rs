@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use quoin::http::{AppState, Identity, serve};
 use quoin_engine::Generator as _;
@@ -12,7 +12,7 @@ use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
-use crate::app::{FIRST_SENTENCE, TestApp};
+use crate::app::{FIRST_SENTENCE, PATIENCE, TestApp};
 
 struct Served {
     app: TestApp,
@@ -93,16 +93,16 @@ async fn a_request_in_flight_is_finished_and_no_new_one_is_taken() {
     .await;
     let tcp = TcpStream::connect(served.address).await.unwrap();
     let asked = tokio::spawn(async move { exchange(tcp, &post("/v1/answers", ASK)).await });
-    tokio::time::sleep(Duration::from_millis(200)).await;
+    served.app.until(|model| model.running == 1).await;
     served.stop.send(()).unwrap();
-    tokio::time::sleep(Duration::from_millis(50)).await;
-    assert!(
-        TcpStream::connect(served.address).await.is_err(),
-        "nobody listens any more"
-    );
+    let begun = Instant::now();
+    while TcpStream::connect(served.address).await.is_ok() {
+        assert!(begun.elapsed() < PATIENCE, "it goes on listening");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
     let response = asked.await.unwrap();
     assert!(response.starts_with("HTTP/1.1 200"), "{response}");
-    tokio::time::timeout(Duration::from_secs(2), served.task)
+    tokio::time::timeout(PATIENCE, served.task)
         .await
         .unwrap()
         .unwrap();
@@ -122,7 +122,7 @@ async fn idle_connections_do_not_hold_up_the_end() {
         .unwrap();
     tokio::time::sleep(Duration::from_millis(50)).await;
     served.stop.send(()).unwrap();
-    tokio::time::timeout(Duration::from_secs(2), served.task)
+    tokio::time::timeout(PATIENCE, served.task)
         .await
         .unwrap()
         .unwrap();
@@ -131,7 +131,7 @@ async fn idle_connections_do_not_hold_up_the_end() {
 #[tokio::test]
 async fn what_outlasts_the_drain_time_is_cut_off() {
     let app = TestApp::builder()
-        .generator(slow().with_token_time(Duration::from_secs(5)))
+        .generator(slow().with_token_time(2 * PATIENCE))
         .config(|config| config.server.drain_timeout_ms = 200)
         .build()
         .await
@@ -142,9 +142,9 @@ async fn what_outlasts_the_drain_time_is_cut_off() {
     tcp.write_all(post("/v1/answers", ASK).as_bytes())
         .await
         .unwrap();
-    tokio::time::sleep(Duration::from_millis(200)).await;
+    served.app.until(|model| model.running == 1).await;
     served.stop.send(()).unwrap();
-    tokio::time::timeout(Duration::from_secs(2), served.task)
+    tokio::time::timeout(PATIENCE, served.task)
         .await
         .unwrap()
         .unwrap();
@@ -165,11 +165,12 @@ async fn a_client_that_hangs_up_frees_the_engine() {
     tcp.write_all(post("/v1/answers", ASK).as_bytes())
         .await
         .unwrap();
-    tokio::time::sleep(Duration::from_millis(200)).await;
-    assert_eq!(served.app.generator.occupancy().running, 1);
+    served.app.until(|model| model.running == 1).await;
+    let before = served.app.generator.occupancy();
     drop(tcp);
-    tokio::time::sleep(Duration::from_millis(200)).await;
-    assert_eq!(served.app.generator.occupancy().running, 0);
+    served.app.until(|model| model.running == 0).await;
+    let generated = served.app.generator.occupancy().generated_tokens - before.generated_tokens;
+    assert!(generated < 3, "it was not finished: {generated}");
 }
 
 #[tokio::test]

@@ -41,10 +41,10 @@ pub struct Output {
     pub text: String,
 }
 
+/// Found from the package's folder, where cargo runs tests: a path from compile time would lead into another checkout that
+/// shares the target folder.
 pub fn fixture(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("tests/fixtures")
-        .join(name)
+    Path::new("tests/fixtures").join(name)
 }
 
 pub fn reference() -> Reference {

@@ -64,6 +64,7 @@ pub(in crate::http) async fn list(
     post, path = "/admin/v1/adapters", tag = "admin", request_body = AdapterBody,
     responses(
         (status = 201, description = "The version.", body = Object),
+        (status = 200, description = "The version that these files already are.", body = Object),
         (status = "default", description = "The error.", body = ErrorBody),
     )
 )]
@@ -73,12 +74,17 @@ pub(in crate::http) async fn add(
     Json(body): Json<AdapterBody>,
 ) -> Result<(StatusCode, JsonResponse<Value>), ApiError> {
     let name: AdapterName = body.name.parse()?;
-    let version = blocking(&http, move |quoin| {
+    let added = blocking(&http, move |quoin| {
         let base = quoin.base_identity()?;
         Ok(quoin.registry().add(&body.path, &name, &base)?)
     })
     .await?;
-    Ok((StatusCode::CREATED, JsonResponse(shown(&version))))
+    let status = if added.is_new {
+        StatusCode::CREATED
+    } else {
+        StatusCode::OK
+    };
+    Ok((status, JsonResponse(shown(&added.version))))
 }
 
 /// Shows one version.

@@ -1,0 +1,250 @@
+//! The language models in memory: the base, and the adapter versions used last. Loads one at a time.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+
+use quoin_adapters::{AdapterId, AdapterVersion, BaseIdentity, Registry};
+use quoin_engine::{BaseModel, Engine, EngineError, EngineSettings, Generator, ModelSource};
+use tokio::sync::watch;
+
+use crate::answer::error::AnswerError;
+use crate::config::Config;
+use crate::release::{base_source, engine_settings};
+
+/// The base model's name, in the engine and in requests.
+pub(crate) const BASE: &str = "base";
+/// Adapter versions kept in memory beside the base model.
+const MAX_ADAPTED: usize = 3;
+
+/// What became of the base model.
+#[derive(Clone)]
+pub(crate) enum BaseState {
+    /// Not asked for yet.
+    Idle,
+    /// On its way.
+    Loading,
+    /// Generates.
+    Ready(Arc<dyn Generator>),
+    /// Could not be loaded; the reason.
+    Failed(String),
+}
+
+/// An adapter version in memory.
+#[derive(Clone)]
+pub(crate) struct Adapted {
+    /// As it was registered; its bytes were compared with its digests before it was loaded.
+    pub(crate) version: Arc<AdapterVersion>,
+    pub(crate) generator: Arc<dyn Generator>,
+}
+
+/// The models of one process.
+pub(crate) struct Models {
+    config: Config,
+    registry: Arc<Registry>,
+    engine: Engine,
+    base: watch::Sender<BaseState>,
+    /// Least recently used first.
+    adapted: Mutex<Vec<Adapted>>,
+    /// Held while a model is loaded.
+    loading: tokio::sync::Mutex<()>,
+}
+
+impl Models {
+    /// Nothing is loaded yet.
+    ///
+    /// # Errors
+    /// [`EngineError::Setting`] names the setting that is wrong.
+    pub(crate) fn new(config: &Config, registry: Arc<Registry>) -> Result<Self, EngineError> {
+        let settings: EngineSettings = engine_settings(config)?;
+        Ok(Self {
+            config: config.clone(),
+            registry,
+            engine: Engine::new(settings),
+            base: watch::Sender::new(BaseState::Idle),
+            adapted: Mutex::default(),
+            loading: tokio::sync::Mutex::default(),
+        })
+    }
+
+    /// Says what the base model is, or that it is coming, before [`Models::load_base`].
+    pub(crate) fn set_base(&self, state: BaseState) {
+        self.base.send_replace(state);
+    }
+
+    /// What became of the base model.
+    pub(crate) fn base_state(&self) -> BaseState {
+        self.base.borrow().clone()
+    }
+
+    /// Waits until the base model is loaded or has failed to load.
+    pub(crate) async fn settled(&self) {
+        let mut state = self.base.subscribe();
+        // The sender lives as long as `self`.
+        let _ = state
+            .wait_for(|state| !matches!(state, BaseState::Loading))
+            .await;
+    }
+
+    /// Whether an adapter version is in memory.
+    pub(crate) fn holds(&self, id: &AdapterId) -> bool {
+        self.lock_adapted()
+            .iter()
+            .any(|one| one.version.id() == *id)
+    }
+
+    /// Requests that wait for a model to be free, over all models in memory.
+    pub(crate) fn waiting(&self) -> usize {
+        let base = match self.base_state() {
+            BaseState::Ready(generator) => generator.occupancy().waiting,
+            BaseState::Idle | BaseState::Loading | BaseState::Failed(_) => 0,
+        };
+        let adapted = self.lock_adapted();
+        base + adapted
+            .iter()
+            .map(|one| one.generator.occupancy().waiting)
+            .sum::<usize>()
+    }
+
+    /// The base model, loaded if it was not.
+    pub(crate) async fn base(&self) -> Result<Arc<dyn Generator>, AnswerError> {
+        if matches!(self.base_state(), BaseState::Idle) {
+            self.load_base().await;
+        }
+        self.settled().await;
+        match self.base_state() {
+            BaseState::Ready(generator) => Ok(generator),
+            BaseState::Failed(reason) => Err(AnswerError::Unavailable { reason }),
+            BaseState::Idle | BaseState::Loading => Err(AnswerError::Unavailable {
+                reason: "the model is loading".to_owned(),
+            }),
+        }
+    }
+
+    /// Loads the base model, unless that was tried before.
+    pub(crate) async fn load_base(&self) {
+        let _one_at_a_time = self.loading.lock().await;
+        if matches!(
+            self.base_state(),
+            BaseState::Ready(_) | BaseState::Failed(_)
+        ) {
+            return;
+        }
+        let begun = Instant::now();
+        let state = match self.load(BASE, None).await {
+            Ok(generator) => {
+                tracing::info!(
+                    model = generator.description().name,
+                    elapsed_ms = begun.elapsed().as_millis(),
+                    "model loaded"
+                );
+                BaseState::Ready(generator)
+            }
+            Err(error) => {
+                tracing::error!(
+                    error = &error as &dyn std::error::Error,
+                    "the model could not be loaded"
+                );
+                BaseState::Failed(error.to_string())
+            }
+        };
+        self.set_base(state);
+    }
+
+    /// An adapter version, loaded if it was not; the least recently used one makes room. Requests that run on that one
+    /// finish.
+    pub(crate) async fn adapted(self: &Arc<Self>, id: &AdapterId) -> Result<Adapted, AnswerError> {
+        if let Some(found) = self.use_adapted(id) {
+            return Ok(found);
+        }
+        let _one_at_a_time = self.loading.lock().await;
+        if let Some(found) = self.use_adapted(id) {
+            return Ok(found);
+        }
+        let (models, wanted) = (Arc::clone(self), id.clone());
+        let version =
+            tokio::task::spawn_blocking(move || models.verified_version(&wanted)).await??;
+        self.make_room();
+        let generator = self
+            .load(&id.to_string(), Some(&version))
+            .await
+            .map_err(AnswerError::Engine)?;
+        let adapted = Adapted {
+            version: Arc::new(version),
+            generator,
+        };
+        self.lock_adapted().push(adapted.clone());
+        Ok(adapted)
+    }
+
+    /// What an adapter must fit: the base model's digest and shapes. Blocking: reads the weights.
+    ///
+    /// # Errors
+    /// The base model is not a folder of safetensors, or cannot be read.
+    pub(crate) fn base_identity(&self) -> Result<BaseIdentity, AnswerError> {
+        let unavailable = |reason: String| AnswerError::Unavailable { reason };
+        match base_source(&self.config.model, self.config.data()).map_err(AnswerError::Engine)? {
+            BaseModel::Folder(folder) => {
+                BaseIdentity::of_folder(&folder).map_err(|error| unavailable(error.to_string()))
+            }
+            BaseModel::Gguf(_) | BaseModel::Hub { .. } => Err(unavailable(
+                "adapters need a base model that is a local folder of safetensors".to_owned(),
+            )),
+        }
+    }
+
+    async fn load(
+        &self,
+        name: &str,
+        adapter: Option<&AdapterVersion>,
+    ) -> Result<Arc<dyn Generator>, EngineError> {
+        let (model, data) = (self.config.model.clone(), self.config.data().to_owned());
+        let base = tokio::task::spawn_blocking(move || base_source(&model, &data))
+            .await
+            .map_err(|error| EngineError::Load {
+                name: name.to_owned(),
+                reason: error.to_string(),
+            })??;
+        let adapter = adapter.map(|version| version.folder.clone());
+        self.engine.load(name, &ModelSource { base, adapter }).await
+    }
+
+    /// The version, when its bytes are what was registered, and its base is the one served.
+    fn verified_version(&self, id: &AdapterId) -> Result<AdapterVersion, AnswerError> {
+        if self.registry.show(id).is_err() {
+            return Err(AnswerError::UnknownModel(id.to_string()));
+        }
+        let refused = |error: quoin_adapters::AdapterError| AnswerError::Unavailable {
+            reason: error.to_string(),
+        };
+        let version = self.registry.verify(id).map_err(refused)?;
+        version
+            .check_base(&self.base_identity()?.digest)
+            .map_err(refused)?;
+        Ok(version)
+    }
+
+    /// The version if it is in memory, which makes it the most recently used one.
+    fn use_adapted(&self, id: &AdapterId) -> Option<Adapted> {
+        let mut adapted = self.lock_adapted();
+        let place = adapted.iter().position(|one| one.version.id() == *id)?;
+        let found = adapted.remove(place);
+        adapted.push(found.clone());
+        Some(found)
+    }
+
+    fn make_room(&self) {
+        let mut adapted = self.lock_adapted();
+        while adapted.len() >= MAX_ADAPTED {
+            let oldest = adapted.remove(0).version.id().to_string();
+            self.engine.unload(&oldest);
+            tracing::info!(
+                model = oldest,
+                "adapter version unloaded, others were used since"
+            );
+        }
+    }
+
+    fn lock_adapted(&self) -> std::sync::MutexGuard<'_, Vec<Adapted>> {
+        self.adapted.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
