@@ -101,8 +101,7 @@ impl Pull<'_> {
                     .download_with_progress(file, report)
                     .await;
                 let path = fetched.map_err(|error| self.failed(format!("`{file}`: {error}")))?;
-                self.verify(&path)?;
-                path
+                self.verify(path).await?
             };
             folder = path.parent().map(Path::to_owned).unwrap_or_default();
         }
@@ -114,25 +113,16 @@ impl Pull<'_> {
         Ok(folder)
     }
 
-    /// Large files are stored under their SHA-256.
-    fn verify(&self, path: &Path) -> Result<(), EngineError> {
-        let blob = fs::canonicalize(path).map_err(EngineError::io(path))?;
-        let name = blob
-            .file_name()
-            .unwrap_or_default()
-            .to_string_lossy()
-            .into_owned();
-        let is_digest =
-            name.len() == 64 && name.chars().all(|character| character.is_ascii_hexdigit());
-        if is_digest
-            && digest::of_file(&blob).map_err(EngineError::io(&blob))? != format!("sha256:{name}")
-        {
-            fs::remove_file(&blob)
-                .and_then(|()| fs::remove_file(path))
-                .map_err(EngineError::io(path))?;
+    /// Large files are stored under their SHA-256. Gigabytes are read: not on an async thread.
+    async fn verify(&self, path: PathBuf) -> Result<PathBuf, EngineError> {
+        let checked = tokio::task::spawn_blocking(move || {
+            remove_if_damaged(&path).map(|damaged| (path, damaged))
+        });
+        let (path, damaged) = checked.await.map_err(|error| self.failed(error))??;
+        if damaged {
             return Err(self.failed(format!("`{}` arrived damaged: pull again", path.display())));
         }
-        Ok(())
+        Ok(path)
     }
 
     #[expect(
@@ -145,6 +135,25 @@ impl Pull<'_> {
             reason: reason.to_string(),
         }
     }
+}
+
+/// Removes a file whose content is not what its name promises.
+fn remove_if_damaged(path: &Path) -> Result<bool, EngineError> {
+    let blob = fs::canonicalize(path).map_err(EngineError::io(path))?;
+    let name = blob
+        .file_name()
+        .unwrap_or_default()
+        .to_string_lossy()
+        .into_owned();
+    let is_digest = name.len() == 64 && name.chars().all(|character| character.is_ascii_hexdigit());
+    let damaged = is_digest
+        && digest::of_file(&blob).map_err(EngineError::io(&blob))? != format!("sha256:{name}");
+    if damaged {
+        fs::remove_file(&blob)
+            .and_then(|()| fs::remove_file(path))
+            .map_err(EngineError::io(path))?;
+    }
+    Ok(damaged)
 }
 
 /// The folder of a model that was pulled before.

@@ -1,6 +1,10 @@
 //! Whether a JSON Schema can be enforced while decoding, asked of llguidance alone: no model is needed.
 
-use llguidance::{Matcher, ParserFactory, api::TopLevelGrammar, toktrie::ApproximateTokEnv};
+use llguidance::{
+    Matcher, ParserFactory,
+    api::TopLevelGrammar,
+    toktrie::{ApproximateTokEnv, TokEnv},
+};
 use serde_json::Value;
 
 use crate::EngineError;
@@ -9,15 +13,20 @@ use crate::EngineError;
 /// [`EngineError::UnsupportedSchema`] with the reason: a keyword that is not supported, or a schema that nothing satisfies.
 pub fn check_schema(schema: &Value) -> Result<(), EngineError> {
     let refused = |reason: String| EngineError::UnsupportedSchema { reason };
-    let factory = quiet_factory().map_err(|error| refused(error.to_string()))?;
+    let environment = ApproximateTokEnv::single_byte_env();
+    let factory = terse_factory(&environment).map_err(|error| refused(error.to_string()))?;
     compile(&factory, TopLevelGrammar::from_json_schema(schema.clone()))
         .map(|_| ())
         .map_err(refused)
 }
 
-fn quiet_factory() -> Result<ParserFactory, impl std::fmt::Display> {
-    ParserFactory::new_simple(&ApproximateTokEnv::single_byte_env()).map(|mut factory| {
+/// A factory that prints nothing, and whose errors hold no text of what was decoded.
+pub(crate) fn terse_factory(
+    environment: &TokEnv,
+) -> Result<ParserFactory, impl std::fmt::Display + use<>> {
+    ParserFactory::new_simple(environment).map(|mut factory| {
         factory.quiet();
+        factory.limits_mut().verbose_errors = false;
         factory
     })
 }

@@ -11,7 +11,7 @@ use std::{
 };
 
 use async_trait::async_trait;
-use llguidance::{Matcher, ParserFactory, api::TopLevelGrammar, toktrie::ApproximateTokEnv};
+use llguidance::{Matcher, api::TopLevelGrammar, toktrie::ApproximateTokEnv};
 use tokio::sync::mpsc::{self, UnboundedSender};
 use tokio_stream::wrappers::UnboundedReceiverStream;
 
@@ -255,9 +255,9 @@ fn matcher(constraint: &Constraint) -> Result<Option<Matcher>, EngineError> {
         return Ok(None);
     };
     let refused = |reason: String| EngineError::UnsupportedConstraint { reason };
-    let mut factory = ParserFactory::new_simple(&ApproximateTokEnv::single_byte_env())
-        .map_err(|error| refused(error.to_string()))?;
-    factory.quiet();
+    let environment = ApproximateTokEnv::single_byte_env();
+    let factory =
+        schema::terse_factory(&environment).map_err(|error| refused(error.to_string()))?;
     schema::compile(&factory, TopLevelGrammar::from_lark(grammar.clone()))
         .map(Some)
         .map_err(refused)

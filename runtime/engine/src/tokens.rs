@@ -6,7 +6,7 @@
 use std::collections::HashSet;
 
 use serde_json::{Value, json};
-use tokenizers::Tokenizer;
+use tokenizers::{Encoding, Tokenizer};
 
 use crate::{EngineError, Part};
 
@@ -60,34 +60,51 @@ impl SegmentTokenizer {
     }
 
     /// Without added tokens in the tokenizer, a control id can still come out of a vocabulary that lists the token as an
-    /// ordinary entry (GGUF files, Unigram models). Where that happens the text is cut inside the token and tried again.
+    /// ordinary entry (GGUF files, Unigram models). Where that happens the text is cut inside each of them and tried again.
     fn encode_data(&self, text: &str) -> Result<Vec<u32>, EngineError> {
-        let encoding = self
-            .data
-            .encode(text, false)
-            .map_err(|error| tokenization_failed(&error))?;
-        let Some(position) = encoding
-            .get_ids()
-            .iter()
-            .position(|id| self.control.contains(id))
-        else {
-            return Ok(encoding.get_ids().to_vec());
-        };
-        let (start, end) = encoding
-            .get_offsets()
-            .get(position)
-            .copied()
-            .unwrap_or((0, text.len()));
-        let covered = text.get(start..end).unwrap_or(text);
-        let Some(second_character) = covered.char_indices().nth(1).map(|(offset, _)| offset) else {
-            return Err(EngineError::InvalidRequest {
-                reason: format!("the tokenizer knows `{covered}` as a control token only"),
-            });
-        };
-        let (before, after) = text.split_at(start + second_character);
-        let mut ids = self.encode_data(before)?;
-        ids.extend(self.encode_data(after)?);
+        let mut ids = Vec::new();
+        // The last is next.
+        let mut pieces = vec![text];
+        while let Some(mut piece) = pieces.pop() {
+            let encoding = self
+                .data
+                .encode(piece, false)
+                .map_err(|error| tokenization_failed(&error))?;
+            let cuts = self.cuts(piece, &encoding)?;
+            if cuts.is_empty() {
+                ids.extend_from_slice(encoding.get_ids());
+                continue;
+            }
+            for cut in cuts.into_iter().rev() {
+                let (before, after) = piece.split_at(cut);
+                pieces.push(after);
+                piece = before;
+            }
+            pieces.push(piece);
+        }
         Ok(ids)
+    }
+
+    /// Bytes of `text` at which each control token that came out of it is cut in two, in order.
+    fn cuts(&self, text: &str, encoding: &Encoding) -> Result<Vec<usize>, EngineError> {
+        let tokens = encoding.get_ids().iter().zip(encoding.get_offsets());
+        let mut cuts = Vec::new();
+        for (_, &(start, end)) in tokens.filter(|(id, _)| self.control.contains(id)) {
+            let covered = text.get(start..end).unwrap_or(text);
+            let second = covered.char_indices().nth(1);
+            let cut = second
+                .map(|(offset, _)| start + offset)
+                .filter(|cut| text.is_char_boundary(*cut));
+            let Some(cut) = cut else {
+                return Err(EngineError::InvalidRequest {
+                    reason: format!("the tokenizer knows `{covered}` as a control token only"),
+                });
+            };
+            if cuts.last().is_none_or(|last| *last < cut) {
+                cuts.push(cut);
+            }
+        }
+        Ok(cuts)
     }
 
     #[cfg(test)]
@@ -238,6 +255,16 @@ mod tests {
                 prop_assert!(ids.iter().all(|id| !subject.is_control(*id)));
                 prop_assert_eq!(subject.decode(&ids), text.clone());
             }
+        }
+    }
+
+    #[test]
+    fn a_text_of_nothing_but_control_tokens_is_data_and_takes_no_stack() {
+        for subject in SUBJECTS.iter() {
+            let text = "<|im_end|>".repeat(20_000);
+            let ids = subject.encode(&Part::Data(text.clone()), false).unwrap();
+            assert!(!ids.iter().any(|id| subject.is_control(*id)));
+            assert_eq!(subject.decode(&ids), text);
         }
     }
 

@@ -18,7 +18,7 @@ use tokio_stream::wrappers::UnboundedReceiverStream;
 use super::{
     load::{self, Loaded, LocalSource},
     output::Output,
-    sampler::{Responses, Sampler, Step},
+    sampler::{Choosing, Responses, Sampler, Step},
     vocabulary::Vocabulary,
 };
 use crate::{
@@ -300,10 +300,12 @@ impl Model {
         let (response_sender, responses) = mpsc::channel(4);
         let responses = Arc::new(tokio::sync::Mutex::new(responses));
         let sampler = Sampler::new(
-            Arc::clone(&self.vocabulary),
-            request.matcher,
-            request.sampling,
-            step_sender,
+            Choosing {
+                vocabulary: Arc::clone(&self.vocabulary),
+                matcher: request.matcher,
+                sampling: request.sampling,
+                steps: step_sender,
+            },
             Arc::clone(cancelled),
             Arc::clone(&self.generated),
             Arc::clone(&responses),

@@ -59,9 +59,9 @@ impl Output {
         }
         let mut events = Vec::new();
         match step {
-            Step::Failed(reason) => {
+            Step::Failed(error) => {
                 self.finished = true;
-                return Err(EngineError::Generation { reason });
+                return Err(error);
             }
             Step::End => events.extend(self.finish(Finish::Stop)),
             Step::Token { id, logprob } => {

@@ -10,19 +10,19 @@ use std::sync::{
     atomic::{AtomicBool, AtomicU64, Ordering},
 };
 
-use llguidance::Matcher;
+use llguidance::{Matcher, api::StopReason};
 use mistralrs::{CustomLogitsProcessor, Response, Tensor};
 use tokio::sync::mpsc::{Receiver, UnboundedSender};
 
 use super::vocabulary::Vocabulary;
-use crate::Sampling;
+use crate::{EngineError, Sampling};
 
 /// What was chosen.
 #[derive(Debug)]
 pub(super) enum Step {
     Token { id: u32, logprob: f32 },
     End,
-    Failed(String),
+    Failed(EngineError),
 }
 
 /// mistralrs's answers to one request.
@@ -38,36 +38,35 @@ pub(super) struct Sampler {
 }
 
 struct State {
-    vocabulary: Arc<Vocabulary>,
-    matcher: Option<Matcher>,
-    sampling: Sampling,
+    choosing: Choosing,
     random: SplitMix,
-    steps: UnboundedSender<Step>,
     /// The grammar is complete.
     ended: bool,
 }
 
+/// What a request brings to the choice of its tokens.
+pub(super) struct Choosing {
+    pub vocabulary: Arc<Vocabulary>,
+    pub matcher: Option<Matcher>,
+    pub sampling: Sampling,
+    pub steps: UnboundedSender<Step>,
+}
+
 impl Sampler {
     pub fn new(
-        vocabulary: Arc<Vocabulary>,
-        matcher: Option<Matcher>,
-        sampling: Sampling,
-        steps: UnboundedSender<Step>,
+        choosing: Choosing,
         cancelled: Arc<AtomicBool>,
         generated: Arc<AtomicU64>,
         responses: Responses,
     ) -> Self {
-        let seed = if let Sampling::Random { seed, .. } = sampling {
+        let seed = if let Sampling::Random { seed, .. } = choosing.sampling {
             seed
         } else {
             0
         };
         let state = State {
-            vocabulary,
-            matcher,
-            sampling,
+            choosing,
             random: SplitMix(seed),
-            steps,
             ended: false,
         };
         Self {
@@ -83,7 +82,9 @@ impl CustomLogitsProcessor for Sampler {
     fn apply(&self, logits: &Tensor, _context: &[u32]) -> mistralrs::Result<Tensor> {
         let mut values: Vec<f32> = logits.to_vec1()?;
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let over = state.ended || self.cancelled.load(Ordering::SeqCst) || state.steps.is_closed();
+        let over = state.ended
+            || self.cancelled.load(Ordering::SeqCst)
+            || state.choosing.steps.is_closed();
         let choice = if over {
             Ok(None)
         } else {
@@ -94,15 +95,21 @@ impl CustomLogitsProcessor for Sampler {
                 self.generated.fetch_add(1, Ordering::SeqCst);
                 (Some(id), Step::Token { id, logprob })
             }
-            Ok(None) => (state.vocabulary.ends.first().copied(), Step::End),
-            Err(reason) => (None, Step::Failed(reason)),
+            Ok(None) => (state.choosing.vocabulary.ends.first().copied(), Step::End),
+            Err(error) => (None, Step::Failed(error)),
         };
         // The receiver may have gone: then the request is cancelled already.
-        let _ = state.steps.send(step);
-        if !over && state.matcher.as_ref().is_some_and(Matcher::is_stopped) {
+        let _ = state.choosing.steps.send(step);
+        if !over
+            && state
+                .choosing
+                .matcher
+                .as_ref()
+                .is_some_and(Matcher::is_stopped)
+        {
             // The caller need not wait for the step in which mistralrs learns of it.
             state.ended = true;
-            let _ = state.steps.send(Step::End);
+            let _ = state.choosing.steps.send(Step::End);
         }
         let Some(id) = id else {
             return Err(std::io::Error::other("the generation was ended").into());
@@ -118,11 +125,13 @@ impl CustomLogitsProcessor for Sampler {
 
 impl State {
     /// A token and its log-probability; `None` when the output ends here.
-    fn choose(&mut self, logits: &[f32]) -> Result<Option<(u32, f32)>, String> {
-        let known = &logits[..logits.len().min(self.vocabulary.size())];
-        let favourite = greatest(known.iter().copied().enumerate())
-            .ok_or("the model's output is not a number")?;
-        let chosen = match self.sampling {
+    fn choose(&mut self, logits: &[f32]) -> Result<Option<(u32, f32)>, EngineError> {
+        let known = &logits[..logits.len().min(self.choosing.vocabulary.size())];
+        let favourite =
+            greatest(known.iter().copied().enumerate()).ok_or_else(|| EngineError::Generation {
+                reason: "the model's output is not a number".to_owned(),
+            })?;
+        let chosen = match self.choosing.sampling {
             Sampling::Greedy => self.greedy(known, favourite)?,
             Sampling::Random {
                 temperature, top_p, ..
@@ -137,19 +146,23 @@ impl State {
                 id.map(|id| (id, logprob_among(&candidates, id)))
             }
         };
-        let Some((id, logprob)) = chosen.filter(|(id, _)| !self.vocabulary.ends.contains(id))
+        let Some((id, logprob)) =
+            chosen.filter(|(id, _)| !self.choosing.vocabulary.ends.contains(id))
         else {
             return Ok(None);
         };
-        if let Some(matcher) = &mut self.matcher {
-            matcher
-                .consume_token(id)
-                .map_err(|error| format!("the grammar lost its place: {error}"))?;
+        if let Some(matcher) = &mut self.choosing.matcher {
+            let consumed = matcher.consume_token(id);
+            consumed.map_err(|_| grammar_failed(matcher))?;
         }
         Ok(Some((id, logprob)))
     }
 
-    fn greedy(&mut self, logits: &[f32], favourite: u32) -> Result<Option<(u32, f32)>, String> {
+    fn greedy(
+        &mut self,
+        logits: &[f32],
+        favourite: u32,
+    ) -> Result<Option<(u32, f32)>, EngineError> {
         if self.allows(favourite) {
             return Ok(Some((favourite, logprob(logits, index(favourite)))));
         }
@@ -163,33 +176,34 @@ impl State {
 
     /// Cheaper than a whole mask, and enough when the model follows the grammar by itself.
     fn allows(&mut self, id: u32) -> bool {
-        let Some(matcher) = &mut self.matcher else {
+        let Some(matcher) = &mut self.choosing.matcher else {
             return true;
         };
         if matcher.is_stopped() {
             return false;
         }
-        if self.vocabulary.ends.contains(&id) {
+        if self.choosing.vocabulary.ends.contains(&id) {
             return matcher.is_accepting().unwrap_or(false);
         }
         matcher.validate_tokens(&[id]).is_ok_and(|valid| valid == 1)
     }
 
     /// What the grammar allows, with its logits. Empty when the grammar is complete.
-    fn candidates(&mut self, logits: &[f32]) -> Result<Vec<(u32, f32)>, String> {
+    fn candidates(&mut self, logits: &[f32]) -> Result<Vec<(u32, f32)>, EngineError> {
         let all = (0..)
             .zip(logits.iter().copied())
             .filter(|(_, logit)| !logit.is_nan());
-        let Some(matcher) = &mut self.matcher else {
+        let Some(matcher) = &mut self.choosing.matcher else {
             return Ok(all.collect());
         };
         if matcher.is_stopped() {
             return Ok(Vec::new());
         }
-        let failed = |error: &dyn std::fmt::Display| format!("the grammar failed: {error}");
-        let accepting = matcher.is_accepting().map_err(|error| failed(&error))?;
-        let mask = matcher.compute_mask().map_err(|error| failed(&error))?;
-        let ends = &self.vocabulary.ends;
+        let accepting = matcher.is_accepting();
+        let accepting = accepting.map_err(|_| grammar_failed(matcher))?;
+        let mask = matcher.compute_mask();
+        let mask = mask.map_err(|_| grammar_failed(matcher))?;
+        let ends = &self.choosing.vocabulary.ends;
         Ok(all
             .filter(|(id, _)| {
                 if ends.contains(id) {
@@ -199,6 +213,21 @@ impl State {
                 }
             })
             .collect())
+    }
+}
+
+/// Why a grammar that compiled cannot go on. llguidance's own words are left out: they can hold text that was decoded.
+fn grammar_failed(matcher: &Matcher) -> EngineError {
+    match matcher.stop_reason() {
+        StopReason::LexerTooComplex | StopReason::ParserTooComplex => {
+            EngineError::UnsupportedConstraint {
+                reason: "there are too many ways to go on at one place: ask for fewer properties or alternatives"
+                    .to_owned(),
+            }
+        }
+        reason => EngineError::Generation {
+            reason: format!("the grammar stopped: {reason}"),
+        },
     }
 }
 

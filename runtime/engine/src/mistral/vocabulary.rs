@@ -37,9 +37,7 @@ impl Vocabulary {
         let environment = byte_tokenizer
             .into_tok_env(None)
             .map_err(|error| failed(&error))?;
-        let mut factory =
-            ParserFactory::new_simple(&environment).map_err(|error| failed(&error))?;
-        factory.quiet();
+        let factory = schema::terse_factory(&environment).map_err(|error| failed(&error))?;
         let leads_with_space = tokenizer.token_to_id("\u{2581}").is_some();
         Ok(Self {
             factory: Arc::new(factory),
