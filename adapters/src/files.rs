@@ -21,15 +21,6 @@ pub(crate) fn copy(source: &Path, target: &Path, limit: u64) -> Result<StoredFil
         .unwrap_or_default()
         .to_string_lossy()
         .into_owned();
-    let metadata = fs::metadata(source).map_err(AdapterError::io("open", source))?;
-    if !metadata.is_file() {
-        return Err(AdapterError::refused(
-            &name,
-            "its type",
-            "not a regular file",
-            "must be one",
-        ));
-    }
     let too_big = |bytes: u64| {
         AdapterError::refused(
             &name,
@@ -38,8 +29,9 @@ pub(crate) fn copy(source: &Path, target: &Path, limit: u64) -> Result<StoredFil
             format!("must be at most {limit}"),
         )
     };
-    if metadata.len() > limit {
-        return Err(too_big(metadata.len()));
+    let size = size_of_file(source, &name)?;
+    if size > limit {
+        return Err(too_big(size));
     }
     let mut reader = File::open(source).map_err(AdapterError::io("open", source))?;
     let mut writer = File::create_new(target).map_err(AdapterError::io("create", target))?;
@@ -68,6 +60,20 @@ pub(crate) fn copy(source: &Path, target: &Path, limit: u64) -> Result<StoredFil
         sha256: hex(hasher),
         bytes,
     })
+}
+
+/// Refuses what is no regular file: a pipe or a device has no size, and may never end.
+fn size_of_file(path: &Path, name: &str) -> Result<u64, AdapterError> {
+    let metadata = fs::metadata(path).map_err(AdapterError::io("open", path))?;
+    if metadata.is_file() {
+        return Ok(metadata.len());
+    }
+    Err(AdapterError::refused(
+        name,
+        "its type",
+        "not a regular file",
+        "must be one",
+    ))
 }
 
 /// A new read-only file, synced.

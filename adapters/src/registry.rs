@@ -155,20 +155,6 @@ impl Registry {
         AdapterVersion::read(&folder, id)
     }
 
-    /// `support@3`, or the alias that is at it.
-    pub fn resolve(&self, text: &str) -> Result<AdapterVersion, AdapterError> {
-        if text.contains('@') {
-            return self.show(&text.parse()?);
-        }
-        let aliases = self.aliases()?;
-        match aliases.get(&text.parse::<Alias>()?) {
-            Some(id) => self.show(id),
-            None => Err(AdapterError::NotFound {
-                adapter: text.to_owned(),
-            }),
-        }
-    }
-
     /// Reads every byte of a version again; the error names the file that differs.
     pub fn verify(&self, id: &AdapterId) -> Result<AdapterVersion, AdapterError> {
         let version = self.show(id)?;

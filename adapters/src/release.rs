@@ -88,14 +88,6 @@ impl Release {
             "decoding": self.decoding,
         }))
     }
-
-    /// The same release as it answers from one generation of the index.
-    #[must_use]
-    pub fn at_generation(&self, generation: u64) -> Self {
-        let mut release = self.clone();
-        release.index.generation = Some(generation);
-        release
-    }
 }
 
 #[cfg(test)]

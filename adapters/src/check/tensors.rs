@@ -102,26 +102,8 @@ fn check_shapes(
     let mut missing = expected(lora, base);
     for (name, info) in tensors {
         let plain = name.strip_prefix(PREFIX).unwrap_or(name);
-        let field = || format!("tensor `{}`", name.chars().take(200).collect::<String>());
-        let Some(shape) = split(plain).and_then(|key| missing.remove(&key)) else {
-            let limit =
-                "must be the weight of `lora_A` or `lora_B` of a module in `target_modules`, once";
-            return Err(refused(field(), "not one that is served", limit));
-        };
-        if info.shape != shape {
-            return Err(refused(
-                field(),
-                format!("of shape {:?}", info.shape),
-                format!("must be {shape:?}"),
-            ));
-        }
-        if !matches!(info.dtype, Dtype::F32 | Dtype::F16 | Dtype::BF16) {
-            return Err(refused(
-                field(),
-                format!("of type {}", info.dtype),
-                "must be F32, F16 or BF16",
-            ));
-        }
+        let shape = split(plain).and_then(|key| missing.remove(&key));
+        check_tensor(name, info, shape.as_deref())?;
     }
     match missing.keys().next() {
         None => Ok(()),
@@ -135,6 +117,35 @@ fn check_shapes(
             ),
         )),
     }
+}
+
+/// One tensor; `shape` is the one it must have, where the engine will ask for it.
+fn check_tensor(
+    name: &str,
+    info: &TensorInfo,
+    shape: Option<&[usize]>,
+) -> Result<(), AdapterError> {
+    let field = || format!("tensor `{}`", name.chars().take(200).collect::<String>());
+    let Some(shape) = shape else {
+        let limit =
+            "must be the weight of `lora_A` or `lora_B` of a module in `target_modules`, once";
+        return Err(refused(field(), "not one that is served", limit));
+    };
+    if info.shape != shape {
+        return Err(refused(
+            field(),
+            format!("of shape {:?}", info.shape),
+            format!("must be {shape:?}"),
+        ));
+    }
+    if !matches!(info.dtype, Dtype::F32 | Dtype::F16 | Dtype::BF16) {
+        return Err(refused(
+            field(),
+            format!("of type {}", info.dtype),
+            "must be F32, F16 or BF16",
+        ));
+    }
+    Ok(())
 }
 
 /// Every tensor that the engine will ask for: module path and half to its shape.

@@ -1,7 +1,11 @@
 //! The registry from outside, on real files.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod aliases;
+mod damage;
+mod interrupted;
 mod peft;
 mod refusals;
+mod refused_weights;
 mod registry;
 mod support;

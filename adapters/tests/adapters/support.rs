@@ -1,10 +1,10 @@
-//! A base of two small layers and PEFT folders for it, to be changed in one place by each test.
+//! A base of two small layers and PEFT folders for it, to be changed in one place by each test; adding them, and refusals.
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
-use quoin_adapters::{AdapterName, BaseIdentity};
+use quoin_adapters::{AdapterId, AdapterName, BaseIdentity, Registry};
 use safetensors::Dtype;
 use safetensors::tensor::{TensorView, serialize};
 use serde_json::{Value, json};
@@ -28,6 +28,53 @@ pub fn base() -> BaseIdentity {
 
 pub fn name(text: &str) -> AdapterName {
     text.parse().unwrap()
+}
+
+pub fn id(text: &str) -> AdapterId {
+    text.parse().unwrap()
+}
+
+/// Adds what a seed gives, as the next version of `support`.
+pub fn add(registry: &Registry, seed: f32) -> AdapterId {
+    registry
+        .add(
+            PeftFolder::new(seed).write().path(),
+            &name("support"),
+            &base(),
+        )
+        .unwrap()
+        .version
+        .id()
+}
+
+/// Why a folder is not added; nothing of it is left.
+pub fn refusal_of_folder(source: &Path) -> String {
+    let data = tempfile::tempdir().unwrap();
+    let registry = Registry::open(data.path()).unwrap();
+    let error = registry
+        .add(source, &name("support"), &base())
+        .expect_err("it was added");
+    assert!(
+        registry.list().unwrap().versions.is_empty(),
+        "a refused adapter became a version"
+    );
+    assert_eq!(
+        fs::read_dir(data.path().join(".incoming")).unwrap().count(),
+        0,
+        "a refused copy was left"
+    );
+    error.to_string()
+}
+
+pub fn refusal(folder: &PeftFolder) -> String {
+    refusal_of_folder(folder.write().path())
+}
+
+#[track_caller]
+pub fn assert_says(text: &str, parts: &[&str]) {
+    for part in parts {
+        assert!(text.contains(part), "`{text}` does not say `{part}`");
+    }
 }
 
 pub struct Tensor {
