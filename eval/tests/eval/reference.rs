@@ -108,7 +108,7 @@ fn a_run_written_and_read_again_has_the_same_metrics() {
             .unwrap();
     }
     trec::write_run(&path, &written, "quoin-bm25").unwrap();
-    assert_eq!(trec::read_run(&path).unwrap(), written);
+    assert_eq!(crate::read_run(&path), written);
 }
 
 #[test]
