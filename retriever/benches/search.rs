@@ -59,61 +59,11 @@ fn main() {
         .unwrap_or(10_000);
     let folder = std::env::temp_dir().join(format!("quoin-bench-{}", std::process::id()));
     let mut text = Text { state: 42 };
-    // Four paragraphs of 70 words, or some 200 tokens, make four passages.
-    let documents: Vec<DocumentInput> = (0..passages / 4)
-        .map(|number| {
-            let paragraphs: Vec<String> = (0..4).map(|_| text.words(70) + ".").collect();
-            let id = DocumentId::new(format!("document-{number}")).unwrap();
-            DocumentInput {
-                title: Some(text.words(5)),
-                acl: Some(vec![
-                    if number % 100 == 0 {
-                        "group:few"
-                    } else {
-                        "public"
-                    }
-                    .into(),
-                ]),
-                ..DocumentInput::new(id, Content::text(paragraphs.join("\n\n")))
-            }
-        })
-        .collect();
-    let bytes: usize = documents.len() * 4 * 500;
+    let documents = documents(passages, &mut text);
     let retriever = Retriever::open(&folder, RetrieverSettings::default()).unwrap();
-    let started = Instant::now();
-    let mut documents = documents.into_iter().peekable();
-    while documents.peek().is_some() {
-        let batch: Vec<DocumentInput> = documents.by_ref().take(500).collect();
-        retriever
-            .put_batch(batch)
-            .unwrap()
-            .into_iter()
-            .for_each(|stored| drop(stored.unwrap()));
-    }
-    let ingestion = started.elapsed();
-    let count = retriever.statistics().passages;
-    println!(
-        "passages                    {count:>10} (about {} MB of text)",
-        bytes >> 20
-    );
-    println!(
-        "ingestion, passages/s       {:>10.0}",
-        count as f64 / ingestion.as_secs_f64()
-    );
+    ingestion(&retriever, documents);
     retriever.settle();
-    let started = Instant::now();
-    for number in 0..100 {
-        let id = DocumentId::new(format!("single-{number}")).unwrap();
-        let input = DocumentInput {
-            acl: Some(vec!["public".into()]),
-            ..DocumentInput::new(id, Content::text(text.words(100)))
-        };
-        retriever.put(input).unwrap();
-    }
-    println!(
-        "one put of one passage, ms  {:>10.2}",
-        started.elapsed().as_secs_f64() * 10.0
-    );
+    single_puts(&retriever, &mut text);
     searches(&retriever, "with a delta", None, &mut text);
     let started = Instant::now();
     retriever.settle();
@@ -134,6 +84,65 @@ fn main() {
     );
     drop(retriever);
     std::fs::remove_dir_all(folder).unwrap();
+}
+
+/// Four paragraphs of 70 words, or some 200 tokens, make four passages.
+fn documents(passages: usize, text: &mut Text) -> Vec<DocumentInput> {
+    let document = |number: usize| {
+        let paragraphs: Vec<String> = (0..4).map(|_| text.words(70) + ".").collect();
+        let id = DocumentId::new(format!("document-{number}")).unwrap();
+        let token = if number.is_multiple_of(100) {
+            "group:few"
+        } else {
+            "public"
+        };
+        DocumentInput {
+            title: Some(text.words(5)),
+            acl: Some(vec![token.into()]),
+            ..DocumentInput::new(id, Content::text(paragraphs.join("\n\n")))
+        }
+    };
+    (0..passages / 4).map(document).collect()
+}
+
+fn ingestion(retriever: &Retriever, documents: Vec<DocumentInput>) {
+    let bytes = documents.len() * 4 * 500;
+    let started = Instant::now();
+    let mut documents = documents.into_iter().peekable();
+    while documents.peek().is_some() {
+        let batch: Vec<DocumentInput> = documents.by_ref().take(500).collect();
+        retriever
+            .put_batch(batch)
+            .unwrap()
+            .into_iter()
+            .for_each(|stored| drop(stored.unwrap()));
+    }
+    let took = started.elapsed();
+    let count = retriever.statistics().passages;
+    println!(
+        "passages                    {count:>10} (about {} MB of text)",
+        bytes >> 20
+    );
+    println!(
+        "ingestion, passages/s       {:>10.0}",
+        count as f64 / took.as_secs_f64()
+    );
+}
+
+fn single_puts(retriever: &Retriever, text: &mut Text) {
+    let started = Instant::now();
+    for number in 0..100 {
+        let id = DocumentId::new(format!("single-{number}")).unwrap();
+        let input = DocumentInput {
+            acl: Some(vec!["public".into()]),
+            ..DocumentInput::new(id, Content::text(text.words(100)))
+        };
+        retriever.put(input).unwrap();
+    }
+    println!(
+        "one put of one passage, ms  {:>10.2}",
+        started.elapsed().as_secs_f64() * 10.0
+    );
 }
 
 fn searches(retriever: &Retriever, name: &str, rerank: Option<bool>, text: &mut Text) {

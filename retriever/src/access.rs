@@ -11,7 +11,28 @@ use crate::RetrieverError;
 /// The token that every caller has.
 pub const PUBLIC: &str = "public";
 const MAX_TOKENS: usize = 4096;
-const MAX_TOKEN_BYTES: usize = 256;
+const MAX_TOKEN_BYTES: usize = 128;
+
+/// Holds an access token to the rule that lists of documents and keys of callers share: 1 to 128 bytes without white space,
+/// commas and control characters, so that a list of tokens can be written in one line.
+///
+/// # Errors
+/// The rule is broken; the error is about `field`.
+pub fn check_token(field: &'static str, token: &str) -> Result<(), RetrieverError> {
+    let plain = |c: char| !c.is_whitespace() && !c.is_control() && c != ',';
+    if (1..=MAX_TOKEN_BYTES).contains(&token.len()) && token.chars().all(plain) {
+        return Ok(());
+    }
+    Err(RetrieverError::invalid(
+        field,
+        format!(
+            "has tokens of 1 to {MAX_TOKEN_BYTES} bytes without white space, commas and control characters, got `{}` of {} \
+             bytes",
+            token.escape_debug().take(80).collect::<String>(),
+            token.len()
+        ),
+    ))
+}
 
 /// The tokens that a caller carries: what it may read follows from them.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -67,29 +88,18 @@ impl AccessList {
     /// Sorts the tokens and drops repeats.
     ///
     /// # Errors
-    /// More than 4,096 tokens, or a token that is empty, longer than 256 bytes, or has control characters.
+    /// More than 4,096 tokens, or one that [`check_token`] refuses.
     pub fn new(mut tokens: Vec<String>) -> Result<Self, RetrieverError> {
         if tokens.len() > MAX_TOKENS {
-            return Err(RetrieverError::TooLarge {
-                what: "acl",
-                limit: MAX_TOKENS as u64,
-                got: tokens.len() as u64,
-                unit: "tokens",
-            });
+            return Err(RetrieverError::too_long(
+                "acl",
+                MAX_TOKENS,
+                tokens.len(),
+                "tokens",
+            ));
         }
         for token in &tokens {
-            if token.is_empty()
-                || token.len() > MAX_TOKEN_BYTES
-                || token.chars().any(char::is_control)
-            {
-                return Err(RetrieverError::invalid(
-                    "acl",
-                    format!(
-                        "tokens have 1 to {MAX_TOKEN_BYTES} bytes and no control characters, got `{}`",
-                        token.escape_debug().take(80).collect::<String>()
-                    ),
-                ));
-            }
+            check_token("acl", token)?;
         }
         tokens.sort_unstable();
         tokens.dedup();
@@ -133,7 +143,20 @@ mod tests {
     }
 
     #[test]
-    fn a_list_with_an_empty_token_is_refused() {
-        assert!(AccessList::new(vec![String::new()]).is_err());
+    fn a_token_is_one_word_of_bounded_length() {
+        for token in ["public", "group:hr", "user:ann@example.org", "gruppe:übung"] {
+            assert!(AccessList::new(vec![token.into()]).is_ok(), "{token}");
+        }
+        let long = "t".repeat(129);
+        for token in ["", " ", "a b", "a\u{a0}b", "a,b", "a\n", "\0", &long] {
+            let error = AccessList::new(vec![PUBLIC.into(), token.into()]).unwrap_err();
+            let want = format!(
+                "got `{}` of {} bytes",
+                token.escape_debug().take(80).collect::<String>(),
+                token.len()
+            );
+            assert!(error.to_string().ends_with(&want), "{error}");
+        }
+        assert!(AccessList::new(vec!["t".repeat(128)]).is_ok());
     }
 }

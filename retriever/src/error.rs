@@ -28,7 +28,7 @@ pub enum RetrieverError {
         /// What is wrong, and at which byte where that is known.
         problem: String,
     },
-    /// Something exceeds its limit.
+    /// A document, a query or the catalogue as a whole exceeds its limit; for a single field it is `Invalid`.
     #[error("{what} may have at most {limit} {unit}, got {got}")]
     TooLarge {
         /// What was measured.
@@ -138,6 +138,11 @@ impl RetrieverError {
             field,
             problem: problem.into(),
         }
+    }
+
+    /// A field that is longer than it may be.
+    pub(crate) fn too_long(field: &'static str, limit: usize, got: usize, unit: &str) -> Self {
+        Self::invalid(field, format!("has at most {limit} {unit}, got {got}"))
     }
 
     pub(crate) fn storage(action: &'static str) -> impl Fn(rusqlite::Error) -> Self {

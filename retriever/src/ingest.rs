@@ -34,7 +34,8 @@ pub(crate) fn draft(
     input: DocumentInput,
     settings: &RetrieverSettings,
 ) -> Result<Draft, RetrieverError> {
-    check(&input, settings)?;
+    check_bytes("title", input.title.as_deref(), MAX_TITLE_BYTES)?;
+    check_metadata(&input.metadata, settings)?;
     let (format, read) = read::read(input.content, &settings.limits)?;
     let stated = read.stated;
     let mut metadata = stated.metadata;
@@ -43,6 +44,7 @@ pub(crate) fn draft(
         .acl
         .or(stated.acl)
         .or_else(|| settings.default_acl.clone());
+    // A title that was found in the text is only too long, not wrong.
     let title = input.title.or(stated.title).map(|mut title| {
         title.truncate(title.floor_char_boundary(MAX_TITLE_BYTES));
         title
@@ -73,28 +75,22 @@ pub(crate) fn draft(
     })
 }
 
-fn check(input: &DocumentInput, settings: &RetrieverSettings) -> Result<(), RetrieverError> {
-    let limited = [
-        ("title", &input.title, MAX_TITLE_BYTES),
-        ("uri", &input.uri, MAX_URI_BYTES),
-        ("source", &input.source, MAX_SOURCE_BYTES),
-    ];
-    for (what, value, limit) in limited {
-        let got = value.as_ref().map_or(0, String::len);
-        if got > limit {
-            return Err(RetrieverError::TooLarge {
-                what,
-                limit: limit as u64,
-                got: got as u64,
-                unit: "bytes",
-            });
-        }
+fn check_bytes(
+    field: &'static str,
+    value: Option<&str>,
+    limit: usize,
+) -> Result<(), RetrieverError> {
+    let got = value.map_or(0, str::len);
+    if got > limit {
+        return Err(RetrieverError::too_long(field, limit, got, "bytes"));
     }
-    check_metadata(&input.metadata, settings)
+    Ok(())
 }
 
-/// What front matter said is held to the same rules.
+/// What the input said and what front matter said are held to the same rules.
 fn check_said(document: &Document, settings: &RetrieverSettings) -> Result<(), RetrieverError> {
+    check_bytes("uri", document.uri.as_deref(), MAX_URI_BYTES)?;
+    check_bytes("source", document.source.as_deref(), MAX_SOURCE_BYTES)?;
     check_metadata(&document.metadata, settings)?;
     if let (Some(from), Some(until)) = (document.effective_from, document.effective_until)
         && from >= until
@@ -117,14 +113,15 @@ fn check_metadata(
     metadata: &crate::document::Metadata,
     settings: &RetrieverSettings,
 ) -> Result<(), RetrieverError> {
+    let limit = settings.limits.metadata_bytes;
     let got = serde_json::to_string(metadata).map_or(0, |json| json.len());
-    if got > settings.limits.metadata_bytes {
-        return Err(RetrieverError::TooLarge {
-            what: "metadata",
-            limit: settings.limits.metadata_bytes as u64,
-            got: got as u64,
-            unit: "bytes of JSON",
-        });
+    if got > limit {
+        return Err(RetrieverError::too_long(
+            "metadata",
+            limit,
+            got,
+            "bytes of JSON",
+        ));
     }
     Ok(())
 }

@@ -19,7 +19,11 @@ mod search;
 mod settings;
 mod timestamp;
 
-pub use self::access::{Access, AccessList, PUBLIC};
+#[cfg(test)]
+#[path = "../tests/it/growth.rs"]
+mod growth;
+
+pub use self::access::{Access, AccessList, PUBLIC, check_token};
 pub use self::document::{
     Content, DeletionReceipt, Document, DocumentId, DocumentInput, Format, Metadata, Page,
     PassageId, Purge, Stored,

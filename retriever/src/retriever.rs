@@ -4,6 +4,7 @@ mod generations;
 mod maintenance;
 mod open;
 mod prepared;
+mod supersession;
 mod words;
 mod write;
 
@@ -14,7 +15,7 @@ use serde::Serialize;
 
 use crate::catalogue::Catalogue;
 use crate::document::{DeletionReceipt, Document, DocumentInput, Page, Stored};
-use crate::embed::StaticTable;
+use crate::embed::Embedder;
 use crate::index::TokenCounts;
 use crate::index::delta::DeltaWriter;
 use crate::index::publish::Current;
@@ -25,6 +26,7 @@ use crate::{Access, DocumentId, RetrieverError};
 
 pub use self::generations::{GenerationInfo, VerifyReport};
 use self::maintenance::{Maintenance, Wanted};
+use self::open::Models;
 pub use self::words::Pipeline;
 
 /// Documents in, passages out. Shared by `Arc`; every call blocks, so asynchronous callers give it a thread.
@@ -39,7 +41,7 @@ pub(crate) struct Inner {
     pub(crate) settings: RetrieverSettings,
     pub(crate) catalogue: Catalogue,
     pub(crate) current: Current,
-    pub(crate) embedder: Arc<StaticTable>,
+    pub(crate) embedder: Arc<dyn Embedder>,
     pub(crate) reranker: Option<Box<dyn Reranker>>,
     /// `<data>/generations`.
     generations: PathBuf,
@@ -78,9 +80,19 @@ impl Retriever {
     /// rebuilding what cannot be used. The caller holds the folder's lock: two retrievers on one folder are not supported.
     ///
     /// # Errors
-    /// The folder cannot be written, the catalogue is damaged or newer than this program.
+    /// The folder cannot be written, the catalogue is damaged or newer than this program, or the default access list breaks
+    /// the rule of tokens.
     pub fn open(folder: &Path, settings: RetrieverSettings) -> Result<Self, RetrieverError> {
-        let inner = Arc::new(open::open(folder, settings)?);
+        let models = Models::bundled(settings.ranking.reranker)?;
+        Self::open_with(folder, settings, models)
+    }
+
+    pub(crate) fn open_with(
+        folder: &Path,
+        settings: RetrieverSettings,
+        models: Models,
+    ) -> Result<Self, RetrieverError> {
+        let inner = Arc::new(open::open(folder, settings, models)?);
         let maintenance = Maintenance::start(Arc::clone(&inner));
         Ok(Self { inner, maintenance })
     }
@@ -207,8 +219,6 @@ impl Retriever {
     #[must_use]
     pub fn embed(&self, texts: &[String]) -> Vec<Vec<f32>> {
         use rayon::prelude::*;
-
-        use crate::embed::Embedder;
         texts
             .par_iter()
             .with_min_len(8)
@@ -219,14 +229,12 @@ impl Retriever {
     /// The embedder's name and fingerprint.
     #[must_use]
     pub fn embedder(&self) -> &str {
-        use crate::embed::Embedder;
         self.inner.embedder.fingerprint()
     }
 
     /// One score a text, a higher one for a better match; zeros where reranking is off.
     #[must_use]
     pub fn rerank(&self, query: &str, texts: &[String]) -> Vec<f32> {
-        use crate::embed::Embedder;
         let Some(reranker) = &self.inner.reranker else {
             return vec![0.0; texts.len()];
         };

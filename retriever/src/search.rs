@@ -8,7 +8,6 @@ use std::time::Instant;
 use roaring::RoaringBitmap;
 
 use crate::catalogue::PassageRow;
-use crate::embed::Embedder;
 use crate::filters::Filters;
 use crate::index::publish::Published;
 use crate::index::{Scored, TokenCounts, analysis, best_first};

@@ -24,55 +24,23 @@ impl StaticTable {
     /// # Errors
     /// A tensor is missing or of another type or shape, a scale is not finite, or the vocabulary does not fit the table.
     pub(crate) fn from_bytes(model: &[u8], tokenizer: &[u8]) -> Result<Self, RetrieverError> {
-        let tensors = SafeTensors::deserialize(model).map_err(|error| wrong(error.to_string()))?;
-        let tensor = |name: &str| {
-            tensors
-                .tensor(name)
-                .map_err(|error| wrong(error.to_string()))
-        };
-        let (embedding, scale) = (tensor("embedding")?, tensor("scale")?);
-        let [vocabulary, dimensions] = *embedding.shape() else {
-            return Err(wrong(format!(
-                "`embedding` has shape {:?}",
-                embedding.shape()
-            )));
-        };
-        if embedding.dtype() != Dtype::I8 || scale.dtype() != Dtype::F32 {
-            return Err(wrong("`embedding` is int8 and `scale` is f32".into()));
-        }
-        if scale.shape().iter().product::<usize>() != vocabulary || dimensions == 0 {
-            return Err(wrong(format!("`scale` has shape {:?}", scale.shape())));
-        }
-        let tokenizer_json = tokenizer;
-        let tokenizer = WordPiece::from_json(tokenizer_json)?;
-        if tokenizer.largest_id() as usize >= vocabulary {
-            return Err(wrong(format!(
-                "the tokenizer has ids up to {}, the table {vocabulary} rows",
-                tokenizer.largest_id()
-            )));
-        }
-        let scales: Vec<f32> = scale
-            .data()
-            .as_chunks::<4>()
-            .0
-            .iter()
-            .map(|bytes| f32::from_le_bytes(*bytes))
-            .collect();
-        if !scales.iter().all(|scale| scale.is_finite()) {
-            return Err(wrong("`scale` is not finite".into()));
-        }
         let mut digest = Sha256::new();
         digest.update(b"static-1\0");
         digest.update(model);
-        digest.update(tokenizer_json);
+        digest.update(tokenizer);
+        let tokenizer = WordPiece::from_json(tokenizer)?;
+        let (dimensions, rows, scales) = vectors(model)?;
+        if tokenizer.largest_id() as usize >= scales.len() {
+            return Err(wrong(format!(
+                "the tokenizer has ids up to {}, the table {} rows",
+                tokenizer.largest_id(),
+                scales.len()
+            )));
+        }
         Ok(Self {
             tokenizer,
             dimensions,
-            rows: embedding
-                .data()
-                .iter()
-                .map(|byte| byte.cast_signed())
-                .collect(),
+            rows,
             scales,
             fingerprint: format!("static:{}", crate::hex(&digest.finalize()[..16])),
         })
@@ -116,6 +84,39 @@ impl Embedder for StaticTable {
         normalise(&mut sum);
         sum
     }
+}
+
+/// The components of a row, all rows, and their scales.
+fn vectors(model: &[u8]) -> Result<(usize, Vec<i8>, Vec<f32>), RetrieverError> {
+    let tensors = SafeTensors::deserialize(model).map_err(|error| wrong(error.to_string()))?;
+    let tensor = |name: &str| {
+        tensors
+            .tensor(name)
+            .map_err(|error| wrong(error.to_string()))
+    };
+    let (embedding, scale) = (tensor("embedding")?, tensor("scale")?);
+    let [vocabulary, dimensions] = *embedding.shape() else {
+        return Err(wrong(format!(
+            "`embedding` has shape {:?}",
+            embedding.shape()
+        )));
+    };
+    if embedding.dtype() != Dtype::I8 || scale.dtype() != Dtype::F32 {
+        return Err(wrong("`embedding` is int8 and `scale` is f32".into()));
+    }
+    if scale.shape().iter().product::<usize>() != vocabulary || dimensions == 0 {
+        return Err(wrong(format!("`scale` has shape {:?}", scale.shape())));
+    }
+    let (bytes, _) = scale.data().as_chunks::<4>();
+    let scales: Vec<f32> = bytes
+        .iter()
+        .map(|scale| f32::from_le_bytes(*scale))
+        .collect();
+    if !scales.iter().all(|scale| scale.is_finite()) {
+        return Err(wrong("`scale` is not finite".into()));
+    }
+    let rows = embedding.data().iter().map(|byte| byte.cast_signed());
+    Ok((dimensions, rows.collect(), scales))
 }
 
 fn wrong(problem: String) -> RetrieverError {

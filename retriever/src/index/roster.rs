@@ -64,6 +64,11 @@ impl Roster {
         self.by_id.size()
     }
 
+    /// How many of them supersede another.
+    pub(crate) fn superseding(&self) -> usize {
+        self.superseding.size()
+    }
+
     /// Documents in order of their ids, after one of them.
     pub(crate) fn after(&self, id: Option<&DocumentId>) -> impl Iterator<Item = &Arc<Entry>> {
         let start = id.map_or(Bound::Unbounded, |id| Bound::Excluded(id.clone()));
@@ -160,25 +165,6 @@ impl Roster {
             }
         }
         (hidden, span)
-    }
-
-    /// Whether `newer` superseding `older` would close a circle.
-    pub(crate) fn would_circle(&self, newer: &DocumentId, older: &DocumentId) -> bool {
-        let mut at = older;
-        for _ in 0..=self.superseding.size() {
-            if at == newer {
-                return true;
-            }
-            match self
-                .by_id
-                .get(at)
-                .and_then(|entry| entry.document.supersedes.as_ref())
-            {
-                Some(next) => at = next,
-                None => return false,
-            }
-        }
-        true
     }
 
     fn filter(&self, allowed: &mut RoaringBitmap, filters: &Filters) {

@@ -50,6 +50,19 @@ impl StaticLateInteraction {
         unit
     }
 
+    /// The different tokens of a query, each with its unit vector and its weight.
+    fn query(&self, query: &str, counts: &[&TokenCounts]) -> Vec<(Vec<f32>, f32)> {
+        let mut tokens: Vec<u32> = self.table.tokenize(query).iter().map(|t| t.id).collect();
+        tokens.truncate(MAX_QUERY_TOKENS);
+        tokens.sort_unstable();
+        tokens.dedup();
+        let weight = |token: u32| TokenCounts::inverse_frequency(counts, token);
+        tokens
+            .into_iter()
+            .map(|token| (self.unit(token), weight(token)))
+            .collect()
+    }
+
     /// Cosine of every query token with one token of a passage.
     fn similarities(&self, query: &[(Vec<f32>, f32)], token: u32) -> Vec<f32> {
         let (row, _) = self.table.row(token);
@@ -75,19 +88,7 @@ impl Reranker for StaticLateInteraction {
     }
 
     fn score(&self, query: &str, candidates: &[Candidate], counts: &[&TokenCounts]) -> Vec<f32> {
-        let mut tokens: Vec<u32> = self.table.tokenize(query).iter().map(|t| t.id).collect();
-        tokens.truncate(MAX_QUERY_TOKENS);
-        tokens.sort_unstable();
-        tokens.dedup();
-        let query: Vec<(Vec<f32>, f32)> = tokens
-            .iter()
-            .map(|token| {
-                (
-                    self.unit(*token),
-                    TokenCounts::inverse_frequency(counts, *token),
-                )
-            })
-            .collect();
+        let query = self.query(query, counts);
         let weight: f32 = query.iter().map(|(_, weight)| weight).sum();
         if weight <= 0.0 {
             return vec![0.0; candidates.len()];

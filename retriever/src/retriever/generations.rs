@@ -5,7 +5,6 @@ use std::sync::{Arc, PoisonError};
 use serde::Serialize;
 
 use super::Inner;
-use crate::embed::Embedder;
 use crate::index::snapshot::{self, Manifest, Plan, Snapshot};
 use crate::{RetrieverError, Timestamp};
 
@@ -237,6 +236,12 @@ impl Inner {
                 report.problems.push(error.to_string());
             }
         }
+        self.verify_served(&mut report)?;
+        Ok(report)
+    }
+
+    /// Compares what is served with the catalogue.
+    fn verify_served(&self, report: &mut VerifyReport) -> Result<(), RetrieverError> {
         // The lock keeps writers out, so that catalogue and publication are of one moment.
         let _nothing_is_written = self.lock_writing();
         let published = self.current.load();
@@ -276,6 +281,6 @@ impl Inner {
         }
         report.documents = entries.len();
         report.passages = published.roster.live().len();
-        Ok(report)
+        Ok(())
     }
 }

@@ -13,21 +13,48 @@ use crate::index::roster::Roster;
 use crate::index::snapshot::{self, Snapshot};
 use crate::rank::rerank::{Reranker, StaticLateInteraction};
 use crate::settings::{RerankerKind, RetrieverSettings};
-use crate::{RetrieverError, ingest};
+use crate::{RetrieverError, check_token, ingest};
 
-pub(super) fn open(folder: &Path, settings: RetrieverSettings) -> Result<Inner, RetrieverError> {
+/// What embeds and what reranks; the rest of the retriever knows their traits only.
+pub(crate) struct Models {
+    pub(crate) embedder: Arc<dyn Embedder>,
+    pub(crate) reranker: Option<Box<dyn Reranker>>,
+}
+
+impl Models {
+    /// Those in the binary.
+    ///
+    /// # Errors
+    /// The files in the binary do not fit together.
+    pub(crate) fn bundled(reranker: RerankerKind) -> Result<Self, RetrieverError> {
+        let table = embed::bundled()?;
+        let reranker: Option<Box<dyn Reranker>> = match reranker {
+            RerankerKind::Off => None,
+            RerankerKind::StaticLateInteraction => {
+                Some(Box::new(StaticLateInteraction::new(Arc::clone(&table))))
+            }
+        };
+        Ok(Self {
+            embedder: table,
+            reranker,
+        })
+    }
+}
+
+pub(super) fn open(
+    folder: &Path,
+    settings: RetrieverSettings,
+    models: Models,
+) -> Result<Inner, RetrieverError> {
+    for token in settings.default_acl.iter().flatten() {
+        check_token("default_acl", token)?;
+    }
+    let Models { embedder, reranker } = models;
     let generations = folder.join("generations");
     std::fs::create_dir_all(&generations).map_err(RetrieverError::io("create", &generations))?;
     let catalogue = Catalogue::open(&folder.join("quoin.db"))?;
     snapshot::sweep(&generations)?;
-    let embedder = embed::bundled()?;
     let content_pipeline = ingest::content_pipeline(embedder.as_ref(), &settings.passages);
-    let reranker: Option<Box<dyn Reranker>> = match settings.ranking.reranker {
-        RerankerKind::Off => None,
-        RerankerKind::StaticLateInteraction => {
-            Some(Box::new(StaticLateInteraction::new(Arc::clone(&embedder))))
-        }
-    };
     let inner = Inner {
         index_pipeline: ingest::index_pipeline(&content_pipeline),
         writing: Mutex::new(DeltaWriter::new(embedder.dimensions())?),
@@ -111,5 +138,67 @@ impl Inner {
             );
             self.redo(&ids)?;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::embed::tests::Letters;
+    use crate::{Access, Content, DocumentId, DocumentInput, Retriever, SearchRequest};
+
+    fn open_with(folder: &Path, embedder: Arc<dyn Embedder>) -> Retriever {
+        let models = Models {
+            embedder,
+            reranker: None,
+        };
+        Retriever::open_with(folder, RetrieverSettings::default(), models).unwrap()
+    }
+
+    /// What the vector index alone finds.
+    fn nearest(retriever: &Retriever, query: &str) -> String {
+        let rankings = retriever.rankings(query, 1, &Access::admin()).unwrap();
+        rankings.vector[0].0.to_string()
+    }
+
+    #[test]
+    fn another_embedder_takes_over_what_is_stored() {
+        let folder = tempfile::tempdir().unwrap();
+        let retriever = open_with(folder.path(), embed::bundled().unwrap());
+        for (name, text) in [("pump", "the pump resets itself"), ("zzz", "zzz zzz")] {
+            let id = DocumentId::new(name).unwrap();
+            retriever
+                .put(DocumentInput::new(id, Content::text(text)))
+                .unwrap();
+        }
+        retriever.rebuild().unwrap();
+        assert_eq!(nearest(&retriever, "resetting pumps"), "pump");
+        let before = retriever.pipeline();
+        drop(retriever);
+
+        let retriever = open_with(folder.path(), Arc::new(Letters));
+        assert_eq!(nearest(&retriever, "zebra zoo zzz"), "zzz");
+        assert_eq!(retriever.embedder(), "letters");
+        assert_ne!(retriever.pipeline(), before);
+        let id = DocumentId::new("new").unwrap();
+        retriever
+            .put(DocumentInput::new(id, Content::text("qqq")))
+            .unwrap();
+        retriever.rebuild().unwrap();
+        assert_eq!(nearest(&retriever, "qq"), "new");
+        let searched = retriever.search(&SearchRequest::new("pump", 5), &Access::admin());
+        assert_eq!(searched.unwrap().hits[0].document.as_str(), "pump");
+        assert!(retriever.verify().unwrap().problems.is_empty());
+    }
+
+    #[test]
+    fn a_default_list_that_no_document_could_have_is_refused_at_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let settings = RetrieverSettings {
+            default_acl: Some(vec!["group hr".into()]),
+            ..RetrieverSettings::default()
+        };
+        let error = Retriever::open(folder.path(), settings).err().unwrap();
+        assert!(error.to_string().starts_with("`default_acl` has tokens"));
     }
 }

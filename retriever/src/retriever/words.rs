@@ -1,21 +1,23 @@
 //! The words of a text as the text index sees them, and what each is worth: for answers without a model.
 
-use crate::Retriever;
 use crate::index::analysis::query_terms;
 use crate::index::text;
+use crate::{Retriever, rank};
 
 /// Different terms of a text that are looked at.
 const MAX_TERMS: usize = 4096;
 
-/// Fingerprints of what decides which passages are found, for a release's digest.
+/// Fingerprints of what decides which passages are found and in which order, for a release's digest.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pipeline {
-    /// Readers, passages, analysis, fusion.
+    /// Readers, passages, embedder and analysis: what a snapshot depends on.
     pub index: String,
     /// The embedder.
     pub embedder: String,
-    /// The reranker, where one runs.
+    /// The reranker, where there is one.
     pub reranker: Option<String>,
+    /// Fusion and its weight, depths, the reranker's share, and whether a search that does not say is reranked.
+    pub ranking: String,
 }
 
 impl Retriever {
@@ -43,9 +45,10 @@ impl Retriever {
             .collect()
     }
 
-    /// What decides which passages are found.
+    /// What decides which passages are found, and in which order.
     #[must_use]
     pub fn pipeline(&self) -> Pipeline {
+        let settings = &self.inner.settings;
         Pipeline {
             index: self.inner.index_pipeline.clone(),
             embedder: self.embedder().to_owned(),
@@ -54,6 +57,7 @@ impl Retriever {
                 .reranker
                 .as_ref()
                 .map(|reranker| reranker.name().to_owned()),
+            ranking: rank::pipeline(&settings.ranking, settings.limits.query_terms),
         }
     }
 }

@@ -8,9 +8,9 @@ use roaring::RoaringBitmap;
 
 use super::Inner;
 use super::prepared::{Changes, Prepared, is_unchanged, store, unchanged};
+use super::supersession::Supersession;
 use crate::catalogue::{NewContent, NewPassage};
 use crate::document::{DeletionReceipt, DocumentInput, Purge, Stored};
-use crate::embed::Embedder;
 use crate::index::delta::DeltaWriter;
 use crate::index::publish::Published;
 use crate::index::roster::{Entry, Roster};
@@ -61,9 +61,14 @@ impl Inner {
         let mut delta = self.lock_writing();
         // What was current while preparing may not be any more.
         let now = self.current.load();
+        let mut supersession = Supersession::of(&now.roster);
         let prepared: Vec<Result<Prepared, RetrieverError>> = prepared
             .into_iter()
-            .map(|one| one.and_then(|one| self.settle_against(one, &now)))
+            .map(|one| {
+                let one = self.settle_against(one?, &now)?;
+                supersession.admit(&one.draft.document)?;
+                Ok(one)
+            })
             .collect();
         if prepared.iter().flatten().all(|one| is_unchanged(one, &now)) {
             return Ok(prepared
@@ -90,17 +95,6 @@ impl Inner {
 
     /// Cuts and embeds what is new in a draft.
     fn prepare(&self, draft: Draft, now: &Published) -> Result<Prepared, RetrieverError> {
-        if let Some(older) = &draft.document.supersedes
-            && now.roster.would_circle(&draft.document.id, older)
-        {
-            return Err(RetrieverError::invalid(
-                "supersedes",
-                format!(
-                    "closes a circle: `{older}` leads back to `{}`",
-                    draft.document.id
-                ),
-            ));
-        }
         let mut prepared = Prepared {
             draft,
             passages: None,

@@ -8,7 +8,7 @@ use quoin_retriever::{
     Access, CompactionSettings, Page, Retriever, RetrieverSettings, SearchRequest,
 };
 
-use crate::{id, with_acl};
+use crate::{EndsLoops, id, with_acl};
 
 const TOKENS: [&str; 4] = ["public", "group:hr", "group:it", "user:ann"];
 
@@ -105,6 +105,7 @@ fn no_search_beside_a_write_shows_what_its_caller_may_not_read() {
     let retriever = Retriever::open(folder.path(), settings).unwrap();
     let done = AtomicBool::new(false);
     std::thread::scope(|scope| {
+        let _ends_loops = EndsLoops(&done);
         for caller in ["group:hr", "group:it"] {
             let (retriever, done) = (&retriever, &done);
             scope.spawn(move || {
@@ -139,6 +140,5 @@ fn no_search_beside_a_write_shows_what_its_caller_may_not_read() {
                 retriever.delete(&id("d0"), &Access::admin()).unwrap();
             }
         }
-        done.store(true, Ordering::Relaxed);
     });
 }

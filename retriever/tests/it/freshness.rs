@@ -69,26 +69,6 @@ fn a_superseded_document_is_shown_to_those_alone_who_do_not_see_its_successor() 
 }
 
 #[test]
-fn documents_cannot_supersede_each_other_in_a_circle() {
-    let folder = tempfile::tempdir().unwrap();
-    let retriever = open(folder.path());
-    for (newer, older, fits) in [
-        ("b", "a", true),
-        ("c", "b", true),
-        ("a", "c", false),
-        ("x", "x", false),
-    ] {
-        let mut input = public(newer, newer);
-        input.supersedes = Some(id(older));
-        assert_eq!(
-            retriever.put(input).is_ok(),
-            fits,
-            "{newer} supersedes {older}"
-        );
-    }
-}
-
-#[test]
 fn front_matter_fills_in_what_the_input_leaves_out() {
     let folder = tempfile::tempdir().unwrap();
     let retriever = open(folder.path());

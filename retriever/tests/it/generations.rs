@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use quoin_retriever::{CompactionSettings, Retriever, RetrieverError, RetrieverSettings};
 
-use crate::{everyone, found, id, open, public};
+use crate::{EndsLoops, everyone, found, id, open, public};
 
 #[test]
 fn going_back_brings_back_neither_deleted_documents_nor_old_lists() {
@@ -145,6 +145,7 @@ fn compaction_neither_stops_searches_nor_loses_writes() {
     retriever.put(public("fixed", "the fixed walrus")).unwrap();
     let done = AtomicBool::new(false);
     std::thread::scope(|scope| {
+        let _ends_loops = EndsLoops(&done);
         scope.spawn(|| {
             while !done.load(Ordering::Relaxed) {
                 assert_eq!(found(&retriever, "fixed walrus", &everyone())[0], "fixed");
@@ -160,7 +161,6 @@ fn compaction_neither_stops_searches_nor_loses_writes() {
                 retriever.rebuild().unwrap();
             }
         }
-        done.store(true, Ordering::Relaxed);
     });
     retriever.settle();
     assert_eq!(retriever.statistics().documents, 151);

@@ -13,7 +13,11 @@ mod crash;
 mod documents;
 mod freshness;
 mod generations;
+mod growth;
 mod searching;
+mod supersession;
+
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use quoin_retriever::{
     Access, Content, DocumentId, DocumentInput, Retriever, RetrieverSettings, SearchRequest,
@@ -41,6 +45,15 @@ fn everyone() -> Access {
 
 fn open(folder: &std::path::Path) -> Retriever {
     Retriever::open(folder, RetrieverSettings::default()).unwrap()
+}
+
+/// Ends the loops that run beside a test when it ends, also when it fails: their threads are waited for.
+struct EndsLoops<'a>(&'a AtomicBool);
+
+impl Drop for EndsLoops<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
 }
 
 /// The documents of the hits, best first, repeats dropped.

@@ -176,7 +176,8 @@ fn an_explanation_names_the_terms_and_every_stage_has_its_rank() {
 }
 
 #[test]
-fn every_fusion_can_be_set() {
+fn every_fusion_can_be_set_and_shows_in_the_pipeline() {
+    let mut pipelines = std::collections::BTreeSet::new();
     for fusion in [Fusion::ReciprocalRank, Fusion::MinMax, Fusion::ZScore] {
         let folder = tempfile::tempdir().unwrap();
         let settings = RetrieverSettings {
@@ -189,7 +190,9 @@ fn every_fusion_can_be_set() {
         let retriever = Retriever::open(folder.path(), settings).unwrap();
         handbook(&retriever);
         assert_eq!(found(&retriever, "paid holiday", &everyone())[0], "leave");
+        pipelines.insert(retriever.pipeline().ranking);
     }
+    assert_eq!(pipelines.len(), 3);
 }
 
 #[test]

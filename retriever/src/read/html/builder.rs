@@ -2,17 +2,11 @@
 
 use html5ever::tokenizer::Tag;
 
+use super::elements::{is_block, is_skipped, is_void};
 use crate::read::{Block, BlockKind, ReadDocument, Stated};
 
-/// Open elements whose end is looked for when one closes; deeper ones close with them.
+/// Lists inside one another that are indented each; the items of deeper ones stand as far in as those of the last.
 const MAX_LIST_INDENT: usize = 8;
-
-/// Elements that hold nothing a reader of the text wants.
-const SKIPPED: [&str; 20] = [
-    "script", "style", "noscript", "template", "svg", "math", "nav", "footer", "form", "button",
-    "select", "iframe", "object", "noembed", "noframes", "head", "dialog", "audio", "video",
-    "canvas",
-];
 
 /// Where a list stands: how many items it has had, when it counts them.
 #[derive(Clone, Copy)]
@@ -34,16 +28,19 @@ pub(super) struct Builder {
     lists: Vec<List>,
     /// Lists opened beyond the indentation that is shown.
     deeper_lists: usize,
-    cells: usize,
     row: Option<Row>,
     /// The block being filled: its words so far.
     words: String,
     kind: Option<BlockKind>,
 }
 
+/// A row of a table while it is open.
+#[derive(Default)]
 struct Row {
     cells: Vec<String>,
     heads: usize,
+    /// Words between cells are in none, and are left out.
+    in_cell: bool,
 }
 
 impl Builder {
@@ -87,7 +84,7 @@ impl Builder {
             }
             return;
         }
-        if SKIPPED.contains(&name) || is_hidden(tag) {
+        if is_skipped(tag) {
             self.skip(tag);
             return;
         }
@@ -95,11 +92,7 @@ impl Builder {
     }
 
     fn skip(&mut self, tag: &Tag) {
-        let void = matches!(
-            &*tag.name,
-            "br" | "hr" | "img" | "input" | "meta" | "link" | "wbr"
-        );
-        if !tag.self_closing && !void {
+        if !tag.self_closing && !is_void(&tag.name) {
             self.skipping = Some((tag.name.to_string(), 0));
         }
     }
@@ -116,29 +109,18 @@ impl Builder {
                 self.preformatted += 1;
                 self.kind = Some(BlockKind::Code);
             }
-            "ul" | "ol" | "menu" => {
-                self.flush();
-                if self.lists.len() < MAX_LIST_INDENT {
-                    let numbered = (name == "ol").then_some(0);
-                    self.lists.push(List { numbered });
-                } else {
-                    self.deeper_lists += 1;
-                }
-            }
+            "ul" | "ol" | "menu" => self.open_list(name == "ol"),
             "li" => self.open_item(),
             "table" | "thead" | "tbody" | "tfoot" | "caption" if self.row.is_none() => self.flush(),
             "tr" => {
                 self.end_row();
                 self.flush();
-                self.row = Some(Row {
-                    cells: Vec::new(),
-                    heads: 0,
-                });
+                self.row = Some(Row::default());
             }
             "td" | "th" => {
                 self.end_cell();
                 if let Some(row) = &mut self.row {
-                    self.cells = 1;
+                    row.in_cell = true;
                     row.heads += usize::from(name == "th");
                 }
             }
@@ -226,6 +208,16 @@ impl Builder {
         read
     }
 
+    fn open_list(&mut self, numbered: bool) {
+        self.flush();
+        if self.lists.len() < MAX_LIST_INDENT {
+            let numbered = numbered.then_some(0);
+            self.lists.push(List { numbered });
+        } else {
+            self.deeper_lists += 1;
+        }
+    }
+
     fn open_item(&mut self) {
         if self.row.is_some() {
             self.boundary();
@@ -259,11 +251,11 @@ impl Builder {
 
     fn end_cell(&mut self) {
         if let Some(row) = &mut self.row {
-            if self.cells > 0 {
+            if row.in_cell {
                 row.cells.push(self.words.trim().replace('\n', " "));
             }
             self.words.clear();
-            self.cells = 0;
+            row.in_cell = false;
         }
     }
 
@@ -357,46 +349,4 @@ fn push_collapsed(words: &mut String, text: &str) {
             words.push(character);
         }
     }
-}
-
-fn is_block(name: &str) -> bool {
-    matches!(
-        name,
-        "p" | "div"
-            | "section"
-            | "article"
-            | "header"
-            | "aside"
-            | "blockquote"
-            | "dl"
-            | "dt"
-            | "dd"
-            | "figure"
-            | "figcaption"
-            | "address"
-            | "details"
-            | "summary"
-            | "hr"
-            | "body"
-            | "html"
-            | "fieldset"
-            | "center"
-            | "li"
-            | "caption"
-            | "thead"
-            | "tbody"
-            | "tfoot"
-    )
-}
-
-fn is_hidden(tag: &Tag) -> bool {
-    tag.attrs.iter().take(32).any(|attribute| {
-        let value = &*attribute.value;
-        match &*attribute.name.local {
-            "hidden" => true,
-            "aria-hidden" => value == "true",
-            "role" => matches!(value, "navigation" | "search" | "contentinfo"),
-            _ => false,
-        }
-    })
 }
