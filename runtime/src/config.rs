@@ -1,11 +1,13 @@
 //! Settings: a TOML file and flags in, a `Config` that cannot be invalid out.
 //!
-//! The only place that reads the environment. Unknown keys are errors that name the key.
+//! The only place of ours that reads the environment; the hub's library reads `HF_HOME`, `HF_ENDPOINT` and its token.
+//! Unknown keys are errors that name the key.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use quoin_engine::{Device, EngineError, Quantization};
 use serde::{Deserialize, Serialize};
 
 /// What was wrong with the settings.
@@ -28,6 +30,9 @@ pub enum ConfigError {
         /// The parser's words, which name the key and the line.
         message: String,
     },
+    /// A setting of the model that the engine does not know.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
     /// A value outside its bounds.
     #[error("`{key}` must be {bound}, got {got}")]
     Bounds {
@@ -114,9 +119,9 @@ pub struct ModelConfig {
     pub source: String,
     /// Hub revision, when `source` is a hub id.
     pub revision: Option<String>,
-    /// `cpu`, `cuda` or `metal` (the last two need the Cargo feature of that name); `auto` takes the best there is.
+    /// `cpu`, `cuda`, `cuda:<index>` or `metal` (the Cargo features of those names); `auto` takes the best there is.
     pub device: String,
-    /// In-situ quantisation: `q4k`, `q5k`, `q6k`, `q8_0`; none when left out.
+    /// In-situ quantisation: `q2k`, `q3k`, `q4k`, `q5k`, `q6k`, `q8_0`; none when left out.
     pub quantization: Option<String>,
     /// Context, tokens; bounded by what the model supports.
     pub context_length: usize,
@@ -264,7 +269,7 @@ impl Config {
     /// # Errors
     /// [`ConfigError::Bounds`] names the first key outside its bounds.
     pub fn checked(self) -> Result<Self, ConfigError> {
-        let bounds: [(&'static str, usize, usize, usize); 11] = [
+        let bounds: [(&'static str, usize, usize, usize); 13] = [
             (
                 "server.max_body_bytes",
                 self.server.max_body_bytes,
@@ -302,8 +307,20 @@ impl Config {
             ("answers.max_tokens", self.answers.max_tokens, 8, 32_768),
             (
                 "model.time_limit_ms",
-                usize::try_from(self.model.time_limit_ms).unwrap_or(usize::MAX),
+                milliseconds(self.model.time_limit_ms),
                 100,
+                3_600_000,
+            ),
+            (
+                "server.request_timeout_ms",
+                milliseconds(self.server.request_timeout_ms),
+                100,
+                3_600_000,
+            ),
+            (
+                "server.drain_timeout_ms",
+                milliseconds(self.server.drain_timeout_ms),
+                0,
                 3_600_000,
             ),
         ];
@@ -323,11 +340,10 @@ impl Config {
                 got: self.answers.extractive_threshold.to_string(),
             });
         }
-        one_of(
-            "model.device",
-            &self.model.device,
-            &["auto", "cpu", "cuda", "metal"],
-        )?;
+        self.model.device.parse::<Device>()?;
+        if let Some(quantization) = &self.model.quantization {
+            quantization.parse::<Quantization>()?;
+        }
         one_of(
             "model.prompt",
             &self.model.prompt,
@@ -354,6 +370,10 @@ impl Config {
     pub fn request_timeout(&self) -> Duration {
         Duration::from_millis(self.server.request_timeout_ms)
     }
+}
+
+fn milliseconds(setting: u64) -> usize {
+    usize::try_from(setting).unwrap_or(usize::MAX)
 }
 
 fn one_of(key: &'static str, got: &str, allowed: &[&str]) -> Result<(), ConfigError> {

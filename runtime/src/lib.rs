@@ -9,7 +9,7 @@ pub mod caller;
 pub mod cli;
 pub mod config;
 pub mod http;
-mod models;
+pub mod models;
 pub mod processor;
 pub mod release;
 pub mod samples;

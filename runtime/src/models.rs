@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
-use quoin_adapters::{AdapterId, AdapterVersion, BaseIdentity, Registry};
+use quoin_adapters::{AdapterError, AdapterId, AdapterVersion, BaseIdentity, Registry};
 use quoin_engine::{BaseModel, Engine, EngineError, EngineSettings, Generator, ModelSource};
 use tokio::sync::watch;
 
@@ -15,6 +15,20 @@ use crate::release::{base_source, engine_settings};
 pub(crate) const BASE: &str = "base";
 /// Adapter versions kept in memory beside the base model.
 const MAX_ADAPTED: usize = 3;
+
+/// Why it is not known what an adapter must fit.
+#[derive(Debug, thiserror::Error)]
+pub enum BaseUnknown {
+    /// Adapters fit weights that can be read.
+    #[error("adapters need a base model that is a local folder of safetensors")]
+    NotAFolder,
+    /// The base model is not where the settings say.
+    #[error(transparent)]
+    Source(#[from] EngineError),
+    /// Its weights cannot be read.
+    #[error(transparent)]
+    Weights(#[from] AdapterError),
+}
 
 /// What became of the base model.
 #[derive(Clone)]
@@ -106,7 +120,7 @@ impl Models {
     }
 
     /// The base model, loaded if it was not.
-    pub(crate) async fn base(&self) -> Result<Arc<dyn Generator>, AnswerError> {
+    pub(crate) async fn base(self: &Arc<Self>) -> Result<Arc<dyn Generator>, AnswerError> {
         if matches!(self.base_state(), BaseState::Idle) {
             self.load_base().await;
         }
@@ -120,8 +134,15 @@ impl Models {
         }
     }
 
-    /// Loads the base model, unless that was tried before.
-    pub(crate) async fn load_base(&self) {
+    /// Loads the base model, unless that was tried before. To its end, also when nobody waits for it any more.
+    pub(crate) async fn load_base(self: &Arc<Self>) {
+        let models = Arc::clone(self);
+        if let Err(error) = tokio::spawn(async move { models.load_base_here().await }).await {
+            self.set_base(BaseState::Failed(error.to_string()));
+        }
+    }
+
+    async fn load_base_here(&self) {
         let _one_at_a_time = self.loading.lock().await;
         if matches!(
             self.base_state(),
@@ -151,11 +172,16 @@ impl Models {
     }
 
     /// An adapter version, loaded if it was not; the least recently used one makes room. Requests that run on that one
-    /// finish.
+    /// finish. What is being loaded is loaded to its end, also when nobody waits for it any more.
     pub(crate) async fn adapted(self: &Arc<Self>, id: &AdapterId) -> Result<Adapted, AnswerError> {
         if let Some(found) = self.use_adapted(id) {
             return Ok(found);
         }
+        let (models, id) = (Arc::clone(self), id.clone());
+        tokio::spawn(async move { models.load_adapted(&id).await }).await?
+    }
+
+    async fn load_adapted(self: &Arc<Self>, id: &AdapterId) -> Result<Adapted, AnswerError> {
         let _one_at_a_time = self.loading.lock().await;
         if let Some(found) = self.use_adapted(id) {
             return Ok(found);
@@ -163,6 +189,7 @@ impl Models {
         let (models, wanted) = (Arc::clone(self), id.clone());
         let version =
             tokio::task::spawn_blocking(move || models.verified_version(&wanted)).await??;
+        // Before and not after: two more models than fit could be one too many for the memory.
         self.make_room();
         let generator = self
             .load(&id.to_string(), Some(&version))
@@ -180,15 +207,10 @@ impl Models {
     ///
     /// # Errors
     /// The base model is not a folder of safetensors, or cannot be read.
-    pub(crate) fn base_identity(&self) -> Result<BaseIdentity, AnswerError> {
-        let unavailable = |reason: String| AnswerError::Unavailable { reason };
-        match base_source(&self.config.model, self.config.data()).map_err(AnswerError::Engine)? {
-            BaseModel::Folder(folder) => {
-                BaseIdentity::of_folder(&folder).map_err(|error| unavailable(error.to_string()))
-            }
-            BaseModel::Gguf(_) | BaseModel::Hub { .. } => Err(unavailable(
-                "adapters need a base model that is a local folder of safetensors".to_owned(),
-            )),
+    pub(crate) fn base_identity(&self) -> Result<BaseIdentity, BaseUnknown> {
+        match base_source(&self.config.model, self.config.data())? {
+            BaseModel::Folder(folder) => Ok(BaseIdentity::of_folder(&folder)?),
+            BaseModel::Gguf(_) | BaseModel::Hub { .. } => Err(BaseUnknown::NotAFolder),
         }
     }
 
@@ -213,14 +235,14 @@ impl Models {
         if self.registry.show(id).is_err() {
             return Err(AnswerError::UnknownModel(id.to_string()));
         }
-        let refused = |error: quoin_adapters::AdapterError| AnswerError::Unavailable {
-            reason: error.to_string(),
+        let fits = || {
+            let version = self.registry.verify(id)?;
+            version.check_base(&self.base_identity()?.digest)?;
+            Ok(version)
         };
-        let version = self.registry.verify(id).map_err(refused)?;
-        version
-            .check_base(&self.base_identity()?.digest)
-            .map_err(refused)?;
-        Ok(version)
+        fits().map_err(|error: BaseUnknown| AnswerError::Unavailable {
+            reason: error.to_string(),
+        })
     }
 
     /// The version if it is in memory, which makes it the most recently used one.

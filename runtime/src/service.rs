@@ -12,9 +12,8 @@ use quoin_retriever::{Retriever, RetrieverError, RetrieverSettings};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::answer::error::AnswerError;
 use crate::config::Config;
-use crate::models::{BASE, BaseState, Models};
+use crate::models::{BASE, BaseState, BaseUnknown, Models};
 use crate::storage::{Storage, StorageError};
 
 /// When the language model is loaded.
@@ -219,7 +218,8 @@ impl Quoin {
             BaseState::Idle => (true, "loads with the first answer".to_owned()),
             BaseState::Loading => (false, "loading".to_owned()),
             BaseState::Ready(generator) => (true, generator.description().name.clone()),
-            BaseState::Failed(reason) => (false, reason),
+            // Why holds paths of this machine; this is shown to everyone.
+            BaseState::Failed(_) => (false, "could not be loaded: the log says why".to_owned()),
         };
         let statistics = self.retriever.statistics();
         let checks = vec![
@@ -286,7 +286,7 @@ impl Quoin {
     ///
     /// # Errors
     /// The base model is not a folder of safetensors, or cannot be read.
-    pub fn base_identity(&self) -> Result<BaseIdentity, AnswerError> {
+    pub fn base_identity(&self) -> Result<BaseIdentity, BaseUnknown> {
         self.models.base_identity()
     }
 }

@@ -5,11 +5,13 @@ use serde_json::{Value, json};
 
 use crate::answer::error::AnswerError;
 use crate::answer::schema::{AnswerSchema, Bounds};
-use crate::answer::types::AnswerRequest;
+use crate::answer::types::{AnswerRequest, Mode, TurnRole};
 use crate::config::Config;
 
 /// Most characters of `session`.
 const MAX_SESSION: usize = 256;
+/// How much of an earlier turn takes part in the search.
+const MAX_EARLIER_BYTES: usize = 4096;
 /// Most earlier turns.
 const MAX_HISTORY: usize = 64;
 
@@ -19,7 +21,7 @@ pub struct Ask {
     pub request: AnswerRequest,
     /// What the answer must satisfy.
     pub schema: AnswerSchema,
-    decoded_as: DecodedAs,
+    forms: Forms,
     /// Passages to retrieve.
     pub top_k: usize,
     /// Most citations.
@@ -28,17 +30,15 @@ pub struct Ask {
     pub max_tokens: usize,
 }
 
-/// Which form of the schema a grammar can be made of.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum DecodedAs {
-    /// With its open ends bounded.
-    Narrowed,
-    /// As it came: bounding its ends made it unenforceable.
-    Original,
+/// The schema as it is decoded under, in its two widths: its open ends bounded, or as it came where bounding them made it
+/// unenforceable.
+struct Forms {
+    generous: Value,
+    tight: Value,
 }
 
 impl Ask {
-    /// Checks bounds and schema. Blocking: compiles the schema once, milliseconds.
+    /// Checks bounds and schema. Blocking: compiles a caller's schema twice, milliseconds for most.
     ///
     /// # Errors
     /// [`AnswerError::Invalid`] names field, limit and what came; [`AnswerError::Schema`] and
@@ -86,13 +86,19 @@ impl Ask {
                 format!("`temperature` must be between 0 and 2, got {temperature}"),
             ));
         }
-        let (schema, decoded_as) = match request.schema.clone() {
-            None => (AnswerSchema::text()?, DecodedAs::Narrowed),
+        let (schema, forms) = match request.schema.clone() {
+            None => text()?,
             Some(schema) => enforceable(schema)?,
         };
+        if request.mode == Mode::Extractive && !schema.accepts_text() {
+            return Err(invalid(
+                "schema",
+                "`schema` must allow a string when `mode` is `extractive`".to_owned(),
+            ));
+        }
         Ok(Self {
             schema,
-            decoded_as,
+            forms,
             top_k: within("top_k", request.top_k, config.answers.top_k, 64)?,
             max_citations: within(
                 "max_citations",
@@ -110,50 +116,97 @@ impl Ask {
         })
     }
 
-    /// What retrieval searches for: the question, with the last thing the user said before it.
+    /// What retrieval searches for: the question, and where it leans on what was said before, the beginning of the last
+    /// thing that the user said.
     #[must_use]
     pub fn query(&self) -> String {
-        use crate::answer::types::TurnRole;
+        let question = &self.request.question;
         let before = self
             .request
             .history
             .iter()
             .rev()
-            .find(|turn| turn.role == TurnRole::User);
+            .find(|turn| turn.role == TurnRole::User)
+            .filter(|_| leans_on_what_was_said(question));
         before.map_or_else(
-            || self.request.question.clone(),
-            |turn| format!("{} {}", self.request.question, turn.content),
+            || question.clone(),
+            |turn| {
+                let end = turn.content.floor_char_boundary(MAX_EARLIER_BYTES);
+                format!("{question} {}", &turn.content[..end])
+            },
         )
     }
 
-    /// The schema to decode under: narrowed, or as it came where narrowing made it unenforceable. Tight bounds are compiled to
-    /// see whether they can be: milliseconds.
+    /// The schema to decode under.
     #[must_use]
-    pub fn decoding_schema(&self, bounds: Bounds) -> Value {
-        if self.decoded_as == DecodedAs::Narrowed {
-            let narrowed = self.schema.narrowed(bounds);
-            let known = self.request.schema.is_none() || bounds == Bounds::GENEROUS;
-            if known || quoin_engine::check_schema(&narrowed).is_ok() {
-                return narrowed;
-            }
+    pub fn decoding_schema(&self, bounds: Bounds) -> &Value {
+        if bounds == Bounds::GENEROUS {
+            &self.forms.generous
+        } else {
+            &self.forms.tight
         }
-        strict_white_space(self.schema.original())
     }
 }
 
-fn enforceable(schema: Value) -> Result<(AnswerSchema, DecodedAs), AnswerError> {
+/// Whether a question is unlikely to stand alone: it is very short, begins as if it went on, or points back. English only;
+/// a question without spaces counts as short.
+fn leans_on_what_was_said(question: &str) -> bool {
+    const GOES_ON: [&str; 8] = [
+        "and",
+        "but",
+        "or",
+        "also",
+        "so",
+        "then",
+        "else",
+        "otherwise",
+    ];
+    const POINTS_BACK: [&str; 19] = [
+        "it", "its", "they", "them", "their", "theirs", "he", "him", "his", "she", "her", "hers",
+        "this", "that", "these", "those", "same", "such", "former",
+    ];
+    let question = question.to_lowercase();
+    let words: Vec<&str> = question
+        .split(|character: char| !character.is_alphanumeric() && character != '\'')
+        .filter(|word| !word.is_empty())
+        .collect();
+    words.len() <= 3
+        || GOES_ON.contains(&words[0])
+        || matches!(words[..2], ["what" | "how", "about"])
+        || words.iter().any(|word| POINTS_BACK.contains(word))
+}
+
+/// The schema of a request that brings none.
+fn text() -> Result<(AnswerSchema, Forms), AnswerError> {
+    let schema = AnswerSchema::text()?;
+    let forms = Forms {
+        generous: schema.narrowed(Bounds::GENEROUS),
+        tight: schema.narrowed(Bounds::TIGHT),
+    };
+    Ok((schema, forms))
+}
+
+fn enforceable(schema: Value) -> Result<(AnswerSchema, Forms), AnswerError> {
     let schema = AnswerSchema::new(schema)?;
-    let Err(narrowed) = quoin_engine::check_schema(&schema.narrowed(Bounds::GENEROUS)) else {
-        return Ok((schema, DecodedAs::Narrowed));
+    let original = strict_white_space(schema.original());
+    let form = |bounds| {
+        let narrowed = schema.narrowed(bounds);
+        match quoin_engine::check_schema(&narrowed) {
+            Ok(()) => Ok(narrowed),
+            Err(refused) => match quoin_engine::check_schema(&original) {
+                Ok(()) => Ok(original.clone()),
+                Err(_) => Err(refused),
+            },
+        }
     };
-    if quoin_engine::check_schema(&strict_white_space(schema.original())).is_ok() {
-        return Ok((schema, DecodedAs::Original));
+    match (form(Bounds::GENEROUS), form(Bounds::TIGHT)) {
+        (Ok(generous), Ok(tight)) => Ok((schema, Forms { generous, tight })),
+        (Err(EngineError::UnsupportedSchema { reason }), _)
+        | (_, Err(EngineError::UnsupportedSchema { reason })) => {
+            Err(AnswerError::UnenforceableSchema { reason })
+        }
+        (Err(other), _) | (_, Err(other)) => Err(AnswerError::Engine(other)),
     }
-    let reason = match narrowed {
-        EngineError::UnsupportedSchema { reason } => reason,
-        other => other.to_string(),
-    };
-    Err(AnswerError::UnenforceableSchema { reason })
 }
 
 fn strict_white_space(schema: &Value) -> Value {
@@ -195,4 +248,29 @@ fn within(
         param,
         format!("`{param}` must be between 1 and {most}, got {value}"),
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::leans_on_what_was_said;
+
+    #[test]
+    fn a_question_that_stands_alone_is_searched_for_alone() {
+        for question in [
+            "How long is the warranty?",
+            "What does a hotel night in London cost at most?",
+        ] {
+            assert!(!leans_on_what_was_said(question), "{question}");
+        }
+        for question in [
+            "And for admins who work abroad?",
+            "How long is it valid in Kobe?",
+            "What about the other printers here?",
+            "In London?",
+            "",
+            "休暇は何日ですか",
+        ] {
+            assert!(leans_on_what_was_said(question), "{question}");
+        }
+    }
 }

@@ -8,8 +8,9 @@
 
 use std::collections::HashSet;
 
-use quoin_retriever::{Hit, Retriever, sentences};
+use quoin_retriever::{Hit, Retriever};
 
+use crate::answer::citable::citable;
 use crate::answer::prompt::{PromptPassage, PromptSentence};
 
 /// Passages looked at.
@@ -42,10 +43,7 @@ pub fn extract(retriever: &Retriever, question: &str, hits: &[Hit], most: usize)
     let mut candidates = Vec::new();
     for (rank, hit) in hits.iter().take(MAX_PASSAGES).enumerate() {
         let frame = Frame::of(retriever, hit);
-        for bytes in sentences(&hit.text) {
-            if is_frame(&hit.text[bytes.clone()]) {
-                continue;
-            }
+        for bytes in citable(&hit.text) {
             let terms = retriever
                 .terms(&hit.text[bytes.clone()])
                 .into_iter()
@@ -156,14 +154,6 @@ impl Frame {
             .sum();
         held / total
     }
-}
-
-/// Headings and the rules under table headers frame sentences and are none.
-fn is_frame(sentence: &str) -> bool {
-    let sentence = sentence.trim();
-    let words = sentence.trim_start_matches('#');
-    (words.len() < sentence.len() && words.starts_with(' '))
-        || !sentence.contains(char::is_alphanumeric)
 }
 
 fn dot(left: &[f32], right: &[f32]) -> f32 {

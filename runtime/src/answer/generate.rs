@@ -18,6 +18,7 @@ use crate::answer::prompt::{self, Prompt, PromptInput, PromptPassage, PromptStyl
 use crate::answer::schema::Bounds;
 use crate::answer::types::{Citation, Progress, TimingsMs, UsageInfo};
 use crate::answer::{Draught, ProgressSender, verify};
+use crate::caller::Caller;
 use crate::release::Served;
 use crate::service::Quoin;
 
@@ -28,6 +29,7 @@ pub(crate) struct Generated {
     /// `None` when the citations are the answer.
     pub(crate) answer: Option<Value>,
     pub(crate) confidence: f64,
+    /// Of all tries.
     pub(crate) usage: UsageInfo,
     pub(crate) timings: TimingsMs,
     pub(crate) passages: Vec<PromptPassage>,
@@ -35,109 +37,115 @@ pub(crate) struct Generated {
     pub(crate) output: String,
 }
 
+/// One question, with what was found for it, on its way through one model.
+pub(crate) struct Grounding<'a> {
+    pub(crate) quoin: &'a Arc<Quoin>,
+    pub(crate) caller: &'a Caller,
+    pub(crate) ask: &'a Arc<Ask>,
+    pub(crate) served: &'a Served,
+    pub(crate) hits: &'a [Hit],
+    pub(crate) progress: &'a ProgressSender,
+}
+
 /// One try: how open the schema's ends are, and how many tokens it may take.
+#[derive(Clone, Copy)]
 struct Attempt {
     bounds: Bounds,
     max_tokens: usize,
 }
 
-impl Quoin {
+/// What the tries so far came to.
+#[derive(Default)]
+struct Spent {
+    usage: UsageInfo,
+    timings: TimingsMs,
+    /// A client has seen a part of an answer, which cannot be taken back.
+    shown: bool,
+}
+
+impl Grounding<'_> {
     /// Generates under the schema; once more, under tighter bounds, when the first try ran into the token limit.
-    pub(crate) async fn generate_grounded(
-        self: &Arc<Self>,
-        served: &Served,
-        ask: &Arc<Ask>,
-        hits: &[Hit],
-        progress: &ProgressSender,
-    ) -> Result<Generated, AnswerError> {
-        let attempts = attempts(served, ask);
-        let mut shown = false;
-        for attempt in &attempts {
-            match self
-                .attempt(served, ask, hits, attempt, progress, &mut shown)
-                .await
-            {
-                Err(AnswerError::Incomplete { .. }) if !shown => {}
+    pub(crate) async fn generate(&self) -> Result<Generated, AnswerError> {
+        let mut spent = Spent::default();
+        let mut max_tokens = self.ask.max_tokens;
+        for attempt in attempts(self.served, self.ask) {
+            max_tokens = attempt.max_tokens;
+            match self.attempt(attempt, &mut spent).await {
+                Err(AnswerError::Incomplete { .. }) if !spent.shown => {}
                 result => return result,
             }
         }
-        Err(AnswerError::Incomplete {
-            max_tokens: attempts
-                .last()
-                .map_or(ask.max_tokens, |attempt| attempt.max_tokens),
-        })
+        Err(AnswerError::Incomplete { max_tokens })
     }
 
-    async fn attempt(
-        self: &Arc<Self>,
-        served: &Served,
-        ask: &Arc<Ask>,
-        hits: &[Hit],
-        attempt: &Attempt,
-        progress: &ProgressSender,
-        shown: &mut bool,
-    ) -> Result<Generated, AnswerError> {
-        let citations_answer = served.style == PromptStyle::Pointer && ask.schema.is_plain_text();
-        let part = if citations_answer {
-            AnswerPart::Citations
-        } else {
-            AnswerPart::Schema(ask.decoding_schema(attempt.bounds))
-        };
+    async fn attempt(&self, attempt: Attempt, spent: &mut Spent) -> Result<Generated, AnswerError> {
+        let Attempt { bounds, max_tokens } = attempt;
         let fitting = Instant::now();
-        let prompt = fit(served, ask, hits, attempt.max_tokens).await?;
-        let mut timings = TimingsMs {
-            prompt: TimingsMs::of(fitting.elapsed()),
-            ..TimingsMs::default()
-        };
+        let prompt = fit(self.served, self.ask, self.hits, max_tokens).await?;
+        spent.timings.prompt += TimingsMs::of(fitting.elapsed());
         if prompt.passages.is_empty() {
-            return Ok(Generated::nothing(timings, prompt.left_out));
+            return Ok(Generated::abstained(spent, prompt, String::new()));
         }
         let building = Instant::now();
-        let lark = grammar::grammar(served.citing, &prompt.passages, &part, ask.max_citations);
-        timings.grammar = TimingsMs::of(building.elapsed());
-        let request = self.request(ask, prompt.messages.clone(), lark, attempt.max_tokens);
-        let writing = Writing {
-            stream: DraftStream::new(served.citing),
-            passages: &prompt.passages,
-            progress,
-            shown,
+        let (citing, passages) = (self.served.citing, &prompt.passages);
+        let lark = grammar::grammar(
+            citing,
+            passages,
+            &self.answer_part(bounds),
+            self.ask.max_citations,
+        );
+        spent.timings.grammar += TimingsMs::of(building.elapsed());
+        let request = self
+            .quoin
+            .request(self.ask, prompt.messages.clone(), lark, max_tokens);
+        let mut writing = Writing::new(self, passages);
+        let outcome = run(self.served, request, Some(&mut writing)).await;
+        spent.shown |= writing.shown;
+        let Some(outcome) = outcome? else {
+            return Ok(Generated::abstained(spent, prompt, String::new()));
         };
-        let outcome = run(served, request, Some(writing)).await?;
+        spent.record(&outcome);
         if outcome.finish == Finish::Length {
-            return Err(AnswerError::Incomplete {
-                max_tokens: attempt.max_tokens,
-            });
+            return Err(AnswerError::Incomplete { max_tokens });
         }
         let verifying = Instant::now();
-        let (cited, answer) = match Draft::parse(served.citing, &outcome.text)? {
+        let (cited, answer) = match Draft::parse(citing, &outcome.text)? {
             Draft::Abstained => (Vec::new(), None),
-            Draft::Answered { cited, answer } => {
-                (verify::resolve(&cited, &prompt.passages)?, answer)
-            }
+            Draft::Answered { cited, answer } => (verify::resolve(&cited, passages)?, answer),
         };
-        timings.verification = TimingsMs::of(verifying.elapsed());
-        record(&mut timings, &outcome);
+        spent.timings.verification += TimingsMs::of(verifying.elapsed());
         Ok(Generated {
             cited,
             answer,
             confidence: confidence(&outcome),
-            usage: usage(&outcome),
-            timings,
-            passages: prompt.passages,
-            left_out: prompt.left_out,
-            output: outcome.text,
+            ..Generated::abstained(spent, prompt, outcome.text)
         })
     }
 
+    /// What comes after the citations: a model that only points answers in text by citing.
+    fn answer_part(&self, bounds: Bounds) -> AnswerPart {
+        if self.served.style == PromptStyle::Pointer && self.ask.schema.is_plain_text() {
+            AnswerPart::Citations
+        } else {
+            AnswerPart::Schema(self.ask.decoding_schema(bounds).clone())
+        }
+    }
+}
+
+impl Quoin {
     /// Answers without retrieval and without citations.
     pub(crate) async fn answer_from_memory(&self, ask: &Ask) -> Result<Draught, AnswerError> {
         let served = self.served(ask.request.model.as_deref()).await?;
         let words = ask.request.schema.as_ref().map(Value::to_string);
+        let mut spent = Spent::default();
         for attempt in attempts(&served, ask) {
-            let lark = grammar::closed_book(&ask.decoding_schema(attempt.bounds));
+            let lark = grammar::closed_book(ask.decoding_schema(attempt.bounds));
             let messages = prompt::closed_book(&ask.request, words.as_deref(), served.style);
             let request = self.request(ask, messages, lark, attempt.max_tokens);
-            let outcome = run(&served, request, None).await?;
+            let Some(outcome) = run(&served, request, None).await? else {
+                continue;
+            };
+            spent.record(&outcome);
             if outcome.finish == Finish::Length {
                 continue;
             }
@@ -147,10 +155,10 @@ impl Quoin {
                 .validate(&value)
                 .map_err(AnswerError::BrokenSchema)?;
             let mut draught = Draught::abstained(served.release.at(self.retriever().generation()));
-            record(&mut draught.timings, &outcome);
             draught.answer = Some((value, Vec::new()));
             draught.confidence = confidence(&outcome);
-            draught.usage = usage(&outcome);
+            draught.usage = spent.usage;
+            draught.timings = spent.timings;
             draught.output = Some(outcome.text);
             return Ok(draught);
         }
@@ -184,17 +192,22 @@ impl Quoin {
     }
 }
 
-/// A model that only points gets tight bounds at once: what it writes besides is short at best.
+/// Tokens that citations may take beside the answer.
+const CITATION_TOKENS: usize = 32;
+
+/// A model that only points gets tight bounds at once: what it writes besides is short at best. Without a wish of the caller's
+/// the last attempt may take half of the context.
 fn attempts(served: &Served, ask: &Ask) -> Vec<Attempt> {
-    let context = served.generator.description().context_length;
-    let max_tokens = ask.max_tokens.min(context / 2);
+    let half = served.generator.description().context_length / 2;
+    let asked = ask.request.max_tokens;
+    let max_tokens = (ask.max_tokens + CITATION_TOKENS).min(half);
     let generous = (served.style == PromptStyle::Instruct).then_some(Attempt {
         bounds: Bounds::GENEROUS,
         max_tokens,
     });
     let tight = Attempt {
         bounds: Bounds::TIGHT,
-        max_tokens: max_tokens.max(context / 2),
+        max_tokens: if asked.is_some() { max_tokens } else { half },
     };
     generous.into_iter().chain(std::iter::once(tight)).collect()
 }
@@ -222,37 +235,58 @@ async fn fit(
     Ok(prompt)
 }
 
-/// Passes output on while it is written, once its citations are resolved.
+/// Passes output on while it is written, once what it cites has passed the last gate.
 struct Writing<'a> {
+    grounding: &'a Grounding<'a>,
     stream: DraftStream,
     passages: &'a [PromptPassage],
-    progress: &'a ProgressSender,
-    shown: &'a mut bool,
+    shown: bool,
 }
 
-impl Writing<'_> {
-    async fn push(&mut self, delta: &str) -> Result<(), AnswerError> {
-        let Some(sender) = self.progress else {
-            return Ok(());
+impl<'a> Writing<'a> {
+    const fn new(grounding: &'a Grounding<'a>, passages: &'a [PromptPassage]) -> Self {
+        Self {
+            grounding,
+            stream: DraftStream::new(grounding.served.citing),
+            passages,
+            shown: false,
+        }
+    }
+
+    /// False when something that is cited no longer stands: nothing of the answer may be shown.
+    async fn push(&mut self, delta: &str) -> Result<bool, AnswerError> {
+        let Grounding {
+            quoin,
+            caller,
+            progress,
+            ..
+        } = self.grounding;
+        let Some(sender) = progress else {
+            return Ok(true);
         };
         if let Some(Draft::Answered { cited, .. }) = self.stream.push(delta)? {
-            verify::resolve(&cited, self.passages)?;
+            let citations = verify::resolve(&cited, self.passages)?;
+            let resolved = citations.len();
+            if quoin.standing(caller, citations).await?.len() < resolved {
+                return Ok(false);
+            }
         }
         let text = self.stream.take_shown();
         if !text.is_empty() {
-            *self.shown = true;
+            self.shown = true;
             // A receiver that is gone has dropped this future too.
             let _ = sender.send(Progress::Delta { text }).await;
         }
-        Ok(())
+        Ok(true)
     }
 }
 
+/// The outcome; `None` when `writing` ended it.
 async fn run(
     served: &Served,
     request: GenerationRequest,
-    mut writing: Option<Writing<'_>>,
-) -> Result<Outcome, AnswerError> {
+    mut writing: Option<&mut Writing<'_>>,
+) -> Result<Option<Outcome>, AnswerError> {
     let mut events = served
         .generator
         .generate(request)
@@ -262,11 +296,13 @@ async fn run(
         match event.map_err(engine_error)? {
             Event::Started { .. } => {}
             Event::Delta(text) => {
-                if let Some(writing) = &mut writing {
-                    writing.push(&text).await?;
+                if let Some(writing) = &mut writing
+                    && !writing.push(&text).await?
+                {
+                    return Ok(None);
                 }
             }
-            Event::Finished(outcome) => return Ok(outcome),
+            Event::Finished(outcome) => return Ok(Some(outcome)),
         }
     }
     Err(AnswerError::Unavailable {
@@ -291,16 +327,15 @@ fn engine_error(error: EngineError) -> AnswerError {
     }
 }
 
-fn record(timings: &mut TimingsMs, outcome: &Outcome) {
-    timings.queue = TimingsMs::of(outcome.timings.queued);
-    timings.first_token = TimingsMs::of(outcome.timings.first_token);
-    timings.generation = TimingsMs::of(outcome.timings.total);
-}
-
-const fn usage(outcome: &Outcome) -> UsageInfo {
-    UsageInfo {
-        prompt_tokens: outcome.usage.prompt_tokens,
-        completion_tokens: outcome.usage.completion_tokens,
+impl Spent {
+    fn record(&mut self, outcome: &Outcome) {
+        self.usage.prompt_tokens += outcome.usage.prompt_tokens;
+        self.usage.completion_tokens += outcome.usage.completion_tokens;
+        self.timings.queue += TimingsMs::of(outcome.timings.queued);
+        if self.timings.first_token == 0.0 {
+            self.timings.first_token = TimingsMs::of(outcome.timings.first_token);
+        }
+        self.timings.generation += TimingsMs::of(outcome.timings.total);
     }
 }
 
@@ -312,16 +347,16 @@ fn confidence(outcome: &Outcome) -> f64 {
 }
 
 impl Generated {
-    fn nothing(timings: TimingsMs, left_out: usize) -> Self {
+    fn abstained(spent: &Spent, prompt: Prompt, output: String) -> Self {
         Self {
             cited: Vec::new(),
             answer: None,
             confidence: 0.0,
-            usage: UsageInfo::default(),
-            timings,
-            passages: Vec::new(),
-            left_out,
-            output: String::new(),
+            usage: spent.usage,
+            timings: spent.timings.clone(),
+            passages: prompt.passages,
+            left_out: prompt.left_out,
+            output,
         }
     }
 }

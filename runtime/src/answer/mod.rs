@@ -1,6 +1,7 @@
 //! One request, top to bottom: search, prompt, grammar, generation, verification.
 
 pub mod ask;
+pub mod citable;
 pub mod draft;
 pub mod error;
 pub mod extractive;
@@ -21,7 +22,7 @@ use uuid::Uuid;
 
 use crate::answer::ask::Ask;
 use crate::answer::error::AnswerError;
-use crate::answer::generate::Generated;
+use crate::answer::generate::{Generated, Grounding};
 use crate::answer::types::{
     Answer, AnswerRequest, Citation, Mode, Progress, ReleaseInfo, Status, TimingsMs, Trace,
     TracePassage, UsageInfo,
@@ -179,13 +180,22 @@ impl Quoin {
             passages,
             left_out,
             output,
-        } = self
-            .generate_grounded(served, ask, &found.hits, progress)
-            .await?;
+        } = Grounding {
+            quoin: self,
+            caller,
+            ask,
+            served,
+            hits: &found.hits,
+            progress,
+        }
+        .generate()
+        .await?;
         let verifying = Instant::now();
+        let resolved = cited.len();
         let citations = self.standing(caller, cited).await?;
         timings.verification += TimingsMs::of(verifying.elapsed());
-        let answer = if citations.is_empty() {
+        // An answer was written on all that it cites: it does not outlive a part of it.
+        let answer = if citations.is_empty() || citations.len() < resolved {
             None
         } else {
             let value = answer.unwrap_or_else(|| Value::from(joined(&citations)));
@@ -220,7 +230,7 @@ impl Quoin {
         let Some(reason) = error.fallback_reason() else {
             return Err(error);
         };
-        if ask.schema.validate(&Value::from("")).is_err() {
+        if !ask.schema.accepts_text() {
             return Err(error);
         }
         tracing::warn!(
@@ -271,15 +281,10 @@ impl Quoin {
             let citations = self.standing(caller, cited).await?;
             if !citations.is_empty() {
                 let value = Value::from(joined(&citations));
-                ask.schema
-                    .validate(&value)
-                    .map_err(|rule| AnswerError::Invalid {
-                        param: "schema",
-                        message: format!(
-                            "`schema` must allow a string when `mode` is `extractive` ({rule})"
-                        ),
-                    })?;
-                draught.answer = Some((value, citations));
+                // A schema may allow only words that no document says.
+                if ask.schema.validate(&value).is_ok() {
+                    draught.answer = Some((value, citations));
+                }
             }
         }
         draught.timings.generation = TimingsMs::of(started.elapsed());
@@ -287,7 +292,7 @@ impl Quoin {
     }
 
     /// The last gate: see [`verify::still_standing`].
-    async fn standing(
+    pub(crate) async fn standing(
         self: &Arc<Self>,
         caller: &Caller,
         citations: Vec<Citation>,
@@ -322,6 +327,11 @@ impl Draught {
     }
 }
 
+/// `ans_…`, in the order of time.
+pub(crate) fn new_answer_id() -> String {
+    format!("ans_{}", Uuid::now_v7().simple())
+}
+
 fn finish(draught: Draught, ask: &Ask, found: Option<Found>, started: Instant) -> Answer {
     let mut timings = draught.timings;
     timings.total = TimingsMs::of(started.elapsed());
@@ -339,7 +349,7 @@ fn finish(draught: Draught, ask: &Ask, found: Option<Found>, started: Instant) -
         metrics::counter!("quoin_abstentions_total").increment(1);
     }
     Answer {
-        id: format!("ans_{}", Uuid::now_v7().simple()),
+        id: ask.request.answer_id.clone().unwrap_or_else(new_answer_id),
         status,
         answer,
         citations,

@@ -46,6 +46,9 @@ pub enum TurnRole {
 #[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct AnswerRequest {
+    /// The id that the answer is to have, for streams that name it before it is made; chosen by us alone.
+    #[serde(skip)]
+    pub answer_id: Option<String>,
     /// The question, in natural language.
     pub question: String,
     /// JSON Schema that `answer` must satisfy; a string when left out.

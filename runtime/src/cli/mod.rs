@@ -100,7 +100,7 @@ enum Command {
     Ask(ask::Ask),
     /// Rank passages for a query
     ///
-    /// By words and by meaning; both rankings are fused, and the best are reranked.
+    /// By words and by meaning; both rankings are fused, and with `--rerank` the best are ranked again.
     Search(search::Search),
     /// Look at documents, or delete them
     #[command(subcommand)]

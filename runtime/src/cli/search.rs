@@ -22,9 +22,9 @@ pub struct Search {
     /// Read only what these access tokens (and `public`) may read, instead of everything
     #[arg(long = "as", value_delimiter = ',', value_name = "TOKEN,…")]
     reading_as: Vec<String>,
-    /// Leave out the reranker
+    /// Rank the best again by their single words' meanings
     #[arg(long)]
-    no_rerank: bool,
+    rerank: bool,
     /// Show rank and score at every stage
     #[arg(long)]
     explain: bool,
@@ -40,8 +40,8 @@ impl Search {
         if let Some(top_k) = self.top_k {
             body["top_k"] = json!(top_k);
         }
-        if self.no_rerank {
-            body["rerank"] = json!(false);
+        if self.rerank {
+            body["rerank"] = json!(true);
         }
         let client = setting.client().await?.reading_as(&self.reading_as);
         let result = client.post("/v1/search", &body).await;

@@ -14,6 +14,7 @@ use uuid::Uuid;
 use super::Http;
 use super::error::ApiError;
 use super::request_id::RequestId;
+use crate::answer::new_answer_id;
 use crate::answer::types::{Answer, AnswerRequest, Progress, Status, TimingsMs};
 use crate::caller::Caller;
 use crate::service::Quoin;
@@ -24,11 +25,11 @@ const PROGRESS_QUEUE: usize = 40_000;
 
 /// A request for an answer, with who asks and where.
 pub(super) struct Asked {
-    pub(super) http: Http,
-    pub(super) caller: Caller,
-    pub(super) request_id: RequestId,
-    pub(super) endpoint: &'static str,
-    pub(super) request: AnswerRequest,
+    http: Http,
+    caller: Caller,
+    request_id: RequestId,
+    endpoint: &'static str,
+    request: AnswerRequest,
 }
 
 /// What happens while an answer is made.
@@ -48,6 +49,26 @@ pub(super) struct Running {
 }
 
 impl Asked {
+    /// Gives the answer its id.
+    pub(super) fn new(
+        http: Http,
+        caller: Caller,
+        request_id: RequestId,
+        endpoint: &'static str,
+        mut request: AnswerRequest,
+    ) -> (Self, String) {
+        let answer_id = new_answer_id();
+        request.answer_id = Some(answer_id.clone());
+        let asked = Self {
+            http,
+            caller,
+            request_id,
+            endpoint,
+            request,
+        };
+        (asked, answer_id)
+    }
+
     /// Makes the answer. Dropping the future stops it.
     pub(super) async fn answer(self) -> Result<Answer, ApiError> {
         self.run(None).await

@@ -32,13 +32,7 @@ pub(super) async fn create(
 ) -> Result<Response, ApiError> {
     http.limits.question("question", &request.question)?;
     let streamed = request.stream;
-    let asked = Asked {
-        http,
-        caller: caller.clone(),
-        request_id,
-        endpoint: ENDPOINT,
-        request,
-    };
+    let (asked, _) = Asked::new(http, caller.clone(), request_id, ENDPOINT, request);
     if streamed {
         return stream::respond(asked.start(), Native::default()).await;
     }
@@ -71,7 +65,7 @@ impl EventFormat for Native {
         vec![json_event(Some(name), &progress)]
     }
 
-    fn answer(&mut self, answer: &Answer) -> Vec<Event> {
+    fn answer(&mut self, answer: &Answer) -> Result<Vec<Event>, ApiError> {
         let mut events = Vec::new();
         if answer.status == Status::Answered && !self.begun {
             // An answer that was there all at once is one piece: clients that only add up pieces see it too.
@@ -82,7 +76,7 @@ impl EventFormat for Native {
             events.extend(self.progress(Progress::Delta { text }));
         }
         events.extend([json_event(Some("answer"), answer), done_event()]);
-        events
+        Ok(events)
     }
 
     fn failure(&mut self, error: &ApiError, request_id: &str) -> Vec<Event> {

@@ -1,15 +1,18 @@
 //! Bodies: bounded, not too slow, UTF-8, JSON, and of the right shape, with an error that names what was wrong.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::{Body, Bytes, HttpBody};
 use axum::extract::{FromRequest, Request};
 use http_body_util::BodyExt as _;
 use serde::de::DeserializeOwned;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::Http;
 use super::error::ApiError;
+use super::limits::Limits;
 
 /// A larger body is parsed off the async threads.
 const PARSE_HERE_BYTES: usize = 64 << 10;
@@ -21,8 +24,13 @@ const DISCARD_BYTES: u64 = 256 << 20;
 /// A JSON body of at most `max_body_bytes`.
 pub(super) struct Json<T>(pub T);
 
-/// A JSON body of at most `max_document_bytes`.
-pub(super) struct DocumentJson<T>(pub T);
+/// A JSON body of at most `max_document_bytes`, with its share of the memory for bodies.
+pub(super) struct DocumentJson<T>(pub T, pub Memory);
+
+/// A share of the memory for bodies, until it is dropped. None for small bodies.
+pub(super) struct Memory {
+    _held: Option<OwnedSemaphorePermit>,
+}
 
 impl<T: DeserializeOwned + Send + 'static> FromRequest<Http> for Json<T> {
     type Rejection = ApiError;
@@ -30,7 +38,7 @@ impl<T: DeserializeOwned + Send + 'static> FromRequest<Http> for Json<T> {
     async fn from_request(request: Request, http: &Http) -> Result<Self, ApiError> {
         receive(request, http, "max_body_bytes", http.limits.max_body_bytes)
             .await
-            .map(Self)
+            .map(|(body, _memory)| Self(body))
     }
 }
 
@@ -45,7 +53,7 @@ impl<T: DeserializeOwned + Send + 'static> FromRequest<Http> for DocumentJson<T>
             http.limits.max_document_bytes,
         )
         .await
-        .map(Self)
+        .map(|(body, memory)| Self(body, memory))
     }
 }
 
@@ -54,12 +62,54 @@ async fn receive<T: DeserializeOwned + Send + 'static>(
     http: &Http,
     limit_name: &str,
     limit: usize,
-) -> Result<T, ApiError> {
-    let bytes = read(request.into_body(), limit_name, limit, http).await?;
+) -> Result<(T, Memory), ApiError> {
+    let body = request.into_body();
+    // A body that does not say how long it is may be as long as it may.
+    let length = body.size_hint().exact().unwrap_or(limit as u64);
+    let memory = http
+        .body_memory
+        .share(length.min(limit as u64), &http.limits)
+        .await?;
+    let bytes = read(body, limit_name, limit, http).await?;
     if bytes.len() <= PARSE_HERE_BYTES {
-        return parse(&bytes);
+        return Ok((parse(&bytes)?, memory));
     }
-    tokio::task::spawn_blocking(move || parse(&bytes)).await?
+    let parsed = tokio::task::spawn_blocking(move || parse(&bytes)).await??;
+    Ok((parsed, memory))
+}
+
+/// What all bodies together may take, in KiB: a bound on requests in flight alone would let each of them bring the largest.
+pub(super) struct BodyMemory {
+    kib: Arc<Semaphore>,
+    total_kib: u32,
+}
+
+impl BodyMemory {
+    pub(super) fn new(limits: &Limits) -> Self {
+        let total_kib = u32::try_from(limits.body_memory_bytes / 1024).unwrap_or(u32::MAX >> 3);
+        Self {
+            kib: Arc::new(Semaphore::new(total_kib as usize)),
+            total_kib,
+        }
+    }
+
+    /// Waits for a share, for as long as a client may be silent.
+    async fn share(&self, bytes: u64, limits: &Limits) -> Result<Memory, ApiError> {
+        if bytes <= PARSE_HERE_BYTES as u64 {
+            return Ok(Memory { _held: None });
+        }
+        let kib = u32::try_from(bytes.div_ceil(1024))
+            .unwrap_or(u32::MAX)
+            .min(self.total_kib);
+        let share = Arc::clone(&self.kib).acquire_many_owned(kib);
+        match timeout(limits.body_silence, share).await {
+            Ok(Ok(held)) => Ok(Memory { _held: Some(held) }),
+            Ok(Err(_)) | Err(_) => Err(ApiError::no_memory_for_body(
+                bytes,
+                limits.body_memory_bytes,
+            )),
+        }
+    }
 }
 
 /// Reads the whole body, or says which limit it broke.

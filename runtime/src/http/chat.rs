@@ -119,15 +119,9 @@ pub(super) async fn create(
         .unwrap_or(false);
     let request = chat.into_request(http.quoin.config())?;
     let structured = request.schema.is_some();
-    let asked = Asked {
-        http,
-        caller: caller.clone(),
-        request_id,
-        endpoint: ENDPOINT,
-        request,
-    };
+    let (asked, answer_id) = Asked::new(http, caller.clone(), request_id, ENDPOINT, request);
     if streamed {
-        let events = ChatEvents::new(model, structured, with_usage);
+        let events = ChatEvents::new(completion_id(&answer_id), model, structured, with_usage);
         return stream::respond(asked.start(), events)
             .await
             .map_err(in_chat_terms);
@@ -199,14 +193,9 @@ pub(super) fn refuse_forced_tools(choice: Option<&Value>) -> Result<(), ApiError
     }
 }
 
-/// The schema behind `json_object`, which says only that the answer is an object: one with the answer in it.
+/// The schema behind `json_object`, which says only that the answer is an object.
 pub(super) fn any_object() -> Value {
-    json!({
-        "type": "object",
-        "properties": {"answer": {"type": "string"}},
-        "required": ["answer"],
-        "additionalProperties": false,
-    })
+    json!({"type": "object"})
 }
 
 /// The schema in `response_format`; none for text.
@@ -246,7 +235,7 @@ fn completion(answer: &Answer, model: String, structured: bool) -> ChatCompletio
     let text = text(answer, structured);
     let refused = structured && answer.status == Status::Abstained;
     ChatCompletion {
-        id: completion_id(answer),
+        id: completion_id(&answer.id),
         object: "chat.completion",
         created: now_ms() / 1000,
         model,
@@ -267,8 +256,9 @@ fn completion(answer: &Answer, model: String, structured: bool) -> ChatCompletio
     }
 }
 
-pub(super) fn completion_id(answer: &Answer) -> String {
-    format!("chatcmpl-{}", answer.id)
+/// The part after the prefix is the answer's id.
+fn completion_id(answer_id: &str) -> String {
+    format!("chatcmpl-{answer_id}")
 }
 
 /// What the message says: the answer's text, its JSON, or that there is none.

@@ -2,7 +2,6 @@
 
 use axum::response::sse::Event;
 use serde_json::{Map, Value, json};
-use uuid::Uuid;
 
 use super::chat::{annotations, beside, fingerprint, text, usage};
 use super::error::ApiError;
@@ -22,9 +21,9 @@ pub(super) struct ChatEvents {
 }
 
 impl ChatEvents {
-    pub(super) fn new(model: String, structured: bool, with_usage: bool) -> Self {
+    pub(super) fn new(id: String, model: String, structured: bool, with_usage: bool) -> Self {
         Self {
-            id: format!("chatcmpl-{}", Uuid::now_v7().simple()),
+            id,
             created: now_ms() / 1000,
             model,
             structured,
@@ -72,20 +71,16 @@ impl EventFormat for ChatEvents {
         }
     }
 
-    fn answer(&mut self, answer: &Answer) -> Vec<Event> {
+    fn answer(&mut self, answer: &Answer) -> Result<Vec<Event>, ApiError> {
         let mut events = Vec::new();
         let whole = text(answer, self.structured);
         if self.structured && answer.status == Status::Abstained {
             events.push(self.delta(&json!({"refusal": ABSTENTION}), None));
-        } else if let Some(rest) = rest(&self.sent, &whole, &answer.answer) {
+        } else {
+            let rest = still_to_send(&self.sent, &whole, answer)?;
             if !rest.is_empty() {
                 events.push(self.delta(&json!({"content": rest}), None));
             }
-        } else {
-            return self.failure(
-                &ApiError::internal("what was streamed is not the answer"),
-                "",
-            );
         }
         let annotations = annotations(answer, &whole);
         if !annotations.is_empty() {
@@ -98,7 +93,7 @@ impl EventFormat for ChatEvents {
             events.push(self.chunk(&json!([]), more));
         }
         events.push(done_event());
-        events
+        Ok(events)
     }
 
     fn failure(&mut self, error: &ApiError, request_id: &str) -> Vec<Event> {
@@ -123,9 +118,26 @@ impl ChatEvents {
     }
 }
 
-/// What is still to be sent of `whole`. JSON may have been streamed in another spelling of the same value. `None` when what
-/// was sent is something else.
-pub(super) fn rest<'a>(sent: &str, whole: &'a str, value: &Value) -> Option<&'a str> {
+/// What is still to be sent of `whole`.
+///
+/// # Errors
+/// What was sent is something else: of an abstention, because a source was withdrawn after its beginning had been sent.
+pub(super) fn still_to_send<'a>(
+    sent: &str,
+    whole: &'a str,
+    answer: &Answer,
+) -> Result<&'a str, ApiError> {
+    rest(sent, whole, &answer.answer).ok_or_else(|| match answer.status {
+        Status::Abstained => ApiError::conflict(
+            "a source of this answer was changed or withdrawn while it was written: ask again",
+        ),
+        Status::Answered => ApiError::internal("what was streamed is not the answer"),
+    })
+}
+
+/// What of `whole` was not sent. JSON may have been streamed in another spelling of the same value. `None` when what was
+/// sent is something else.
+fn rest<'a>(sent: &str, whole: &'a str, value: &Value) -> Option<&'a str> {
     if let Some(rest) = whole.strip_prefix(sent) {
         return Some(rest);
     }

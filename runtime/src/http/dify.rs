@@ -4,7 +4,7 @@
 
 use axum::Json as JsonResponse;
 use axum::extract::State;
-use quoin_retriever::SearchRequest;
+use quoin_retriever::{Filters, OneOrMany, SearchRequest};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use utoipa::ToSchema;
@@ -12,7 +12,7 @@ use utoipa::ToSchema;
 use super::body::Json;
 use super::error::{ApiError, ErrorBody};
 use super::identity::{Authorized, Searching};
-use super::{Http, limits, search};
+use super::{Http, limits, search, vector_stores};
 
 const DEFAULT_TOP_K: usize = 5;
 const MAX_TOP_K: usize = 100;
@@ -25,6 +25,30 @@ pub(super) struct RetrievalRequest {
     /// How much, and how good.
     #[serde(default)]
     retrieval_setting: Option<RetrievalSetting>,
+    /// What the metadata of a record must be: `{logical_operator, conditions: [{name, comparison_operator, value}]}` with `is`,
+    /// `=` or `in`.
+    #[serde(default)]
+    #[schema(value_type = Option<Object>)]
+    metadata_condition: Option<MetadataCondition>,
+}
+
+/// What the metadata of a record must be.
+#[derive(Debug, Deserialize)]
+struct MetadataCondition {
+    #[serde(default)]
+    logical_operator: Option<String>,
+    #[serde(default)]
+    conditions: Vec<Condition>,
+}
+
+/// What one field must be.
+#[derive(Debug, Deserialize)]
+struct Condition {
+    /// One name; Dify sends a list.
+    name: OneOrMany<String>,
+    comparison_operator: String,
+    #[serde(default)]
+    value: Value,
 }
 
 /// How much, and how good.
@@ -67,7 +91,10 @@ pub(super) async fn retrieve(
         DEFAULT_TOP_K,
         MAX_TOP_K,
     )?;
-    let wanted = SearchRequest::new(request.query, top_k);
+    let wanted = SearchRequest {
+        filters: filters(request.metadata_condition)?,
+        ..SearchRequest::new(request.query, top_k)
+    };
     let least = setting.score_threshold.unwrap_or(f32::NEG_INFINITY);
     let found = search::run(&http, &caller, wanted).await?;
     let records = found
@@ -93,4 +120,44 @@ pub(super) async fn retrieve(
         })
         .collect();
     Ok(JsonResponse(Records { records }))
+}
+
+/// The conditions as a filter of the vector store API says them.
+fn filters(condition: Option<MetadataCondition>) -> Result<Filters, ApiError> {
+    const AT: &str = "metadata_condition";
+    let Some(MetadataCondition {
+        logical_operator,
+        conditions,
+    }) = condition.filter(|condition| !condition.conditions.is_empty())
+    else {
+        return Ok(Filters::default());
+    };
+    let mut comparisons = Vec::with_capacity(conditions.len());
+    for (index, condition) in conditions.into_iter().enumerate() {
+        let at = format!("{AT}.conditions[{index}]");
+        let names = match condition.name {
+            OneOrMany::One(name) => vec![name],
+            OneOrMany::Many(names) => names,
+        };
+        let [name] = names.as_slice() else {
+            return Err(ApiError::unsupported(
+                format!("{at}.name"),
+                format!("`{at}.name` must be one name, got {}", names.len()),
+            ));
+        };
+        let comparison = match condition.comparison_operator.as_str() {
+            "is" | "=" => "eq",
+            "in" => "in",
+            other => {
+                let other: String = other.chars().take(40).collect();
+                return Err(ApiError::unsupported(
+                    format!("{at}.comparison_operator"),
+                    format!("`{at}.comparison_operator` must be is, = or in, got `{other}`"),
+                ));
+            }
+        };
+        comparisons.push(json!({"type": comparison, "key": name, "value": condition.value}));
+    }
+    let operator = logical_operator.as_deref().unwrap_or("and");
+    vector_stores::filters(AT, Some(json!({"type": operator, "filters": comparisons})))
 }

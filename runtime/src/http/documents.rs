@@ -144,7 +144,7 @@ pub(super) async fn put(
     State(http): State<Http>,
     caller: Authorized<Ingesting>,
     OriginalUri(uri): OriginalUri,
-    DocumentJson(body): DocumentJson<DocumentBody>,
+    DocumentJson(body, _memory): DocumentJson<DocumentBody>,
 ) -> Result<JsonResponse<Stored>, ApiError> {
     let id = id_in(&uri)?;
     let access = caller.access.clone();

@@ -127,7 +127,7 @@ fn texts(input: Value) -> Result<Vec<String>, ApiError> {
             Value::String(_) => Err(at(index, "must not be empty")),
             Value::Number(_) | Value::Array(_) => Err(at(
                 index,
-                "is a token id: send text, because token ids belong to another model's tokenizer",
+                "is a token id: send text, because token ids belong to another model's tokenizer (in LangChain: `check_embedding_ctx_length=False`)",
             )),
             _ => Err(at(index, "must be a string")),
         })

@@ -1,9 +1,11 @@
-//! Errors on the wire, and the one place where an error gets its status.
+//! Errors on the wire. `status` is the one place where an error of another part gets its status.
 //!
 //! They come from four sides. The request itself: body, field, key, scope, route (made where they are noticed, by the
 //! constructors below). The answer (`AnswerError`), retrieval (`RetrieverError`) and storage (`StorageError`), whose
-//! variants are mapped here. And the process: a panic, a task that ended, a time limit. What the client reads never
+//! variants are mapped in `status`. And the process: a panic, a task that ended, a time limit. What the client reads never
 //! holds the cause of a defect: the cause is kept beside the response and logged once, by `observe`.
+
+mod status;
 
 use std::any::Any;
 use std::borrow::Cow;
@@ -14,14 +16,8 @@ use std::time::Duration;
 use axum::Json;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, Method, StatusCode, Uri, header};
-use quoin_adapters::AdapterError;
-use quoin_retriever::RetrieverError;
 use serde::Serialize;
 use tower_http::catch_panic::ResponseForPanic;
-
-use crate::answer::error::AnswerError;
-use crate::answer::schema::SchemaError;
-use crate::storage::StorageError;
 
 /// An error as the client sees it, and its cause, which the client does not see.
 #[derive(Clone, Debug)]
@@ -130,6 +126,16 @@ impl ApiError {
     pub(super) fn too_many(limit: usize) -> Self {
         let message = format!(
             "{limit} requests are in flight, as many as `server.max_concurrent_requests` allows: try again in 1 s"
+        );
+        Self::new(StatusCode::TOO_MANY_REQUESTS, "too_many_requests", message)
+            .after(Duration::from_secs(1))
+    }
+
+    /// 429 for a body that waited too long for its share of the memory.
+    pub(super) fn no_memory_for_body(bytes: u64, limit: usize) -> Self {
+        let message = format!(
+            "the bodies of other requests take the {limit} bytes that there are for them; this one has up to {bytes}: \
+             try again in 1 s"
         );
         Self::new(StatusCode::TOO_MANY_REQUESTS, "too_many_requests", message)
             .after(Duration::from_secs(1))
@@ -261,108 +267,6 @@ fn kind(status: StatusCode) -> &'static str {
         429 => "rate_limit_error",
         500.. => "server_error",
         _ => "invalid_request_error",
-    }
-}
-
-impl From<AnswerError> for ApiError {
-    fn from(error: AnswerError) -> Self {
-        let message = error.to_string();
-        match error {
-            AnswerError::Invalid { param, .. } => Self::invalid(param, message),
-            AnswerError::Schema(
-                SchemaError::NotAnObject(_) | SchemaError::TooLarge(_) | SchemaError::TooDeep,
-            ) => Self::invalid("schema", message),
-            AnswerError::Schema(SchemaError::Invalid(_))
-            | AnswerError::UnenforceableSchema { .. } => Self::new(
-                StatusCode::UNPROCESSABLE_ENTITY,
-                "unenforceable_schema",
-                message,
-            )
-            .about("schema"),
-            AnswerError::Incomplete { .. } => {
-                Self::new(StatusCode::UNPROCESSABLE_ENTITY, "incomplete", message)
-                    .about("max_tokens")
-            }
-            AnswerError::UnknownModel(_) => {
-                Self::new(StatusCode::NOT_FOUND, "model_not_found", message).about("model")
-            }
-            AnswerError::QueueFull { retry_after } => {
-                Self::new(StatusCode::TOO_MANY_REQUESTS, "queue_full", message).after(retry_after)
-            }
-            AnswerError::Unavailable { .. } => Self::not_ready(message),
-            AnswerError::Timeout { limit } => Self::timeout(limit),
-            AnswerError::Retrieval(cause) => cause.into(),
-            cause @ (AnswerError::Engine(_)
-            | AnswerError::Malformed(_)
-            | AnswerError::Unresolved(_)
-            | AnswerError::BrokenSchema(_)
-            | AnswerError::Task(_)) => Self::internal(cause),
-        }
-    }
-}
-
-impl From<RetrieverError> for ApiError {
-    fn from(error: RetrieverError) -> Self {
-        let message = error.to_string();
-        match error {
-            RetrieverError::Invalid { field, .. } => Self::invalid(field, message),
-            RetrieverError::Unreadable { .. } => {
-                Self::new(StatusCode::BAD_REQUEST, "unreadable_document", message).about("content")
-            }
-            RetrieverError::TooLarge { what, .. } => Self::too_large(message).about(what),
-            RetrieverError::NotFound(_)
-            | RetrieverError::UnknownGeneration { .. }
-            | RetrieverError::NoEarlierSnapshot { .. } => Self::not_found(message),
-            cause => Self::internal(cause),
-        }
-    }
-}
-
-impl From<StorageError> for ApiError {
-    fn from(error: StorageError) -> Self {
-        let message = error.to_string();
-        match error {
-            StorageError::Invalid(_) => {
-                Self::new(StatusCode::BAD_REQUEST, "invalid_value", message)
-            }
-            StorageError::UnknownKey(_) | StorageError::UnknownAnswer(_) => {
-                Self::not_found(message)
-            }
-            StorageError::Closed => Self::not_ready("the server is shutting down").because(error),
-            cause => Self::internal(cause),
-        }
-    }
-}
-
-impl From<AdapterError> for ApiError {
-    /// Messages of adapters are written for the operator, and only operators get here.
-    fn from(error: AdapterError) -> Self {
-        let message = error.to_string();
-        match error {
-            AdapterError::Name { .. } => {
-                Self::new(StatusCode::BAD_REQUEST, "invalid_value", message)
-            }
-            AdapterError::Refused { .. } => {
-                Self::new(StatusCode::BAD_REQUEST, "adapter_refused", message).about("path")
-            }
-            AdapterError::NotFound { .. } => Self::not_found(message),
-            AdapterError::BaseMismatch { .. } | AdapterError::AliasMoved { .. } => {
-                Self::conflict(message)
-            }
-            AdapterError::Damaged { .. } => Self::new(StatusCode::CONFLICT, "damaged", message),
-            AdapterError::Io { ref source, .. }
-                if source.kind() == std::io::ErrorKind::NotFound =>
-            {
-                Self::invalid("path", format!("{message}: {source}"))
-            }
-            cause => Self::internal(cause),
-        }
-    }
-}
-
-impl From<tokio::task::JoinError> for ApiError {
-    fn from(error: tokio::task::JoinError) -> Self {
-        Self::internal(error)
     }
 }
 

@@ -22,7 +22,7 @@ const MAX_DEMONSTRATION_BYTES: usize = 64 << 10;
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct FeedbackBody {
-    /// `ans_…`.
+    /// `ans_…`, or the id of the chat completion or response that brought it.
     answer_id: String,
     /// What is rated, such as `helpful`.
     metric: String,
@@ -80,6 +80,14 @@ pub(super) async fn create(
     Ok((StatusCode::CREATED, JsonResponse(stored)))
 }
 
+/// Completions and responses have the answer's id behind a prefix.
+fn bare(id: &str) -> &str {
+    ["chatcmpl-", "resp_"]
+        .iter()
+        .find_map(|prefix| id.strip_prefix(prefix))
+        .unwrap_or(id)
+}
+
 impl FeedbackBody {
     fn checked(self) -> Result<FeedbackInput, ApiError> {
         let plain = |c: char| c.is_ascii_alphanumeric() || "_.-".contains(c);
@@ -121,7 +129,7 @@ impl FeedbackBody {
             }
         }
         Ok(FeedbackInput {
-            answer_id: self.answer_id,
+            answer_id: bare(&self.answer_id).to_owned(),
             metric: self.metric,
             value: self.value,
             comment: self.comment,

@@ -19,6 +19,8 @@ pub struct Limits {
     pub max_document_bytes: usize,
     /// Largest question or query, bytes.
     pub max_question_bytes: usize,
+    /// What all bodies over 64 KiB may take together, bytes; the longest waits for its turn.
+    pub body_memory_bytes: usize,
     /// Requests in flight.
     pub max_concurrent_requests: usize,
     /// Longest time to the response's head; also the longest time for a whole answer.
@@ -37,6 +39,10 @@ impl Limits {
             max_body_bytes: config.server.max_body_bytes,
             max_document_bytes: config.server.max_document_bytes,
             max_question_bytes: config.server.max_question_bytes,
+            body_memory_bytes: 4 * config
+                .server
+                .max_document_bytes
+                .max(config.server.max_body_bytes),
             max_concurrent_requests: config.server.max_concurrent_requests,
             request_time: config.request_timeout(),
             body_silence: Duration::from_secs(15),

@@ -83,6 +83,7 @@ struct Http {
     identity: Identity,
     limits: Arc<Limits>,
     gate: Arc<gate::Gate>,
+    body_memory: Arc<body::BodyMemory>,
 }
 
 impl FromRef<Http> for Arc<Quoin> {
@@ -104,6 +105,7 @@ pub fn router_with(state: AppState, limits: Limits) -> Router {
         quoin: state.quoin,
         identity: state.identity,
         gate: Arc::new(gate::Gate::new(limits.max_concurrent_requests)),
+        body_memory: Arc::new(body::BodyMemory::new(&limits)),
         limits: Arc::new(limits),
     };
     // Read from below: a request passes the last layer first.

@@ -64,11 +64,17 @@ impl From<ModelCard> for Model {
 pub(super) async fn list(
     State(http): State<Http>,
     _caller: Authorized<Anything>,
-) -> JsonResponse<ModelList> {
-    JsonResponse(ModelList {
+) -> Result<JsonResponse<ModelList>, ApiError> {
+    let data = cards(http).await?.into_iter().map(Model::from).collect();
+    Ok(JsonResponse(ModelList {
         object: "list",
-        data: http.quoin.models().into_iter().map(Model::from).collect(),
-    })
+        data,
+    }))
+}
+
+/// Off the async threads: the adapters' manifests are read.
+async fn cards(http: Http) -> Result<Vec<ModelCard>, ApiError> {
+    Ok(tokio::task::spawn_blocking(move || http.quoin.models()).await?)
 }
 
 /// Shows one model.
@@ -87,7 +93,7 @@ pub(super) async fn show(
 ) -> Result<JsonResponse<Model>, ApiError> {
     let raw = uri.path().strip_prefix("/v1/models/").unwrap_or_default();
     let id = percent_decode_str(raw).decode_utf8_lossy();
-    let card = http.quoin.models().into_iter().find(|card| card.id == id);
+    let card = cards(http).await?.into_iter().find(|card| card.id == id);
     card.map(|card| JsonResponse(card.into())).ok_or_else(|| {
         let id: String = id.chars().take(128).collect();
         ApiError::not_found(format!("unknown model `{id}`: `GET /v1/models` lists them"))

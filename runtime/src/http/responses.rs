@@ -52,6 +52,14 @@ pub(super) struct ResponsesRequest {
     previous_response_id: Option<String>,
     /// Not served.
     #[serde(default)]
+    #[schema(value_type = Option<Object>)]
+    conversation: Option<Value>,
+    /// Not served.
+    #[serde(default)]
+    #[schema(value_type = Option<Object>)]
+    prompt: Option<Value>,
+    /// Not served.
+    #[serde(default)]
     background: Option<bool>,
     /// `none` or `auto`: tools are never called.
     #[serde(default)]
@@ -92,21 +100,15 @@ pub(super) async fn create(
 ) -> Result<Response, ApiError> {
     let streamed = request.stream.unwrap_or(false);
     let (request, echo) = request.into_request(http.quoin.config())?;
-    let asked = Asked {
-        http,
-        caller: caller.clone(),
-        request_id,
-        endpoint: ENDPOINT,
-        request,
-    };
+    let (asked, answer_id) = Asked::new(http, caller.clone(), request_id, ENDPOINT, request);
     if streamed {
-        let events = ResponseEvents::new(echo);
+        let events = ResponseEvents::new(response_id(&answer_id), echo);
         return stream::respond(asked.start(), events)
             .await
             .map_err(in_response_terms);
     }
     let answer = asked.answer().await.map_err(in_response_terms)?;
-    let body = echo.completed(&format!("resp_{}", answer.id), &answer);
+    let body = echo.completed(&response_id(&answer.id), &answer);
     let mut response = JsonResponse(body).into_response();
     headers::name_release(&mut response, &answer.release);
     Ok(response)
@@ -114,10 +116,17 @@ pub(super) async fn create(
 
 impl ResponsesRequest {
     fn into_request(self, config: &Config) -> Result<(AnswerRequest, Echo), ApiError> {
-        if self.previous_response_id.is_some() {
+        let kept_elsewhere = [
+            ("previous_response_id", self.previous_response_id.is_some()),
+            ("conversation", self.conversation.is_some()),
+            ("prompt", self.prompt.is_some()),
+        ];
+        if let Some((param, _)) = kept_elsewhere.iter().find(|(_, given)| *given) {
             return Err(ApiError::unsupported(
-                "previous_response_id",
-                "`previous_response_id` is not served: nothing is kept, send the conversation in `input`",
+                *param,
+                format!(
+                    "`{param}` is not served: nothing is kept, send the conversation in `input`"
+                ),
             ));
         }
         if self.background == Some(true) {
@@ -284,6 +293,10 @@ impl Echo {
             "metadata": self.metadata,
         })
     }
+}
+
+fn response_id(answer_id: &str) -> String {
+    format!("resp_{answer_id}")
 }
 
 /// The id of the one message of a response.

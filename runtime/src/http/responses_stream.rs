@@ -2,10 +2,9 @@
 
 use axum::response::sse::Event;
 use serde_json::{Value, json};
-use uuid::Uuid;
 
 use super::chat::text;
-use super::chat_stream::rest;
+use super::chat_stream::still_to_send;
 use super::error::ApiError;
 use super::responses::{Echo, annotations, content_part, item_id, message_item};
 use super::stream::{EventFormat, json_event};
@@ -22,8 +21,7 @@ pub(super) struct ResponseEvents {
 }
 
 impl ResponseEvents {
-    pub(super) fn new(echo: Echo) -> Self {
-        let id = format!("resp_{}", Uuid::now_v7().simple());
+    pub(super) fn new(id: String, echo: Echo) -> Self {
         Self {
             item: item_id(&id),
             id,
@@ -119,18 +117,13 @@ impl EventFormat for ResponseEvents {
         }
     }
 
-    fn answer(&mut self, answer: &Answer) -> Vec<Event> {
+    fn answer(&mut self, answer: &Answer) -> Result<Vec<Event>, ApiError> {
         let mut part = content_part(answer, self.echo.structured);
         let mut events = if self.echo.structured && answer.status == Status::Abstained {
             self.refusal(&part["refusal"])
         } else {
             let whole = text(answer, self.echo.structured);
-            let Some(rest) = rest(&self.sent, &whole, &answer.answer) else {
-                return self.failure(
-                    &ApiError::internal("what was streamed is not the answer"),
-                    "",
-                );
-            };
+            let rest = still_to_send(&self.sent, &whole, answer)?;
             let events = self.text_end(answer, &whole, rest);
             part["text"] = Value::from(self.sent.as_str());
             events
@@ -144,7 +137,7 @@ impl EventFormat for ResponseEvents {
         let mut response = self.echo.completed(&self.id, answer);
         response["output"] = json!([item]);
         events.push(self.event("response.completed", json!({"response": response})));
-        events
+        Ok(events)
     }
 
     fn failure(&mut self, error: &ApiError, _request_id: &str) -> Vec<Event> {

@@ -15,6 +15,7 @@ use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
 
 use super::timed_io::TimedIo;
@@ -63,6 +64,15 @@ pub async fn run(
     }
 }
 
+/// The connections of one listener.
+#[derive(Default)]
+struct Connections {
+    /// Lets them finish what they are at.
+    graceful: GracefulShutdown,
+    /// Ends them.
+    cut: CancellationToken,
+}
+
 fn report(ended: Result<(), tokio::task::JoinError>) {
     if let Err(error) = ended {
         tracing::error!(
@@ -78,7 +88,7 @@ async fn accept_tcp(
     mut stopped: watch::Receiver<bool>,
     drain: Duration,
 ) {
-    let connections = GracefulShutdown::new();
+    let connections = Connections::default();
     while let Some(accepted) = unless(&mut stopped, listener.accept()).await {
         match accepted {
             Err(error) => pause_after(&error).await,
@@ -99,7 +109,7 @@ async fn accept_local(
     mut stopped: watch::Receiver<bool>,
     drain: Duration,
 ) {
-    let connections = GracefulShutdown::new();
+    let connections = Connections::default();
     while let Some(accepted) = unless(&mut stopped, listener.accept()).await {
         match accepted {
             Err(error) => pause_after(&error).await,
@@ -137,7 +147,7 @@ async fn pause_after(error: &io::Error) {
 }
 
 /// Serves one connection in a task, which `connections` waits for.
-fn serve<S>(stream: S, router: Router, peer: Option<Peer>, connections: &GracefulShutdown)
+fn serve<S>(stream: S, router: Router, peer: Option<Peer>, connections: &Connections)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
@@ -156,22 +166,27 @@ where
             TokioIo::new(TimedIo::new(stream, WRITE_PATIENCE)),
             TowerToHyperService::new(service),
         );
-    let connection = connections.watch(connection);
+    let connection = connections.graceful.watch(connection);
+    let cut = connections.cut.clone();
     tokio::spawn(async move {
-        if let Err(error) = connection.await {
-            tracing::debug!(%error, "connection ended");
+        tokio::select! {
+            ended = connection => {
+                if let Err(error) = ended {
+                    tracing::debug!(%error, "connection ended");
+                }
+            }
+            () = cut.cancelled() => {}
         }
     });
 }
 
-async fn finish(connections: GracefulShutdown, drain: Duration) {
-    if tokio::time::timeout(drain, connections.shutdown())
-        .await
-        .is_err()
-    {
+async fn finish(connections: Connections, drain: Duration) {
+    let ended = tokio::time::timeout(drain, connections.graceful.shutdown()).await;
+    connections.cut.cancel();
+    if ended.is_err() {
         tracing::warn!(
             drain_ms = drain.as_millis(),
-            "requests were still in flight after the drain time"
+            "requests that were still in flight after the drain time are cut off"
         );
     }
 }

@@ -28,8 +28,8 @@ pub(super) trait EventFormat: Send + 'static {
     fn opening(&mut self) -> Vec<Event>;
     /// On the way.
     fn progress(&mut self, progress: Progress) -> Vec<Event>;
-    /// The answer, and the end.
-    fn answer(&mut self, answer: &Answer) -> Vec<Event>;
+    /// The answer, and the end; or that what was sent before is not its beginning.
+    fn answer(&mut self, answer: &Answer) -> Result<Vec<Event>, ApiError>;
     /// What went wrong after the response had begun, and the end.
     fn failure(&mut self, error: &ApiError, request_id: &str) -> Vec<Event>;
     /// Whether `Progress::Retrieval` is shown at all; if not, the response waits for the answer's first piece.
@@ -162,8 +162,8 @@ impl<F: EventFormat> Events<F> {
             return;
         };
         let request_id = running.request_id.as_str();
-        match result {
-            Ok(answer) => self.ready.extend(self.format.answer(&answer)),
+        match result.and_then(|answer| self.format.answer(&answer)) {
+            Ok(events) => self.ready.extend(events),
             Err(error) => {
                 let cause = error.cause().map(|cause| observe::chain(cause));
                 tracing::warn!(request_id, code = error.code(), cause, "stream failed");

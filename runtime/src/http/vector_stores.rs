@@ -72,7 +72,7 @@ pub(super) async fn search(
         MAX_RESULTS,
     )?;
     let wanted = SearchRequest {
-        filters: filters(request.filters)?,
+        filters: filters("filters", request.filters)?,
         ..SearchRequest::new(query.as_str(), top_k)
     };
     let least = request
@@ -147,10 +147,11 @@ fn result(metadata: &Metadata, hit: &Hit) -> Value {
     })
 }
 
-fn filters(filter: Option<Value>) -> Result<Filters, ApiError> {
+/// `at` is where the filter stands, for errors.
+pub(super) fn filters(at: &str, filter: Option<Value>) -> Result<Filters, ApiError> {
     let mut metadata = BTreeMap::new();
     if let Some(filter) = filter.filter(|filter| !filter.is_null()) {
-        narrow("filters", &filter, 0, &mut metadata)?;
+        narrow(at, &filter, 0, &mut metadata)?;
     }
     Ok(Filters {
         metadata: metadata

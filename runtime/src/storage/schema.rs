@@ -66,7 +66,7 @@ pub(super) fn open(database: &Path) -> Result<Connection, StorageError> {
         .map_err(failed)?;
     connection
         .pragma_update(None, "journal_mode", "WAL")
-        .and_then(|()| connection.pragma_update(None, "synchronous", "NORMAL"))
+        .and_then(|()| connection.pragma_update(None, "synchronous", "FULL"))
         .map_err(failed)?;
     let found = migrate(&mut connection).map_err(failed)?;
     if found > KNOWN {

@@ -151,3 +151,41 @@ async fn a_body_that_breaks_off_is_400() {
         .unwrap();
     assert_eq!(app.send(request).await.status, 400);
 }
+
+#[tokio::test]
+async fn bodies_that_would_take_more_memory_than_there_is_wait_and_then_are_429() {
+    let app = TestApp::builder()
+        .limits(|limits| {
+            limits.body_memory_bytes = 200 << 10;
+            limits.body_silence = Duration::from_millis(500);
+        })
+        .build()
+        .await;
+    let app = Arc::new(app);
+    let trickle = futures::stream::unfold((), |()| async {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        Some((Ok::<_, std::io::Error>(Bytes::from_static(b" ")), ()))
+    });
+    let slow = Request::post("/v1/search")
+        .header("host", "localhost")
+        .body(Body::from_stream(trickle))
+        .unwrap();
+    let first = tokio::spawn({
+        let app = app.clone();
+        async move { app.send(slow).await }
+    });
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    let large = "x".repeat(100 << 10);
+    let second = app
+        .post("/v1/search", &json!({"query": "leave", "unknown": large}))
+        .await;
+    assert_eq!(second.status, 429, "{}", second.text);
+    assert!(second.message().contains("204800 bytes"), "{}", second.text);
+    let small = app.post("/v1/search", &json!({"query": "leave"})).await;
+    assert_eq!(small.status, 200, "small bodies take no share");
+    first.abort();
+    let after = app
+        .post("/v1/search", &json!({"query": "leave", "unknown": large}))
+        .await;
+    assert_eq!(after.status, 400, "the share is free again: {}", after.text);
+}

@@ -1,9 +1,12 @@
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use http::Method;
 use http_body_util::BodyExt as _;
+use quoin::service::Quoin;
 use quoin_engine::Generator as _;
 use quoin_engine::scripted::ScriptedGenerator;
+use quoin_retriever::{Access, DocumentId};
 use serde_json::{Value, json};
 
 use crate::app::{ABSTAINS, FIRST_SENTENCE, TestApp, request};
@@ -233,6 +236,36 @@ async fn what_fails_later_is_an_error_event_with_the_request_id() {
     assert_eq!(error["error"]["code"], "timeout");
     assert_eq!(error["request_id"], reply.header("x-request-id"));
     assert_eq!(events.last().map(|(_, data)| data.as_str()), Some("[DONE]"));
+}
+
+#[tokio::test]
+async fn nothing_is_shown_of_an_answer_whose_source_was_deleted_while_it_was_written() {
+    let quoin: Arc<OnceLock<Arc<Quoin>>> = Arc::default();
+    let writing = Arc::clone(&quoin);
+    let generator = ScriptedGenerator::new(move |_| {
+        let retriever = writing.get().unwrap().retriever();
+        let id = DocumentId::new("leave.md").unwrap();
+        retriever.delete(&id, &Access::admin()).unwrap();
+        FIRST_SENTENCE.to_owned()
+    });
+    let app = TestApp::builder().generator(generator).build().await;
+    assert!(quoin.set(app.quoin.clone()).is_ok());
+    let question = "How many days of annual leave?";
+    let native = json!({"question": question, "stream": true});
+    let chat = json!({"messages": [{"role": "user", "content": question}], "stream": true});
+    for (path, body) in [("/v1/answers", native), ("/v1/chat/completions", chat)] {
+        app.put_page(
+            "leave.md",
+            "Employees have 27 days of annual leave.",
+            &["public"],
+        )
+        .await;
+        let reply = app.post(path, &body).await;
+        assert_eq!(reply.status, 200, "{}", reply.text);
+        assert!(!reply.text.contains("first sentence"), "{}", reply.text);
+        assert!(!reply.text.contains("27 days"), "{}", reply.text);
+        assert!(reply.text.contains("abstained"), "{}", reply.text);
+    }
 }
 
 #[tokio::test]

@@ -47,7 +47,7 @@ pub(in crate::http) struct Ingested {
 pub(in crate::http) async fn create(
     State(http): State<Http>,
     _caller: Authorized<Administering>,
-    DocumentJson(body): DocumentJson<IngestBody>,
+    DocumentJson(body, _memory): DocumentJson<IngestBody>,
 ) -> Result<JsonResponse<Ingested>, ApiError> {
     if body.documents.len() > MAX_DOCUMENTS {
         let message = format!(
