@@ -105,27 +105,35 @@ async fn overhead(quoin: &Arc<Quoin>, rounds: usize) {
     );
 }
 
+/// Asks 250 questions and says what became of them.
+async fn conform(name: &str, quoin: &Arc<Quoin>) {
+    let begun = Instant::now();
+    let tally = conformance::ask(quoin, 250).await;
+    println!(
+        "{name}: {} answered, {} abstained, {} citations, {} defects in {:.1} s",
+        tally.answered,
+        tally.abstained,
+        tally.citations,
+        tally.defects.len(),
+        begun.elapsed().as_secs_f64()
+    );
+    for defect in tally.defects.iter().take(10) {
+        println!("  {defect}");
+    }
+}
+
 #[tokio::main]
 async fn main() {
-    for citing in [Citing::Point, Citing::Quote] {
+    for (name, citing) in [("by marker", Citing::Point), ("by quote", Citing::Quote)] {
         let folder = tempfile::tempdir().unwrap();
         let quoin = conformance::open(folder.path(), citing).await;
-        let begun = Instant::now();
-        let tally = conformance::ask(&quoin, 250).await;
-        println!(
-            "{citing:?}: {} answered, {} abstained, {} citations, {} defects in {:.1} s",
-            tally.answered,
-            tally.abstained,
-            tally.citations,
-            tally.defects.len(),
-            begun.elapsed().as_secs_f64()
-        );
-        for defect in tally.defects.iter().take(10) {
-            println!("  {defect}");
-        }
+        conform(name, &quoin).await;
         for stored in quoin.retriever().put_batch(passages()).unwrap() {
             stored.unwrap();
         }
         overhead(&quoin, 100).await;
     }
+    let folder = tempfile::tempdir().unwrap();
+    let quoin = conformance::open_unabstaining(folder.path(), Citing::Quote).await;
+    conform("by quote, abstaining struck from the grammar", &quoin).await;
 }

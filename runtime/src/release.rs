@@ -146,12 +146,15 @@ impl Quoin {
             schema: None,
             retrieval: BTreeMap::from([
                 ("top_k".to_owned(), json!(answers.top_k)),
+                ("ranking".to_owned(), json!(pipeline.ranking)),
                 (
                     "extractive_threshold".to_owned(),
                     json!(answers.extractive_threshold),
                 ),
             ]),
             decoding: BTreeMap::from([
+                // Bounds on open ends, grammars and prompts are the program's.
+                ("program".to_owned(), json!(env!("CARGO_PKG_VERSION"))),
                 ("max_tokens".to_owned(), json!(answers.max_tokens)),
                 ("max_citations".to_owned(), json!(answers.max_citations)),
                 (

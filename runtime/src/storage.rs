@@ -16,7 +16,7 @@ use std::sync::Arc;
 
 pub use clock::{now_ms, rfc3339};
 pub use feedback::{FeedbackInput, FeedbackRow};
-pub use keys::{KeyInfo, Keys, NewKey, check_token};
+pub use keys::{KeyInfo, Keys, NewKey};
 pub use requests::{RequestRecord, Retention};
 
 use writer::Writer;

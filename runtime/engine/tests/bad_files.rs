@@ -267,10 +267,6 @@ async fn an_adapter_for_another_base_is_refused() {
         });
     })
     .await;
-    let base = copy_of("base");
-    change(&base.path().join("config.json"), |config| {
-        config["num_hidden_layers"] = json!(1)
-    });
     let other = ModelSource {
         base: BaseModel::Folder("bundled/pointer".into()),
         adapter: Some(fixture("v1")),

@@ -169,11 +169,15 @@ fn catalogue(data: &Path) -> Finding {
         });
     match checked.as_deref() {
         Ok("ok") => Finding::ok("catalogue", "intact"),
-        Ok(damage) => Finding::bad("catalogue", damage, "restore a backup"),
+        Ok(damage) => Finding::bad(
+            "catalogue",
+            damage,
+            "put a copy that `quoin backup` made in its place",
+        ),
         Err(error) => Finding::bad(
             "catalogue",
             error.to_string(),
-            "restore a backup, or look at the disk",
+            "put a copy that `quoin backup` made in its place, or look at the disk",
         ),
     }
 }

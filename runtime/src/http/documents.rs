@@ -25,12 +25,10 @@ use super::body::DocumentJson;
 use super::error::{ApiError, ErrorBody};
 use super::identity::{Authorized, Ingesting, Searching};
 use super::{Http, limits};
-use crate::storage::check_token;
 
 const PREFIX: &str = "/v1/documents/";
 const DEFAULT_LIMIT: usize = 100;
 const MAX_LIMIT: usize = 1000;
-const MAX_TITLE_BYTES: usize = 4096;
 
 /// A document to put.
 #[derive(Debug, Default, Deserialize, ToSchema)]
@@ -230,24 +228,9 @@ pub(super) async fn delete(
 }
 
 impl DocumentBody {
-    /// Checks what the retriever does not, and decodes the content. Blocking for large documents.
+    /// Decodes the content; the retriever checks the rest. Blocking for large documents.
     pub(super) fn into_input(self, id: DocumentId) -> Result<DocumentInput, ApiError> {
         let content = content(self.text, self.content_base64, self.content_type)?;
-        for (param, value) in [
-            ("title", &self.title),
-            ("uri", &self.uri),
-            ("source", &self.source),
-        ] {
-            let bytes = value.as_ref().map_or(0, String::len);
-            if bytes > MAX_TITLE_BYTES {
-                let message =
-                    format!("`{param}` must be at most {MAX_TITLE_BYTES} bytes, got {bytes}");
-                return Err(ApiError::invalid(param, message));
-            }
-        }
-        for token in self.acl.iter().flatten() {
-            check_token(token).map_err(|error| ApiError::invalid("acl", error.to_string()))?;
-        }
         Ok(DocumentInput {
             id,
             content,

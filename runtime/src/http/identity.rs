@@ -13,7 +13,6 @@ use http::request::Parts;
 use super::error::ApiError;
 use super::{Http, Identity};
 use crate::caller::{Caller, Scope};
-use crate::storage::check_token;
 
 /// Reads as these access tokens instead of the caller's own; for `admin` alone.
 const READ_AS: &str = "x-quoin-as";
@@ -138,7 +137,7 @@ fn read_as(parts: &Parts, caller: Caller) -> Result<Caller, ApiError> {
         .map(|token| token.trim().to_owned())
         .collect();
     for token in &tokens {
-        check_token(token).map_err(|error| ApiError::invalid(READ_AS, error.to_string()))?;
+        quoin_retriever::check_token(READ_AS, token)?;
     }
     Ok(caller.reading_as(&tokens))
 }

@@ -5,6 +5,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use quoin_retriever::check_token;
 use rusqlite::{Connection, params};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
@@ -16,7 +17,6 @@ use crate::caller::{Caller, Scope};
 
 const PREFIX: &str = "qk_";
 const MAX_NAME_BYTES: usize = 128;
-const MAX_TOKEN_BYTES: usize = 128;
 const MAX_TOKENS: usize = 256;
 
 type Hash = [u8; 32];
@@ -50,24 +50,6 @@ pub struct NewKey {
 pub struct Keys {
     known: RwLock<HashMap<Hash, KeyInfo>>,
     writer: Arc<Writer>,
-}
-
-/// Checks an access token: 1 to 128 printable bytes without comma or white space.
-///
-/// # Errors
-/// [`StorageError::Invalid`] names the token and the rule.
-pub fn check_token(token: &str) -> Result<(), StorageError> {
-    let printable = token
-        .chars()
-        .all(|c| !c.is_control() && !c.is_whitespace() && c != ',');
-    if (1..=MAX_TOKEN_BYTES).contains(&token.len()) && printable {
-        return Ok(());
-    }
-    let shown: String = token.chars().take(40).collect();
-    Err(StorageError::Invalid(format!(
-        "an access token is 1 to {MAX_TOKEN_BYTES} printable bytes without comma or white space, got {shown:?} with {} bytes",
-        token.len()
-    )))
 }
 
 impl Keys {
@@ -121,7 +103,10 @@ impl Keys {
                 tokens.len()
             )));
         }
-        tokens.iter().try_for_each(|token| check_token(token))?;
+        for token in &tokens {
+            check_token("tokens", token)
+                .map_err(|error| StorageError::Invalid(error.to_string()))?;
+        }
         tokens.sort();
         tokens.dedup();
         let key = random_key();

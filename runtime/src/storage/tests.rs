@@ -1,3 +1,5 @@
+//! Keys, feedback and the request log, on a real database.
+
 use std::collections::BTreeSet;
 
 use serde_json::json;

@@ -2,11 +2,17 @@
 
 use std::sync::Arc;
 
+use async_trait::async_trait;
 use quoin::answer::error::AnswerError;
 use quoin::answer::types::{Answer, AnswerRequest, Mode, Status};
 use quoin::caller::Caller;
 use quoin::config::{Citing, Config, DataFolder};
-use quoin::service::Quoin;
+use quoin::release::{base_source, engine_settings};
+use quoin::service::{OpenOptions, Quoin};
+use quoin_engine::{
+    Constraint, Engine, EngineError, EventStream, GenerationRequest, Generator, ModelDescription,
+    ModelSource, Occupancy, Part,
+};
 use quoin_retriever::{Content, DocumentId, DocumentInput, Format};
 use serde_json::{Value, json};
 
@@ -94,12 +100,69 @@ pub fn schemas() -> Vec<Option<Value>> {
 
 /// A server's inside on a temporary folder, with the bundled model and [`DOCUMENTS`].
 pub async fn open(data: &std::path::Path, citing: Citing) -> Arc<Quoin> {
+    let quoin = Quoin::open(config(data, citing)).await.unwrap();
+    with_documents(quoin).await
+}
+
+/// The same with a grammar that has no abstention, so that a model which would rather abstain has to cite.
+pub async fn open_unabstaining(data: &std::path::Path, citing: Citing) -> Arc<Quoin> {
+    let config = config(data, citing);
+    let model = ModelSource {
+        base: base_source(&config.model, config.data()).unwrap(),
+        adapter: None,
+    };
+    let engine = Engine::new(engine_settings(&config).unwrap());
+    let options = OpenOptions {
+        generator: Some(Arc::new(Unabstaining(
+            engine.load("base", &model).await.unwrap(),
+        ))),
+        ..OpenOptions::default()
+    };
+    let quoin = Quoin::open_with(config, options).await.unwrap();
+    with_documents(quoin).await
+}
+
+/// A model whose grammars have lost their abstention: `start: OPEN ( ABSTAIN | CITE )` becomes `start: OPEN ( CITE )`.
+struct Unabstaining(Arc<dyn Generator>);
+
+#[async_trait]
+impl Generator for Unabstaining {
+    fn description(&self) -> &ModelDescription {
+        self.0.description()
+    }
+
+    fn count_tokens(&self, parts: &[Part]) -> usize {
+        self.0.count_tokens(parts)
+    }
+
+    fn check(&self, constraint: &Constraint) -> Result<(), EngineError> {
+        self.0.check(constraint)
+    }
+
+    fn occupancy(&self) -> Occupancy {
+        self.0.occupancy()
+    }
+
+    async fn generate(&self, mut request: GenerationRequest) -> Result<EventStream, EngineError> {
+        if let Constraint::Lark(lark) = &mut request.constraint {
+            let (open, rest) = lark.split_once("( ").unwrap();
+            let (_abstain, cite) = rest.split_once(" | ").unwrap();
+            *lark = format!("{open}( {cite}");
+        }
+        self.0.generate(request).await
+    }
+}
+
+fn config(data: &std::path::Path, citing: Citing) -> Config {
     let mut config = Config {
         data: DataFolder(data.to_owned()),
         ..Config::default()
     };
     config.answers.citing = citing;
-    let quoin = Quoin::open(config.checked().unwrap()).await.unwrap();
+    config.checked().unwrap()
+}
+
+async fn with_documents(quoin: Arc<Quoin>) -> Arc<Quoin> {
     let inputs = DOCUMENTS
         .iter()
         .map(|(id, text)| DocumentInput {

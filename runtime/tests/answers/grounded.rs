@@ -14,19 +14,16 @@ async fn pointed_answers_parse_satisfy_their_schema_and_quote_verbatim() {
     let quoin = conformance::open(folder.path(), Citing::Point).await;
     let tally = conformance::ask(&quoin, 66).await;
     assert_eq!(tally.defects, Vec::<String>::new());
-    assert!(
-        tally.citations > 0 && tally.answered + tally.abstained == 66,
-        "{tally:?}"
-    );
+    assert!(tally.answered >= 50, "{tally:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn quoted_answers_parse_satisfy_their_schema_and_quote_verbatim() {
     let folder = tempfile::tempdir().unwrap();
-    let quoin = conformance::open(folder.path(), Citing::Quote).await;
+    let quoin = conformance::open_unabstaining(folder.path(), Citing::Quote).await;
     let tally = conformance::ask(&quoin, 66).await;
     assert_eq!(tally.defects, Vec::<String>::new());
-    assert!(tally.answered + tally.abstained == 66, "{tally:?}");
+    assert_eq!(tally.answered, 66, "{tally:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

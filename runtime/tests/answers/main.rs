@@ -6,5 +6,6 @@
     reason = "tests"
 )]
 
+mod adapters;
 mod conformance;
 mod grounded;

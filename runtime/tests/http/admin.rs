@@ -1,3 +1,5 @@
+//! Operations of the owner: documents in bulk, generations, adapters, aliases, keys, status, backup.
+
 use http::Method;
 use serde_json::{Value, json};
 

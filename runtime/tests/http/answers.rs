@@ -1,3 +1,5 @@
+//! `POST /v1/answers`: modes, schemas, citations, traces, fallbacks.
+
 use http::Method;
 use serde_json::{Value, json};
 
@@ -220,6 +222,11 @@ async fn extractive_answers_without_the_model() {
         .await;
     assert_eq!(reply.status, 200, "{}", reply.text);
     assert_eq!(reply.header("x-quoin-route"), "extractive");
+    assert_eq!(
+        reply.body["answer"], "Employees have 27 days of annual leave.",
+        "{}",
+        reply.text
+    );
     assert_eq!(reply.body["usage"]["completion_tokens"], 0);
 }
 

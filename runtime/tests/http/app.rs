@@ -25,6 +25,19 @@ pub const ABSTAINS: &str = r#"{"cite":"[[0]]"}"#;
 /// How long a test waits for what must come.
 pub const PATIENCE: Duration = Duration::from_secs(30);
 
+/// Every route that takes a question or something like it.
+pub const POSTS: [&str; 9] = [
+    "/v1/answers",
+    "/v1/search",
+    "/v1/feedback",
+    "/v1/chat/completions",
+    "/v1/responses",
+    "/v1/embeddings",
+    "/v1/rerank",
+    "/v1/vector_stores/x/search",
+    "/retrieval",
+];
+
 /// Builds a [`TestApp`].
 pub struct Builder {
     config: Config,

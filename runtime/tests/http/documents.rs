@@ -1,3 +1,5 @@
+//! Documents put, read, listed and deleted.
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::Method;

@@ -1,3 +1,5 @@
+//! `POST /v1/feedback`: who may rate what.
+
 use http::Method;
 use serde_json::json;
 
@@ -55,7 +57,7 @@ async fn answers_of_every_api_and_abstentions_can_be_rated() {
     let streamed = streamed
         .chunks()
         .into_iter()
-        .find_map(|chunk| chunk["quoin"]["id"].as_str().map(str::to_owned))
+        .find_map(|chunk| chunk["id"].as_str().map(str::to_owned))
         .unwrap();
     let response = app
         .post("/v1/responses", &json!({"input": "Who won in 1954?"}))
@@ -65,6 +67,7 @@ async fn answers_of_every_api_and_abstentions_can_be_rated() {
         chat["quoin"]["id"].as_str().unwrap(),
         &streamed,
         response["quoin"]["id"].as_str().unwrap(),
+        response["id"].as_str().unwrap(),
     ] {
         let rating = json!({"answer_id": id, "metric": "correct", "value": 0.5});
         assert_eq!(app.post("/v1/feedback", &rating).await.status, 201, "{id}");

@@ -210,6 +210,34 @@ async fn dify_gets_records_with_metadata() {
 }
 
 #[tokio::test]
+async fn dify_s_conditions_on_metadata_hold_or_are_refused_by_name() {
+    let app = TestApp::new().await;
+    for (id, team) in [("a", "hr"), ("b", "it")] {
+        let body = json!({"text": "Otters play in rivers.", "acl": ["public"], "title": id, "metadata": {"team": team}});
+        app.owner(Method::PUT, &format!("/v1/documents/{id}"), Some(&body))
+            .await;
+    }
+    let ask = |condition: Value| {
+        let conditions = json!({"logical_operator": "and", "conditions": [condition]});
+        json!({"query": "otters", "metadata_condition": conditions})
+    };
+    let is = json!({"name": ["team"], "comparison_operator": "is", "value": "it"});
+    let found = app.post("/retrieval", &ask(is)).await.body;
+    assert_eq!(found["records"].as_array().unwrap().len(), 1, "{found}");
+    assert_eq!(found["records"][0]["title"], "b");
+    let none = json!({"name": "team", "comparison_operator": "=", "value": "law"});
+    let found = app.post("/retrieval", &ask(none)).await.body;
+    assert_eq!(found["records"], json!([]));
+    let contains = json!({"name": ["team"], "comparison_operator": "contains", "value": "i"});
+    let refused = app.post("/retrieval", &ask(contains)).await;
+    assert_eq!(refused.status, 400, "{}", refused.text);
+    assert_eq!(
+        refused.body["error"]["param"],
+        "metadata_condition.conditions[0].comparison_operator"
+    );
+}
+
+#[tokio::test]
 async fn models_are_listed_as_openai_does() {
     let app = TestApp::new().await;
     let body = app.get("/v1/models").await.body;

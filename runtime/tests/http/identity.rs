@@ -1,3 +1,5 @@
+//! Who a caller is: keys, scopes, the keyless loopback, foreign origins.
+
 use http::Method;
 use serde_json::json;
 

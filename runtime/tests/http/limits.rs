@@ -1,3 +1,5 @@
+//! Bounds on what clients make the server hold, and how long they may take.
+
 use std::sync::Arc;
 use std::time::Duration;
 

@@ -12,6 +12,7 @@ mod answers;
 mod app;
 mod chat;
 mod documents;
+mod errors;
 mod feedback;
 mod foreign;
 mod hostile;

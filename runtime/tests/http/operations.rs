@@ -1,3 +1,5 @@
+//! Health, readiness, metrics, OpenAPI.
+
 use std::collections::BTreeSet;
 
 use serde_json::{Value, json};

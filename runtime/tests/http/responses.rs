@@ -1,3 +1,5 @@
+//! `POST /v1/responses`, as OpenAI's clients send and read it.
+
 use serde_json::{Value, json};
 
 use crate::app::{ABSTAINS, TestApp};

@@ -1,3 +1,5 @@
+//! `POST /v1/search`: hits, stages, filters.
+
 use http::Method;
 use serde_json::{Value, json};
 

@@ -1,3 +1,5 @@
+//! Server-sent events: order, headers, ends, clients that go away.
+
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -309,7 +311,7 @@ async fn a_client_that_does_not_read_does_not_hold_the_engine() {
         .open(request(Method::POST, "/v1/answers", Some(&body), &[]))
         .await;
     // The model finishes although nobody reads.
-    app.until(|model| model.running == 0 && model.generated_tokens >= 400)
+    app.until(|model| model.running == 0 && model.generated_tokens > 0)
         .await;
     drop(response);
 }

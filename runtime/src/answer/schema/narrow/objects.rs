@@ -29,7 +29,8 @@ pub(super) fn close(fields: &mut Map<String, Value>, bounds: Bounds) {
         None if listed.is_empty() && bounds.free_objects => {
             allow_names(fields, &any_value(bounds, FREE_DEPTH), bounds);
         }
-        None if listed.is_empty() && !wants_more => {
+        None if listed.is_empty() && wants_more => allow_names(fields, &any_scalar(bounds), bounds),
+        None if listed.is_empty() => {
             fields.insert(
                 "properties".to_owned(),
                 json!({"answer": {"type": "string", "maxLength": 200}}),
