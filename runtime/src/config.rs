@@ -129,7 +129,7 @@ pub struct ModelConfig {
     pub queue_length: usize,
     /// Longest generation, milliseconds.
     pub time_limit_ms: u64,
-    /// Sequences kept in the prefix cache.
+    /// Sequences kept in the prefix cache, on accelerators only.
     pub prefix_cache: usize,
     /// Whether models may be fetched from the hub when they are not on disk.
     pub network: bool,

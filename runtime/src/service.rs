@@ -1,7 +1,8 @@
 //! Everything one process holds, and the life of it: opened once, shared by every request.
 
-use std::fs::{File, OpenOptions as FileOptions};
+use std::fs::{DirBuilder, File, OpenOptions as FileOptions};
 use std::io::{Read as _, Seek as _, Write as _};
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
@@ -162,7 +163,7 @@ impl Quoin {
             move |source| OpenError::Folder { path, source }
         };
         for folder in [data.clone(), data.join("models"), data.join("adapters")] {
-            std::fs::create_dir_all(&folder).map_err(folder_error(&folder))?;
+            make_private(&folder).map_err(folder_error(&folder))?;
         }
         let lock = lock(&data)?;
         let settings = RetrieverSettings {
@@ -289,6 +290,12 @@ impl Quoin {
     pub fn base_identity(&self) -> Result<BaseIdentity, BaseUnknown> {
         self.models.base_identity()
     }
+}
+
+/// Makes a folder that only its owner may enter: what is in it is meant for some of those who may ask, not for everyone on
+/// the machine. One that is there stays as it is.
+fn make_private(folder: &Path) -> std::io::Result<()> {
+    DirBuilder::new().recursive(true).mode(0o700).create(folder)
 }
 
 /// Takes the folder for this process, and leaves its number for those who come later.

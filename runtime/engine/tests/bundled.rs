@@ -65,3 +65,52 @@ async fn markers_in_a_document_are_text() {
         assert!(model.count_tokens(&[data(marker)]) > 1, "{marker}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn memory_does_not_grow_with_every_prompt() {
+    let models = tempfile::tempdir().unwrap();
+    let model = engine()
+        .load("pointer", &folder(bundled::unpack(models.path()).unwrap()))
+        .await
+        .unwrap();
+    let ask_about = async |number: usize| {
+        let page = format!(" Rule {number}: a badge is valid for {number} days.").repeat(30);
+        let parts = vec![
+            trusted("[[P]]"),
+            trusted("[[1]]"),
+            data(&page),
+            trusted("Question:"),
+            data(" How long?"),
+        ];
+        let constraint = Constraint::Lark(GRAMMAR.into());
+        let request = GenerationRequest {
+            constraint,
+            ..request(vec![user(parts)], 8)
+        };
+        ask(&model, request).await;
+    };
+    for number in 0..5 {
+        ask_about(number).await;
+    }
+    let before = resident_mib();
+    for number in 5..45 {
+        ask_about(number).await;
+    }
+    let grown = resident_mib().saturating_sub(before);
+    assert!(grown < 60, "{grown} MiB in 40 prompts");
+}
+
+/// Resident memory of this process.
+fn resident_mib() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status
+        .lines()
+        .find(|line| line.starts_with("VmRSS:"))
+        .unwrap();
+    line.split_whitespace()
+        .nth(1)
+        .unwrap()
+        .parse::<u64>()
+        .unwrap()
+        / 1024
+}

@@ -5,6 +5,7 @@
 //! answer is validated against the original at the end.
 
 mod alternatives;
+mod cost;
 mod narrow;
 
 use jsonschema::Validator;
@@ -34,6 +35,9 @@ pub enum SchemaError {
     /// An object with more properties than the limit.
     #[error("`schema` may list at most {MAX_PROPERTIES} properties in one object, got {0}")]
     TooManyProperties(usize),
+    /// Small to write, and too much to check or to decode under.
+    #[error("`schema` cannot be enforced: {0}")]
+    TooDear(String),
     /// Invalid by its own rules, or a reference that leads outside.
     #[error("`schema` is not a valid JSON Schema: {0}")]
     Invalid(String),
@@ -71,6 +75,9 @@ impl AnswerSchema {
         }
         if let Some(properties) = most_properties(&schema).filter(|most| *most > MAX_PROPERTIES) {
             return Err(SchemaError::TooManyProperties(properties));
+        }
+        if let Some(reason) = cost::too_dear(&schema) {
+            return Err(SchemaError::TooDear(reason));
         }
         let validator = jsonschema::validator_for(&schema)
             .map_err(|error| SchemaError::Invalid(error.to_string()))?;

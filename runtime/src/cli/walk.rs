@@ -40,6 +40,7 @@ pub struct Found {
 #[derive(Debug, Serialize)]
 pub struct Skipped {
     /// Where it is.
+    #[serde(serialize_with = "as_shown")]
     pub path: PathBuf,
     /// Why.
     pub reason: String,
@@ -49,9 +50,15 @@ pub struct Skipped {
 #[derive(Debug, Serialize)]
 pub struct Failed {
     /// Where it is.
+    #[serde(serialize_with = "as_shown")]
     pub path: PathBuf,
     /// Why.
     pub reason: String,
+}
+
+/// A path as people see it: names need not be UTF-8.
+fn as_shown<S: serde::Serializer>(path: &Path, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(&path.display())
 }
 
 /// What the walk saw.
@@ -66,7 +73,8 @@ pub struct Walk {
 }
 
 /// Walks `roots`. Ids are relative to the root, after the root's own name when there are several roots; `prefix` is put
-/// before all of them. Hidden files, unknown formats, links back to a parent, and files over `limit_bytes` are left out.
+/// before all of them. Hidden files, unknown formats, links that lead out of the root or back to a parent, and files over
+/// `limit_bytes` are left out.
 ///
 /// # Errors
 /// A root does not exist, or two roots would give the same ids.
@@ -132,6 +140,12 @@ fn walk_root(root: &Path, base: &str, limit_bytes: u64, seen: &mut Walk) {
                 }
                 skip(seen, entry.path(), "hidden");
             }
+            Ok(entry) if entry.depth() > 0 && leads_out(root, &entry) => {
+                if entry.file_type().is_dir() {
+                    entries.skip_current_dir();
+                }
+                skip(seen, entry.path(), "a link that leads out of the folder");
+            }
             Ok(entry) if entry.file_type().is_file() => {
                 consider(root, base, limit_bytes, &entry, seen);
             }
@@ -140,6 +154,15 @@ fn walk_root(root: &Path, base: &str, limit_bytes: u64, seen: &mut Walk) {
             Err(error) => note_error(root, &error, seen),
         }
     }
+}
+
+/// What a link brings in from elsewhere was not meant by whoever named the folder and who may read it.
+fn leads_out(root: &Path, entry: &DirEntry) -> bool {
+    entry.path_is_symlink()
+        && match (root.canonicalize(), entry.path().canonicalize()) {
+            (Ok(root), Ok(target)) => !target.starts_with(root),
+            _ => true,
+        }
 }
 
 fn note_error(root: &Path, error: &walkdir::Error, seen: &mut Walk) {
@@ -327,6 +350,38 @@ mod tests {
         let seen = walk(&[root.path().to_owned()], None, 1024).expect("the root exists");
         assert_eq!(seen.found.len(), 1);
         assert_eq!(seen.skipped[0].reason, "a link to a folder above it");
+    }
+
+    #[test]
+    fn a_link_is_followed_within_the_folder_and_not_out_of_it() {
+        let root = tree(&["docs/a.md", "private/b.md", "c.md"]);
+        let docs = root.path().join("docs");
+        for (target, link) in [
+            ("../private", "p"),
+            ("../c.md", "c.md"),
+            ("a.md", "again.md"),
+        ] {
+            std::os::unix::fs::symlink(target, docs.join(link)).expect("a link");
+        }
+        let seen = walk(std::slice::from_ref(&docs), None, 1024).expect("the root exists");
+        let ids: Vec<_> = seen.found.iter().map(|found| found.id.as_str()).collect();
+        assert_eq!(ids, ["a.md", "again.md"]);
+        assert_eq!(seen.skipped.len(), 2);
+        assert_eq!(
+            seen.skipped[0].reason,
+            "a link that leads out of the folder"
+        );
+    }
+
+    #[test]
+    fn a_report_names_files_whose_names_are_not_utf_8() {
+        use std::os::unix::ffi::OsStrExt as _;
+        let failed = super::Failed {
+            path: Path::new(std::ffi::OsStr::from_bytes(b"bad\xff.md")).to_owned(),
+            reason: "the name is not UTF-8".to_owned(),
+        };
+        let report = serde_json::to_value(failed).expect("a report");
+        assert_eq!(report["path"], "bad\u{fffd}.md");
     }
 
     #[test]

@@ -18,6 +18,9 @@ use super::limits::Limits;
 const PARSE_HERE_BYTES: usize = 64 << 10;
 /// A body gets at most this much memory before it has come.
 const ALLOCATED_AHEAD_BYTES: usize = 1 << 20;
+/// A body that comes more slowly than this is given up, once it has been coming for longer than a client may be silent:
+/// else a byte now and then would hold a place for ever.
+const SLOWEST_BYTES_PER_SECOND: u64 = 1024;
 /// Of a body that is too large, at most this much is read and thrown away.
 const DISCARD_BYTES: u64 = 256 << 20;
 
@@ -131,7 +134,12 @@ async fn read(
             .unwrap_or(0)
             .min(ALLOCATED_AHEAD_BYTES),
     );
+    let begun = Instant::now();
     while let Some(data) = next(&mut body, silence).await? {
+        let slowest = begun.elapsed().saturating_sub(silence).as_secs() * SLOWEST_BYTES_PER_SECOND;
+        if ((received.len() + data.len()) as u64) < slowest {
+            return Err(ApiError::slow_body(silence));
+        }
         if received.len() + data.len() > limit {
             drop(received);
             discard(body, http.limits.discard_time).await;
@@ -191,6 +199,12 @@ fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ApiError> {
     if text.trim().is_empty() {
         return Err(ApiError::malformed(
             "the body is empty: JSON is expected".to_owned(),
+        ));
+    }
+    // Else a list would be taken for the fields in their order.
+    if text.trim_start().starts_with('[') {
+        return Err(ApiError::malformed(
+            "the body is a list: a JSON object is expected".to_owned(),
         ));
     }
     let mut reader = serde_json::Deserializer::from_str(text);

@@ -100,6 +100,13 @@ fn work(connection: Connection, mut queue: mpsc::Receiver<Job>, retention: Reten
                 }
                 Job::Close(reply) => {
                     log.write();
+                    // So that after a clean end `quoin.db` alone is everything. Readers only delay it.
+                    let folded =
+                        log.connection
+                            .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
+                    if let Err(error) = folded {
+                        tracing::warn!(%error, "the write-ahead log was not folded in");
+                    }
                     let _gone = reply.send(());
                     return;
                 }

@@ -1,4 +1,4 @@
-//! Health, readiness, metrics, OpenAPI.
+//! Health, readiness, metrics, `OpenAPI`.
 
 use std::collections::BTreeSet;
 

@@ -303,8 +303,14 @@ impl Job {
     }
 
     /// Prompts that the prefix cache may keep: each costs the keys and values of a whole context at worst.
+    ///
+    /// None on a CPU: mistralrs 0.8.1 counts only caches on accelerators when it evicts, so there it keeps every prompt for
+    /// ever.
     fn kept_prompts(&self, pipeline: &SharedPipeline) -> usize {
         let pipeline = pipeline.blocking_lock();
+        if pipeline.device().is_cpu() {
+            return 0;
+        }
         let metadata = pipeline.get_metadata();
         let tokens = metadata
             .max_seq_len

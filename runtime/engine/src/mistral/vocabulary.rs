@@ -2,7 +2,11 @@
 
 use std::sync::Arc;
 
-use llguidance::{Matcher, ParserFactory, api::TopLevelGrammar};
+use llguidance::{
+    Matcher, ParserFactory,
+    api::TopLevelGrammar,
+    toktrie::{ApproximateTokEnv, TokEnv, TokTrie},
+};
 use tokenizers::Tokenizer;
 use toktrie_hf_tokenizers::ByteTokenizer;
 
@@ -34,9 +38,10 @@ impl Vocabulary {
                 };
             }
         }
-        let environment = byte_tokenizer
-            .into_tok_env(None)
-            .map_err(|error| failed(&error))?;
+        // Not the tokenizer's own environment: with it, text that a grammar forces is tokenised as a whole, and text that
+        // looks like a control token becomes one.
+        let trie = TokTrie::from(&byte_tokenizer.tokrx_info(), &byte_tokenizer.token_bytes());
+        let environment: TokEnv = Arc::new(ApproximateTokEnv::new(trie));
         let factory = schema::terse_factory(&environment).map_err(|error| failed(&error))?;
         let leads_with_space = tokenizer.token_to_id("\u{2581}").is_some();
         Ok(Self {

@@ -21,7 +21,7 @@ impl From<AnswerError> for ApiError {
                 | SchemaError::TooDeep
                 | SchemaError::TooManyProperties(_),
             ) => Self::invalid("schema", message),
-            AnswerError::Schema(SchemaError::Invalid(_))
+            AnswerError::Schema(SchemaError::Invalid(_) | SchemaError::TooDear(_))
             | AnswerError::UnenforceableSchema { .. } => Self::new(
                 StatusCode::UNPROCESSABLE_ENTITY,
                 "unenforceable_schema",

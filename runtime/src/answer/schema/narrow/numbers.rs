@@ -15,22 +15,31 @@ const COARSE: f64 = 0.001;
 pub(super) fn bound(fields: &mut Map<String, Value>, bounds: Bounds) {
     let low = number(fields, &["minimum", "exclusiveMinimum"]);
     let high = number(fields, &["maximum", "exclusiveMaximum"]);
-    if fields.get("type") == Some(&json!("number")) && !fields.contains_key("multipleOf") {
+    if may_have_a_fraction(fields) && !fields.contains_key("multipleOf") {
         if bounds.fractions {
             fields.insert("multipleOf".to_owned(), json!(step(FINE, low, high)));
         } else if holds_a_whole_number(low, high) {
-            fields.insert("type".to_owned(), json!("integer"));
+            fields.insert("multipleOf".to_owned(), json!(1));
         } else {
             fields.insert("multipleOf".to_owned(), json!(step(COARSE, low, high)));
         }
     }
     #[expect(clippy::cast_precision_loss, reason = "the limit is far below 2^53")]
     let limit = LIMIT as f64;
-    if low.is_none() && high.is_none_or(|high| high > -limit) {
-        fields.insert("minimum".to_owned(), json!(-LIMIT));
+    if low.is_none() {
+        let least = high.map_or(-limit, |high| (-limit).min(high - limit));
+        fields.insert("minimum".to_owned(), json!(least));
     }
-    if high.is_none() && low.is_none_or(|low| low < limit) {
-        fields.insert("maximum".to_owned(), json!(LIMIT));
+    if high.is_none() {
+        let most = low.map_or(limit, |low| limit.max(low + limit));
+        fields.insert("maximum".to_owned(), json!(most));
+    }
+}
+
+fn may_have_a_fraction(fields: &Map<String, Value>) -> bool {
+    match fields.get("type") {
+        Some(Value::Array(names)) => names.contains(&json!("number")),
+        name => name == Some(&json!("number")),
     }
 }
 

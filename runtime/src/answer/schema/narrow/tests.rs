@@ -113,6 +113,7 @@ fn whatever_is_decoded_ends_and_satisfies_the_schema_as_it_came() {
             for attempt in 0..6 {
                 let grammar = TopLevelGrammar::from_json_schema(grammar.clone());
                 let mut matcher = Matcher::new(factory.create_parser(grammar));
+                assert_eq!(matcher.get_error(), None, "{schema}");
                 let text = decode(&mut matcher, &mut random, attempt % 2 == 0, most);
                 let text = text.unwrap_or_else(|cut| panic!("{schema} goes on: {cut}"));
                 let value: Value = serde_json::from_str(&text).unwrap();
