@@ -61,6 +61,30 @@ impl Access {
         }
     }
 
+    /// A caller who reads nothing, not even what is public.
+    pub(crate) fn nobody() -> Self {
+        Self {
+            tokens: BTreeSet::new(),
+            admin: false,
+        }
+    }
+
+    /// As the catalogue keeps it: the tokens, or `None` for one who reads everything.
+    pub(crate) fn stored(&self) -> Option<&BTreeSet<String>> {
+        (!self.admin).then_some(&self.tokens)
+    }
+
+    /// The reverse of [`Access::stored`].
+    pub(crate) fn from_stored(tokens: Option<BTreeSet<String>>) -> Self {
+        match tokens {
+            Some(tokens) => Self {
+                tokens,
+                admin: false,
+            },
+            None => Self::admin(),
+        }
+    }
+
     /// Whether a document with this list may be read: the caller has the `admin` scope, or shares a token with the list.
     #[must_use]
     pub fn may_read(&self, acl: &AccessList) -> bool {

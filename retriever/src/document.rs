@@ -6,7 +6,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::{AccessList, RetrieverError, Timestamp};
+use crate::{Access, AccessList, RetrieverError, Timestamp};
 
 /// Free metadata of a document; filters match on its values.
 pub type Metadata = serde_json::Map<String, Value>;
@@ -201,7 +201,8 @@ pub struct DocumentInput {
     pub effective_from: Option<Timestamp>,
     /// Not shown from this instant on.
     pub effective_until: Option<Timestamp>,
-    /// The document that this one replaces: whoever sees this one is not shown that one.
+    /// The document that this one replaces: whoever sees this one is not shown that one. For a document that the writer may
+    /// not read, as for one that does not exist, this says nothing.
     pub supersedes: Option<DocumentId>,
     /// The source it belongs to.
     pub source: Option<String>,
@@ -266,6 +267,9 @@ pub struct Document {
     pub effective_until: Option<Timestamp>,
     /// The document that this one replaces.
     pub supersedes: Option<DocumentId>,
+    /// What its writer may read: only that can be superseded. Everything, where nothing is superseded.
+    #[serde(skip)]
+    pub(crate) supersedes_as: Access,
     /// How many passages it has.
     pub passages: usize,
     /// The generation of its last change.

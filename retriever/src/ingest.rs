@@ -10,7 +10,7 @@ use crate::index::vector::Vector;
 use crate::passage::{self, Token};
 use crate::read::{self, Block};
 use crate::settings::{PassageSettings, RetrieverSettings};
-use crate::{AccessList, RetrieverError, Timestamp};
+use crate::{Access, AccessList, RetrieverError, Timestamp};
 
 /// Changes whenever [`words`] or what is embedded would differ for the same passage.
 pub(crate) const VERSION: &str = "words-1";
@@ -60,6 +60,7 @@ pub(crate) fn draft(
         effective_from: input.effective_from.or(stated.effective_from),
         effective_until: input.effective_until.or(stated.effective_until),
         supersedes: input.supersedes.or(stated.supersedes),
+        supersedes_as: Access::admin(),
         passages: 0,
         generation: 0,
         updated_at: Timestamp::now(),

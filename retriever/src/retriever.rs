@@ -97,26 +97,48 @@ impl Retriever {
         Ok(Self { inner, maintenance })
     }
 
-    /// Puts a document. When this returns, it is on disk and searches find it.
+    /// Puts a document on behalf of one who may read everything. For any other writer there is [`Retriever::put_as`].
+    ///
+    /// # Errors
+    /// As [`Retriever::put_as`].
+    pub fn put(&self, input: DocumentInput) -> Result<Stored, RetrieverError> {
+        self.put_as(input, &Access::admin())
+    }
+
+    /// Puts a document. When this returns, it is on disk and searches find it. What `supersedes` names but the writer may not
+    /// read counts as not there, now and later: nobody hides what is hidden from them. Whether the writer may replace what has
+    /// the document's own id is for the caller to decide.
     ///
     /// # Errors
     /// The input breaks a rule or a limit, or the catalogue cannot write; then nothing has changed.
-    pub fn put(&self, input: DocumentInput) -> Result<Stored, RetrieverError> {
-        let mut stored = self.put_batch(vec![input])?;
+    pub fn put_as(&self, input: DocumentInput, writer: &Access) -> Result<Stored, RetrieverError> {
+        let mut stored = self.put_batch_as(vec![input], writer)?;
         stored
             .pop()
             .unwrap_or_else(|| Err(RetrieverError::invalid("documents", "is empty")))
     }
 
-    /// Puts documents, in order; one that breaks a rule costs its own error only.
+    /// Puts documents on behalf of one who may read everything, as [`Retriever::put_batch_as`] does for any other.
     ///
     /// # Errors
-    /// The catalogue cannot write. Documents of the batch may have been stored by then: put it again, what is there is `unchanged`.
+    /// As [`Retriever::put_batch_as`].
     pub fn put_batch(
         &self,
         inputs: Vec<DocumentInput>,
     ) -> Result<Vec<Result<Stored, RetrieverError>>, RetrieverError> {
-        self.inner.put_batch(inputs)
+        self.put_batch_as(inputs, &Access::admin())
+    }
+
+    /// Puts documents as [`Retriever::put_as`] does, in order; one that breaks a rule costs its own error only.
+    ///
+    /// # Errors
+    /// The catalogue cannot write. Documents of the batch may have been stored by then: put it again, what is there is `unchanged`.
+    pub fn put_batch_as(
+        &self,
+        inputs: Vec<DocumentInput>,
+        writer: &Access,
+    ) -> Result<Vec<Result<Stored, RetrieverError>>, RetrieverError> {
+        self.inner.put_batch(inputs, writer)
     }
 
     /// Deletes a document. When this returns no search finds it, also after a crash; its words leave the snapshots soon after.

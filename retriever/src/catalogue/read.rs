@@ -1,5 +1,6 @@
 //! Reading: documents for the roster, passages for the indexes and for hits.
 
+use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::Catalogue;
@@ -8,7 +9,7 @@ use crate::index::IndexedPassage;
 use crate::index::roster::Entry;
 use crate::index::vector::Vector;
 use crate::read::Block;
-use crate::{AccessList, DocumentId, RetrieverError, Timestamp};
+use crate::{Access, AccessList, DocumentId, RetrieverError, Timestamp};
 
 /// A passage with what a hit shows, and the access list as it stands now.
 #[derive(Clone, Debug)]
@@ -44,7 +45,7 @@ impl Catalogue {
             let mut statement = transaction
                 .prepare(
                     "SELECT id, version, generation, updated_at, content_hash, format, title, uri, source, acl, metadata,
-                     effective_from, effective_until, supersedes, first_passage, passages FROM documents",
+                     effective_from, effective_until, supersedes, first_passage, passages, supersedes_as FROM documents",
                 )
                 .map_err(&failed)?;
             let entries = statement
@@ -294,6 +295,7 @@ fn entry(row: &Row<'_>) -> rusqlite::Result<Entry> {
             .map(DocumentId::new)
             .transpose()
             .map_err(|e| broken(13, e))?,
+        supersedes_as: access(row, 16)?,
         passages: passages as usize,
     };
     Ok(Entry {
@@ -305,6 +307,14 @@ fn entry(row: &Row<'_>) -> rusqlite::Result<Entry> {
 
 fn id(row: &Row<'_>, column: usize) -> rusqlite::Result<DocumentId> {
     DocumentId::new(row.get::<_, String>(column)?).map_err(|error| broken(column, error))
+}
+
+fn access(row: &Row<'_>, column: usize) -> rusqlite::Result<Access> {
+    let tokens = match row.get_ref(column)? {
+        ValueRef::Null => None,
+        _ => Some(json(row, column)?),
+    };
+    Ok(Access::from_stored(tokens))
 }
 
 fn size(row: &Row<'_>, column: usize) -> rusqlite::Result<usize> {

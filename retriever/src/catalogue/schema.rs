@@ -5,7 +5,8 @@ use rusqlite::{Connection, TransactionBehavior};
 use crate::RetrieverError;
 
 /// Each step brings the tables from its index to the next version. Steps are never changed, only added.
-const STEPS: [&str; 1] = ["
+const STEPS: [&str; 2] = [
+    "
     CREATE TABLE documents (
         ordinal         INTEGER PRIMARY KEY,
         id              TEXT NOT NULL UNIQUE,
@@ -57,7 +58,10 @@ const STEPS: [&str; 1] = ["
     ) STRICT;
     CREATE INDEX deletions_by_document ON deletions(document);
     INSERT INTO retriever_meta (name, value) VALUES ('generation', 0), ('next_passage', 1);
-"];
+",
+    // What the writer may read, as JSON; NULL is everything, as it was for all who wrote before.
+    "ALTER TABLE documents ADD COLUMN supersedes_as TEXT;",
+];
 
 /// Creates the tables, or brings older ones up to date; each step in a transaction of its own.
 pub(super) fn migrate(connection: &mut Connection) -> Result<(), RetrieverError> {

@@ -197,8 +197,9 @@ impl Written<'_> {
         self.transaction
             .prepare_cached(
                 "INSERT INTO documents (id, version, generation, updated_at, content_hash, pipeline, format, title, uri,
-                 source, acl, metadata, effective_from, effective_until, supersedes, first_passage, passages)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17) RETURNING ordinal",
+                 source, acl, metadata, effective_from, effective_until, supersedes, first_passage, passages, supersedes_as)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18)
+                 RETURNING ordinal",
             )?
             .query_row(
                 params![
@@ -219,6 +220,7 @@ impl Written<'_> {
                     document.supersedes.as_ref().map(DocumentId::as_str),
                     keys.start,
                     size(keys.len()),
+                    document.supersedes_as.stored().map(json),
                 ],
                 |row| row.get(0),
             )
@@ -229,7 +231,7 @@ impl Written<'_> {
         self.transaction
             .prepare_cached(
                 "UPDATE documents SET version = ?2, generation = ?3, updated_at = ?4, uri = ?5, source = ?6, acl = ?7,
-                 metadata = ?8, effective_from = ?9, effective_until = ?10, supersedes = ?11 WHERE id = ?1",
+                 metadata = ?8, effective_from = ?9, effective_until = ?10, supersedes = ?11, supersedes_as = ?12 WHERE id = ?1",
             )
             .and_then(|mut statement| {
                 statement.execute(params![
@@ -244,6 +246,7 @@ impl Written<'_> {
                     document.effective_from.map(Timestamp::as_milliseconds),
                     document.effective_until.map(Timestamp::as_milliseconds),
                     document.supersedes.as_ref().map(DocumentId::as_str),
+                    document.supersedes_as.stored().map(json),
                 ])
             })
             .map_err(RetrieverError::storage(WRITING))?;
@@ -285,6 +288,6 @@ impl Written<'_> {
 }
 
 /// These values have no form that JSON lacks.
-fn json(value: &impl serde::Serialize) -> String {
+fn json<T: serde::Serialize + ?Sized>(value: &T) -> String {
     serde_json::to_string(value).unwrap_or_default()
 }

@@ -138,6 +138,7 @@ impl Roster {
                 && access.may_read(&entry.document.acl)
                 && let Some(old) = &entry.document.supersedes
                 && let Some(old) = self.by_id.get(old)
+                && entry.document.supersedes_as.may_read(&old.document.acl)
             {
                 allowed.remove_range(old.keys.clone());
             }

@@ -49,6 +49,7 @@ pub(super) fn is_unchanged(one: &Prepared, now: &Published) -> bool {
                 && stored.effective_from == said.effective_from
                 && stored.effective_until == said.effective_until
                 && stored.supersedes == said.supersedes
+                && stored.supersedes_as == said.supersedes_as
         })
 }
 

@@ -27,6 +27,7 @@ impl Inner {
     pub(super) fn put_batch(
         &self,
         inputs: Vec<DocumentInput>,
+        writer: &Access,
     ) -> Result<Vec<Result<Stored, RetrieverError>>, RetrieverError> {
         let mut results = Vec::with_capacity(inputs.len());
         let mut inputs = inputs.into_iter().peekable();
@@ -44,7 +45,7 @@ impl Inner {
                 ids.insert(input.id.clone());
                 group.push(input);
             }
-            results.extend(self.put_group(group)?);
+            results.extend(self.put_group(group, writer)?);
         }
         Ok(results)
     }
@@ -52,6 +53,7 @@ impl Inner {
     fn put_group(
         &self,
         group: Vec<DocumentInput>,
+        writer: &Access,
     ) -> Result<Vec<Result<Stored, RetrieverError>>, RetrieverError> {
         let before = self.current.load();
         let prepared: Vec<Result<Prepared, RetrieverError>> = group
@@ -61,12 +63,12 @@ impl Inner {
         let mut delta = self.lock_writing();
         // What was current while preparing may not be any more.
         let now = self.current.load();
-        let mut supersession = Supersession::of(&now.roster);
+        let mut supersession = Supersession::of(&now.roster, writer);
         let prepared: Vec<Result<Prepared, RetrieverError>> = prepared
             .into_iter()
             .map(|one| {
-                let one = self.settle_against(one?, &now)?;
-                supersession.admit(&one.draft.document)?;
+                let mut one = self.settle_against(one?, &now)?;
+                supersession.admit(&mut one.draft.document)?;
                 Ok(one)
             })
             .collect();

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use proptest::prelude::*;
 use quoin_retriever::{Access, DocumentInput, Retriever, RetrieverError, Stored};
 
-use crate::{everyone, found, id, open, public};
+use crate::{everyone, found, id, open, public, with_acl};
 
 fn superseding(newer: &str, older: &str) -> DocumentInput {
     DocumentInput {
@@ -87,6 +87,95 @@ fn the_refusal_names_both_documents() {
         results[1].as_ref().unwrap_err().to_string(),
         "`supersedes` closes a circle: `a` leads back to `b`"
     );
+}
+
+/// What a put is answered with, whether it worked or not, and what anybody finds.
+fn seen(retriever: &Retriever, put: Result<Stored, RetrieverError>) -> (String, Vec<String>) {
+    let put = match put {
+        Ok(stored) => format!(
+            "{} {} {}",
+            stored.version, stored.passages, stored.unchanged
+        ),
+        Err(error) => error.to_string(),
+    };
+    (put, found(retriever, "walrus", &everyone()))
+}
+
+#[test]
+fn what_the_writer_may_not_read_it_cannot_hide_nor_tell_from_what_is_missing() {
+    let hr = Access::of(["group:hr"]);
+    let hidden = || with_acl("secret", "the walrus of hr", &["group:hr"]);
+    // Before the document that it names, after it, and around it in a circle.
+    for (before, circle) in [(true, false), (false, false), (false, true)] {
+        let mut answers = Vec::new();
+        for there in [true, false] {
+            let folder = tempfile::tempdir().unwrap();
+            let retriever = open(folder.path());
+            let secret = DocumentInput {
+                supersedes: circle.then(|| id("note")),
+                ..hidden()
+            };
+            if there && !before {
+                retriever.put(secret.clone()).unwrap();
+            }
+            let note = || superseding("note", "secret");
+            let first = retriever.put_as(note(), &everyone());
+            let first = seen(&retriever, first);
+            if there && before {
+                retriever.put(secret).unwrap();
+            }
+            let again = retriever.put_as(note(), &everyone());
+            let again = seen(&retriever, again);
+            answers.push((first, again));
+            if !there {
+                continue;
+            }
+            let check = |retriever: &Retriever| {
+                for access in [&hr, &Access::admin()] {
+                    let found = found(retriever, "walrus", access);
+                    assert!(found.contains(&"secret".to_owned()), "{found:?}");
+                    assert_eq!(!found.contains(&"note".to_owned()), circle, "{found:?}");
+                }
+            };
+            check(&retriever);
+            drop(retriever);
+            check(&open(folder.path()));
+        }
+        assert_eq!(answers[0], answers[1]);
+    }
+}
+
+#[test]
+fn a_circle_through_what_the_writer_may_not_read_supersedes_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let retriever = open(folder.path());
+    let secret = DocumentInput {
+        supersedes: Some(id("b")),
+        ..with_acl("secret", "the walrus of hr", &["group:hr"])
+    };
+    retriever.put(superseding("c", "secret")).unwrap();
+    retriever.put(secret).unwrap();
+    retriever
+        .put_as(superseding("b", "c"), &everyone())
+        .unwrap();
+    let hr = Access::of(["group:hr"]);
+    assert_eq!(found(&retriever, "walrus", &hr), ["c"]);
+}
+
+#[test]
+fn who_reads_the_older_document_may_supersede_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let retriever = open(folder.path());
+    retriever
+        .put(with_acl("old", "the walrus of hr", &["group:hr"]))
+        .unwrap();
+    let hr = Access::of(["group:hr"]);
+    let first = retriever.put_as(superseding("new", "old"), &hr).unwrap();
+    assert_eq!(found(&retriever, "walrus", &hr), ["new"]);
+    let again = retriever.put_as(superseding("new", "old"), &hr).unwrap();
+    assert!(again.unchanged && again.version == first.version);
+    drop(retriever);
+    assert_eq!(found(&open(folder.path()), "walrus", &hr), ["new"]);
 }
 
 const DOCUMENTS: u8 = 5;
