@@ -170,10 +170,10 @@ impl Retriever {
     /// # Errors
     /// `NotFound` when there is none, and when the caller may not see it; or the catalogue cannot be read.
     pub fn text(&self, id: &DocumentId, access: &Access) -> Result<String, RetrieverError> {
-        match self.inner.catalogue.text(id)? {
-            Some((acl, stored)) if access.may_read(&acl) => Ok(stored.text),
-            _ => Err(RetrieverError::NotFound(id.clone())),
-        }
+        let stored = self.inner.catalogue.text(id, |acl| access.may_read(acl))?;
+        stored
+            .map(|stored| stored.text)
+            .ok_or_else(|| RetrieverError::NotFound(id.clone()))
     }
 
     /// The documents that the caller may read, in order of their ids.

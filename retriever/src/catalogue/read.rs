@@ -172,29 +172,40 @@ impl Catalogue {
         })
     }
 
-    /// A document's text, with the access list that goes with it.
+    /// A document's text, if its access list is one that `may_read`. The list is asked before the text is loaded: what is
+    /// refused costs what is missing costs.
     pub(crate) fn text(
         &self,
         id: &DocumentId,
-    ) -> Result<Option<(AccessList, StoredText)>, RetrieverError> {
+        may_read: impl FnOnce(&AccessList) -> bool,
+    ) -> Result<Option<StoredText>, RetrieverError> {
+        let failed = RetrieverError::storage("reading a text");
         self.with_reader("reading a text", |connection| {
-            connection
-                .prepare_cached(
-                    "SELECT d.acl, t.text, t.outline FROM documents d JOIN document_texts t ON t.document = d.ordinal
-                     WHERE d.id = ?1",
-                )
+            let transaction = connection.transaction().map_err(&failed)?;
+            let listed: Option<(i64, AccessList)> = transaction
+                .prepare_cached("SELECT ordinal, acl FROM documents WHERE id = ?1")
                 .and_then(|mut statement| {
                     statement
-                        .query_row([id.as_str()], |row| {
-                            let stored = StoredText {
-                                text: row.get(1)?,
-                                outline: json(row, 2)?,
-                            };
-                            Ok((json(row, 0)?, stored))
+                        .query_row([id.as_str()], |row| Ok((row.get(0)?, json(row, 1)?)))
+                        .optional()
+                })
+                .map_err(&failed)?;
+            let Some((ordinal, _)) = listed.filter(|(_, acl)| may_read(acl)) else {
+                return Ok(None);
+            };
+            transaction
+                .prepare_cached("SELECT text, outline FROM document_texts WHERE document = ?1")
+                .and_then(|mut statement| {
+                    statement
+                        .query_row([ordinal], |row| {
+                            Ok(StoredText {
+                                text: row.get(0)?,
+                                outline: json(row, 1)?,
+                            })
                         })
                         .optional()
                 })
-                .map_err(RetrieverError::storage("reading a text"))
+                .map_err(&failed)
         })
     }
 

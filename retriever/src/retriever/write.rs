@@ -264,8 +264,8 @@ impl Inner {
             .collect();
         let mut redone = Vec::with_capacity(ids.len());
         for id in ids {
-            let (Some(entry), Some((_, stored))) = (entries.remove(id), self.catalogue.text(id)?)
-            else {
+            let stored = self.catalogue.text(id, |_| true)?;
+            let (Some(entry), Some(stored)) = (entries.remove(id), stored) else {
                 continue;
             };
             let passages = ingest::cut_and_embed(

@@ -142,3 +142,34 @@ fn no_search_beside_a_write_shows_what_its_caller_may_not_read() {
         }
     });
 }
+
+#[test]
+fn a_large_text_is_refused_as_fast_as_a_missing_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let settings = RetrieverSettings {
+        passages: quoin_retriever::PassageSettings {
+            target_tokens: 200_000,
+            max_tokens: 250_000,
+        },
+        ..RetrieverSettings::default()
+    };
+    let retriever = Retriever::open(folder.path(), settings).unwrap();
+    let text = "salaries ".repeat(1 << 20);
+    retriever
+        .put(with_acl("secret", &text, &["group:hr"]))
+        .unwrap();
+    let everyone = crate::everyone();
+    let fastest = |name: &str, access: &Access| {
+        let id = id(name);
+        let time = |_| {
+            let start = std::time::Instant::now();
+            let _ = retriever.text(&id, access);
+            start.elapsed()
+        };
+        (0..30).map(time).min().unwrap()
+    };
+    let read = fastest("secret", &Access::admin());
+    let refused = fastest("secret", &everyone);
+    // Loading it takes milliseconds, and looking at its list microseconds.
+    assert!(refused * 10 < read, "{refused:?} of {read:?}");
+}
