@@ -76,7 +76,9 @@ impl AnswerSchema {
         if let Some(properties) = most_properties(&schema).filter(|most| *most > MAX_PROPERTIES) {
             return Err(SchemaError::TooManyProperties(properties));
         }
-        if let Some(reason) = cost::too_dear(&schema) {
+        let mut choices = schema.clone();
+        alternatives::free_from_exclusion(&mut choices, &schema);
+        if let Some(reason) = cost::too_dear(&choices) {
             return Err(SchemaError::TooDear(reason));
         }
         let validator = jsonschema::validator_for(&schema)

@@ -6,10 +6,10 @@ use super::Bounds;
 
 /// Largest magnitude of a number that the schema leaves open: exact as a double, and short.
 pub(super) const LIMIT: i64 = 999_999_999_999;
-/// The step between two fractions.
-const FINE: f64 = 0.000_001;
-/// The step where fractions are to be avoided and cannot be.
-const COARSE: f64 = 0.001;
+/// Digits of a fraction.
+const FINE: i32 = 6;
+/// Digits where fractions are to be avoided and cannot be.
+const COARSE: i32 = 3;
 
 /// Bounds a number.
 pub(super) fn bound(fields: &mut Map<String, Value>, bounds: Bounds) {
@@ -27,12 +27,14 @@ pub(super) fn bound(fields: &mut Map<String, Value>, bounds: Bounds) {
     #[expect(clippy::cast_precision_loss, reason = "the limit is far below 2^53")]
     let limit = LIMIT as f64;
     if low.is_none() {
-        let least = high.map_or(-limit, |high| (-limit).min(high - limit));
-        fields.insert("minimum".to_owned(), json!(least));
+        let least = high.filter(|high| *high <= -limit);
+        let least = least.map_or(json!(-LIMIT), |high| json!(high - limit));
+        fields.insert("minimum".to_owned(), least);
     }
     if high.is_none() {
-        let most = low.map_or(limit, |low| limit.max(low + limit));
-        fields.insert("maximum".to_owned(), json!(most));
+        let most = low.filter(|low| *low >= limit);
+        let most = most.map_or(json!(LIMIT), |low| json!(low + limit));
+        fields.insert("maximum".to_owned(), most);
     }
 }
 
@@ -43,15 +45,15 @@ fn may_have_a_fraction(fields: &Map<String, Value>) -> bool {
     }
 }
 
-/// The step, or a smaller one where the range is narrower than a hundred of them.
-fn step(wanted: f64, low: Option<f64>, high: Option<f64>) -> f64 {
-    let mut step = wanted;
+/// Ten to the power of minus this many digits, or of more where the range is narrower than a hundred such steps.
+fn step(mut digits: i32, low: Option<f64>, high: Option<f64>) -> f64 {
     if let (Some(low), Some(high)) = (low, high) {
-        while step * 100.0 > high - low && step > 1e-12 {
-            step /= 10.0;
+        while 10_f64.powi(2 - digits) > high - low && digits < 12 {
+            digits += 1;
         }
     }
-    step
+    // Not by `powi`: its 1e-7 is not the double that is written 1e-7, and llguidance reads every digit.
+    format!("1e-{digits}").parse().unwrap_or(1.0)
 }
 
 /// Whether a whole number lies strictly between the bounds.
