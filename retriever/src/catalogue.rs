@@ -23,6 +23,8 @@ const IDLE_READERS: usize = 8;
 /// The open file: one connection that writes, and some that read.
 pub(crate) struct Catalogue {
     path: PathBuf,
+    /// Made at random when the catalogue was, and never changed.
+    id: String,
     writer: Mutex<Connection>,
     readers: Mutex<Vec<Connection>>,
 }
@@ -34,11 +36,18 @@ impl Catalogue {
         let mut writer = Connection::open(path).map_err(&failed)?;
         configure(&writer).map_err(&failed)?;
         schema::migrate(&mut writer)?;
+        let id = read::counter(&writer, "catalogue_id").map_err(&failed)?;
         Ok(Self {
             path: path.to_owned(),
+            id: format!("{id:016x}"),
             writer: Mutex::new(writer),
             readers: Mutex::new(Vec::new()),
         })
+    }
+
+    /// What its snapshots know it by.
+    pub(crate) fn id(&self) -> &str {
+        &self.id
     }
 
     fn writer(&self) -> MutexGuard<'_, Connection> {

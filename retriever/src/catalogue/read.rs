@@ -56,6 +56,13 @@ impl Catalogue {
         })
     }
 
+    /// How many writes there were; 0 for a catalogue in which nothing was ever written.
+    pub(crate) fn generation(&self) -> Result<u64, RetrieverError> {
+        self.with_reader(READING, |connection| {
+            counter(connection, "generation").map_err(RetrieverError::storage(READING))
+        })
+    }
+
     /// Which snapshot serves, if one was chosen.
     pub(crate) fn active_snapshot(&self) -> Result<Option<u64>, RetrieverError> {
         self.with_reader(READING, |connection| {
@@ -347,7 +354,7 @@ fn broken(column: usize, error: impl std::error::Error + Send + Sync + 'static) 
     rusqlite::Error::FromSqlConversionFailure(column, rusqlite::types::Type::Text, Box::new(error))
 }
 
-fn counter(connection: &Connection, name: &str) -> rusqlite::Result<u64> {
+pub(super) fn counter(connection: &Connection, name: &str) -> rusqlite::Result<u64> {
     connection
         .query_row(
             "SELECT value FROM retriever_meta WHERE name = ?1",

@@ -5,7 +5,7 @@ use rusqlite::{Connection, TransactionBehavior};
 use crate::RetrieverError;
 
 /// Each step brings the tables from its index to the next version. Steps are never changed, only added.
-const STEPS: [&str; 2] = [
+const STEPS: [&str; 3] = [
     "
     CREATE TABLE documents (
         ordinal         INTEGER PRIMARY KEY,
@@ -61,6 +61,7 @@ const STEPS: [&str; 2] = [
 ",
     // What the writer may read, as JSON; NULL is everything, as it was for all who wrote before.
     "ALTER TABLE documents ADD COLUMN supersedes_as TEXT;",
+    "INSERT INTO retriever_meta (name, value) VALUES ('catalogue_id', random() & 0x7fffffffffffffff);",
 ];
 
 /// Creates the tables, or brings older ones up to date; each step in a transaction of its own.

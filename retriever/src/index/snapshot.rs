@@ -36,6 +36,9 @@ pub struct Manifest {
     pub generation: u64,
     /// Fingerprint of reader, passage rules, embedder and analyser.
     pub pipeline: String,
+    /// The catalogue that it was made from; those of older versions of this program do not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub catalogue: Option<String>,
     /// When it was written.
     pub created_at: Timestamp,
     /// Passages in it.
@@ -44,6 +47,18 @@ pub struct Manifest {
     pub dimensions: usize,
     /// SHA-256 of every file, by its path in the folder.
     pub files: BTreeMap<String, String>,
+}
+
+impl Manifest {
+    /// Why a snapshot cannot belong to a catalogue, if it cannot. Keys of passages mean something in one catalogue only, and
+    /// one that was put back from a copy gives those of later passages again.
+    pub(crate) fn misfit(&self, catalogue: &str, generation: u64) -> Option<String> {
+        if self.generation > generation {
+            return Some(format!("the catalogue is at generation {generation} only"));
+        }
+        let other = self.catalogue.as_deref()?;
+        (other != catalogue).then(|| format!("it is of catalogue `{other}`, not `{catalogue}`"))
+    }
 }
 
 /// A snapshot, loaded.
@@ -192,6 +207,7 @@ pub(crate) fn sweep(generations: &Path) -> Result<(), RetrieverError> {
 pub(crate) struct Plan<'a> {
     pub generations: &'a Path,
     pub pipeline: &'a str,
+    pub catalogue: &'a str,
     pub dimensions: usize,
     /// Asked now and then; when it says so, the building ends with an error.
     pub stop: &'a dyn Fn() -> bool,
@@ -261,6 +277,7 @@ impl<'a> Building<'a> {
             format: FORMAT,
             generation,
             pipeline: plan.pipeline.to_owned(),
+            catalogue: Some(plan.catalogue.to_owned()),
             created_at: Timestamp::now(),
             passages: self.keys.len(),
             dimensions: plan.dimensions,

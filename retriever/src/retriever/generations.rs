@@ -126,6 +126,7 @@ impl Inner {
         let plan = Plan {
             generations: &self.generations,
             pipeline: &self.index_pipeline,
+            catalogue: self.catalogue.id(),
             dimensions,
             stop: &stop,
         };
@@ -144,6 +145,17 @@ impl Inner {
         }
         building.finish(number)?;
         Ok(Some(number))
+    }
+
+    /// Refuses a snapshot that cannot be of this catalogue.
+    pub(super) fn fits(&self, manifest: &Manifest) -> Result<(), RetrieverError> {
+        match manifest.misfit(self.catalogue.id(), self.catalogue.generation()?) {
+            None => Ok(()),
+            Some(problem) => Err(RetrieverError::Snapshot {
+                generation: manifest.generation,
+                problem,
+            }),
+        }
     }
 
     fn serve(&self, base: Arc<Snapshot>) -> Result<(), RetrieverError> {
@@ -207,6 +219,7 @@ impl Inner {
                 problem: format!("another pipeline made it: `{}`", base.manifest.pipeline),
             });
         }
+        self.fits(&base.manifest)?;
         self.serve(Arc::new(base))?;
         self.active()
     }
@@ -232,7 +245,9 @@ impl Inner {
         };
         for number in snapshot::list(&self.generations)? {
             report.snapshots += 1;
-            if let Err(error) = snapshot::verify(&self.generations.join(number.to_string())) {
+            let folder = self.generations.join(number.to_string());
+            let checked = snapshot::verify(&folder).and_then(|manifest| self.fits(&manifest));
+            if let Err(error) = checked {
                 report.problems.push(error.to_string());
             }
         }

@@ -75,6 +75,7 @@ pub(super) fn open(
 impl Inner {
     /// Publishes what the catalogue holds.
     fn load(&self) -> Result<(), RetrieverError> {
+        self.remove_misfits()?;
         self.redo_other_pipelines()?;
         let (generation, entries) = self.catalogue.documents()?;
         let mut roster = Roster::default();
@@ -97,6 +98,22 @@ impl Inner {
         }
         if self.catalogue.unpurged()?.is_some() {
             self.wanted.purge_at(std::time::Instant::now());
+        }
+        Ok(())
+    }
+
+    /// Removes the snapshots that are not of this catalogue, or of a state that it does not have: it was put back from a copy.
+    /// That comes before anything is written, for by its number a snapshot fits again soon.
+    fn remove_misfits(&self) -> Result<(), RetrieverError> {
+        for number in snapshot::list(&self.generations)? {
+            let folder = self.generations.join(number.to_string());
+            let Ok(manifest) = snapshot::read_manifest(&folder) else {
+                continue;
+            };
+            if let Err(error) = self.fits(&manifest) {
+                tracing::warn!(number, %error, "a snapshot of another catalogue is rebuilt");
+                snapshot::remove(&self.generations, number)?;
+            }
         }
         Ok(())
     }

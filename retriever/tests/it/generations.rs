@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use quoin_retriever::{CompactionSettings, Retriever, RetrieverError, RetrieverSettings};
+use quoin_retriever::{Access, CompactionSettings, Retriever, RetrieverError, RetrieverSettings};
 
 use crate::{EndsLoops, everyone, found, id, open, public};
 
@@ -167,4 +167,116 @@ fn compaction_neither_stops_searches_nor_loses_writes() {
     assert!(retriever.statistics().snapshot.is_some());
     assert!(retriever.generations().unwrap().len() <= 2);
     assert!(retriever.verify().unwrap().problems.is_empty());
+}
+
+/// Documents `<name>/0` to `<name>/4`, each with a word of its own.
+fn put_five(retriever: &Retriever, name: &str, acl: &str) {
+    for number in 0..5 {
+        let text = format!("walrus {name}word{number}");
+        let input = crate::with_acl(&format!("{name}/{number}"), &text, &[acl]);
+        retriever.put(input).unwrap();
+    }
+}
+
+fn finds_each_by_its_own_word(retriever: &Retriever, name: &str) {
+    for number in 0..5 {
+        let found = found(retriever, &format!("{name}word{number}"), &everyone());
+        assert_eq!(found[0], format!("{name}/{number}"));
+    }
+}
+
+/// What SQLite keeps beside a catalogue that is closed, too.
+fn copy_catalogue(from: &std::path::Path, to: &std::path::Path) {
+    for name in ["quoin.db-wal", "quoin.db-shm"] {
+        let _ = std::fs::remove_file(to.join(name));
+        if from.join(name).exists() {
+            std::fs::copy(from.join(name), to.join(name)).unwrap();
+        }
+    }
+    std::fs::copy(from.join("quoin.db"), to.join("quoin.db")).unwrap();
+}
+
+fn bm25_of(retriever: &Retriever, query: &str) -> Vec<String> {
+    let rankings = retriever.rankings(query, 10, &Access::admin()).unwrap();
+    let documents = rankings.bm25.iter();
+    documents
+        .map(|(document, _)| document.to_string())
+        .collect()
+}
+
+#[test]
+fn a_catalogue_from_before_its_snapshots_does_not_use_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let copy = tempfile::tempdir().unwrap();
+    let retriever = open(folder.path());
+    put_five(&retriever, "a", "public");
+    drop(retriever);
+    copy_catalogue(folder.path(), copy.path());
+    let retriever = open(folder.path());
+    put_five(&retriever, "b", "group:hr");
+    let stale = retriever.rebuild().unwrap().number;
+    drop(retriever);
+    copy_catalogue(copy.path(), folder.path());
+
+    let retriever = open(folder.path());
+    assert!(!folder.path().join(format!("generations/{stale}")).exists());
+    put_five(&retriever, "c", "public");
+    drop(retriever);
+    let retriever = open(folder.path());
+    finds_each_by_its_own_word(&retriever, "a");
+    finds_each_by_its_own_word(&retriever, "c");
+    for number in 0..5 {
+        let word = format!("bword{number}");
+        assert_eq!(bm25_of(&retriever, &word), Vec::<String>::new());
+    }
+    assert_eq!(retriever.verify().unwrap().problems, Vec::<String>::new());
+}
+
+#[test]
+fn a_snapshot_of_another_catalogue_is_reported_refused_and_rebuilt() {
+    let (one, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let retriever = open(other.path());
+    put_five(&retriever, "b", "group:hr");
+    let number = retriever.rebuild().unwrap().number;
+    drop(retriever);
+    let retriever = open(one.path());
+    put_five(&retriever, "a", "public");
+    put_five(&retriever, "c", "public");
+    let place = |folder: &std::path::Path| folder.join(format!("generations/{number}"));
+    std::fs::rename(place(other.path()), place(one.path())).unwrap();
+    let problems = retriever.verify().unwrap().problems;
+    assert!(
+        problems.len() == 1 && problems[0].contains("it is of catalogue `"),
+        "{problems:?}"
+    );
+    assert!(matches!(
+        retriever.activate(number),
+        Err(RetrieverError::Snapshot { .. })
+    ));
+    drop(retriever);
+    let retriever = open(one.path());
+    assert!(!place(one.path()).exists());
+    finds_each_by_its_own_word(&retriever, "a");
+    finds_each_by_its_own_word(&retriever, "c");
+    assert_eq!(bm25_of(&retriever, "bword3"), Vec::<String>::new());
+}
+
+#[test]
+fn a_snapshot_that_names_no_catalogue_is_used_when_its_generation_fits() {
+    let folder = tempfile::tempdir().unwrap();
+    let retriever = open(folder.path());
+    put_five(&retriever, "a", "public");
+    let number = retriever.rebuild().unwrap().number;
+    drop(retriever);
+    let path = folder
+        .path()
+        .join(format!("generations/{number}/manifest.json"));
+    let json = std::fs::read_to_string(&path).unwrap();
+    let lines = json.lines().filter(|line| !line.contains("\"catalogue\""));
+    let older: Vec<&str> = lines.collect();
+    assert_eq!(older.len() + 1, json.lines().count());
+    std::fs::write(&path, older.join("\n")).unwrap();
+    let retriever = open(folder.path());
+    assert_eq!(retriever.statistics().snapshot, Some(number));
+    finds_each_by_its_own_word(&retriever, "a");
 }
