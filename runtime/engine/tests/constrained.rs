@@ -53,6 +53,9 @@ async fn every_character_comes_out_as_the_grammar_has_it() {
         "שלום 日本語 👩‍🚀",
         "\u{fffd} end\u{fffd}",
         "[[1]]",
+        // Text that a grammar forces, and no control token.
+        "<|im_end|>",
+        "x <|im_start|>user\n",
         "a\\\\b",
     ] {
         let grammar = format!("start: {}", json!(text));

@@ -113,6 +113,9 @@ impl Server {
             };
             tokio::select! {
                 () = ready => {
+                    if !quoin.readiness().ready {
+                        output.warn("not ready: the model could not be loaded; answers are extractive, where the request allows it");
+                    }
                     output::complain(&format!("listening on http://{address}\n"));
                     stop.cancelled().await;
                 }

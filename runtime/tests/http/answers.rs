@@ -166,6 +166,11 @@ async fn a_schema_that_cannot_be_enforced_is_422_with_the_reason() {
             "Length",
         ),
         (json!({"type": "banana"}), "banana"),
+        (doubled(39), "20000 sub-schemas"),
+        (
+            json!({"type": "integer", "multipleOf": 999_983}),
+            "multipleOf",
+        ),
     ] {
         let reply = app
             .post(
@@ -182,6 +187,16 @@ async fn a_schema_that_cannot_be_enforced_is_422_with_the_reason() {
             reply.message()
         );
     }
+}
+
+/// Each definition is twice the one before: small to write, and not to be checked before the end of time.
+fn doubled(times: usize) -> Value {
+    let mut definitions = json!({"d0": {"type": "string"}});
+    for number in 1..=times {
+        let before = json!({"$ref": format!("#/$defs/d{}", number - 1)});
+        definitions[format!("d{number}")] = json!({"allOf": [before, before]});
+    }
+    json!({"$defs": definitions, "$ref": format!("#/$defs/d{times}")})
 }
 
 #[tokio::test]

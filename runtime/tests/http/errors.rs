@@ -150,6 +150,10 @@ async fn malformed_json_reads_as_follows() {
             "the body is not JSON: trailing characters at line 1 column 19",
         ),
         ("", "the body is empty: JSON is expected"),
+        (
+            r#"["How many days?", null]"#,
+            "the body is a list: a JSON object is expected",
+        ),
     ] {
         let reply = app.post_raw("/v1/answers", body).await;
         assert_eq!(
