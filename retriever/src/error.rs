@@ -1,7 +1,7 @@
 //! Everything that can go wrong in the retriever.
 //!
 //! Errors arise in four places: the caller's input (`Invalid`, `Unreadable`, `TooLarge`, `NotFound`, `UnknownGeneration`),
-//! the catalogue (`Storage`, `NewerCatalogue`), files (`Io`), and the indexes and models (`TextIndex`, `VectorIndex`,
+//! the catalogue (`Storage`, `NewerCatalogue`, `CatalogueLost`), files (`Io`), and the indexes and models (`TextIndex`, `VectorIndex`,
 //! `Embedder`). Those of the first kind are safe to show to the client; the others are logged where they are handled.
 
 use std::path::PathBuf;
@@ -66,6 +66,19 @@ pub enum RetrieverError {
         found: i64,
         /// In this program.
         known: i64,
+    },
+    /// Snapshots are there, but not the catalogue that they were made from.
+    #[error(
+        "`{catalogue}` is missing or was never written to, but `{generations}` holds a snapshot of generation `{newest}`: \
+         put the copy of `quoin.db` back, or remove `{generations}` to begin anew"
+    )]
+    CatalogueLost {
+        /// Where it should be.
+        catalogue: PathBuf,
+        /// Where the snapshots are.
+        generations: PathBuf,
+        /// The generation of the newest.
+        newest: u64,
     },
     /// SQLite refused. Nothing of the write that failed is kept.
     #[error("the catalogue failed while {action}")]

@@ -80,8 +80,8 @@ impl Retriever {
     /// rebuilding what cannot be used. The caller holds the folder's lock: two retrievers on one folder are not supported.
     ///
     /// # Errors
-    /// The folder cannot be written, the catalogue is damaged or newer than this program, or the default access list breaks
-    /// the rule of tokens.
+    /// The folder cannot be written, the catalogue is damaged, newer than this program, or lost while snapshots of it are there,
+    /// or the default access list breaks the rule of tokens.
     pub fn open(folder: &Path, settings: RetrieverSettings) -> Result<Self, RetrieverError> {
         let models = Models::bundled(settings.ranking.reranker)?;
         Self::open_with(folder, settings, models)

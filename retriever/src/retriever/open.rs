@@ -52,7 +52,7 @@ pub(super) fn open(
     let Models { embedder, reranker } = models;
     let generations = folder.join("generations");
     std::fs::create_dir_all(&generations).map_err(RetrieverError::io("create", &generations))?;
-    let catalogue = Catalogue::open(&folder.join("quoin.db"))?;
+    let catalogue = open_catalogue(&folder.join("quoin.db"), &generations)?;
     snapshot::sweep(&generations)?;
     let content_pipeline = ingest::content_pipeline(embedder.as_ref(), &settings.passages);
     let inner = Inner {
@@ -70,6 +70,24 @@ pub(super) fn open(
     };
     inner.load()?;
     Ok(inner)
+}
+
+/// Refuses to begin with nothing where there was something: whoever lost the catalogue has a copy, or says that it may go.
+fn open_catalogue(path: &Path, generations: &Path) -> Result<Catalogue, RetrieverError> {
+    let newest = snapshot::list(generations)?.pop().unwrap_or_default();
+    let lost = || RetrieverError::CatalogueLost {
+        catalogue: path.to_owned(),
+        generations: generations.to_owned(),
+        newest,
+    };
+    if newest > 0 && !path.exists() {
+        return Err(lost());
+    }
+    let catalogue = Catalogue::open(path)?;
+    if newest > 0 && catalogue.generation()? == 0 {
+        return Err(lost());
+    }
+    Ok(catalogue)
 }
 
 impl Inner {

@@ -280,3 +280,46 @@ fn a_snapshot_that_names_no_catalogue_is_used_when_its_generation_fits() {
     assert_eq!(retriever.statistics().snapshot, Some(number));
     finds_each_by_its_own_word(&retriever, "a");
 }
+
+#[test]
+fn snapshots_without_their_catalogue_are_not_taken_for_a_new_folder() {
+    let folder = tempfile::tempdir().unwrap();
+    let copy = tempfile::tempdir().unwrap();
+    let retriever = open(folder.path());
+    put_five(&retriever, "a", "public");
+    let number = retriever.rebuild().unwrap().number;
+    drop(retriever);
+    copy_catalogue(folder.path(), copy.path());
+    let path = folder.path().join("quoin.db");
+    for empty in [false, true] {
+        for name in ["quoin.db", "quoin.db-wal", "quoin.db-shm"] {
+            let _ = std::fs::remove_file(folder.path().join(name));
+        }
+        if empty {
+            std::fs::write(&path, b"").unwrap();
+        }
+        for _ in 0..2 {
+            let error = Retriever::open(folder.path(), RetrieverSettings::default()).err();
+            let generations = folder.path().join("generations");
+            assert_eq!(
+                error.unwrap().to_string(),
+                format!(
+                    "`{}` is missing or was never written to, but `{}` holds a snapshot of generation `{number}`: put the copy \
+                     of `quoin.db` back, or remove `{}` to begin anew",
+                    path.display(),
+                    generations.display(),
+                    generations.display()
+                )
+            );
+            assert_eq!(path.exists(), empty);
+        }
+    }
+    copy_catalogue(copy.path(), folder.path());
+    let retriever = open(folder.path());
+    assert_eq!(retriever.statistics().snapshot, Some(number));
+    finds_each_by_its_own_word(&retriever, "a");
+    drop(retriever);
+    std::fs::remove_file(&path).unwrap();
+    std::fs::remove_dir_all(folder.path().join("generations")).unwrap();
+    assert_eq!(open(folder.path()).statistics().documents, 0);
+}
