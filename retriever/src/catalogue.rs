@@ -3,6 +3,7 @@
 //! An acknowledged write is on disk (WAL, `synchronous = FULL`). Deleted rows are overwritten (`secure_delete`). The file is
 //! shared with the runtime's own tables: ours are `documents`, `document_texts`, `passages`, `deletions` and `retriever_meta`.
 
+mod check;
 mod read;
 mod schema;
 mod write;
@@ -14,7 +15,7 @@ use rusqlite::{Connection, OpenFlags};
 
 use crate::RetrieverError;
 
-pub(crate) use self::read::PassageRow;
+pub(crate) use self::read::{PassageRow, is_damage};
 pub(crate) use self::write::{NewContent, NewPassage, Written};
 
 /// Connections kept open for reading.

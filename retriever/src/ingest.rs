@@ -129,10 +129,15 @@ fn check_metadata(
 
 /// Covers what passages depend on: text, outline, title and format.
 fn content_hash(document: &Document, text: &str, outline: &[Block]) -> Vec<u8> {
-    let mut digest = Sha256::new();
     let outline = serde_json::to_string(outline).unwrap_or_default();
     let title = document.title.as_deref().unwrap_or_default();
-    for part in [document.format.name(), title, &outline, text] {
+    digest([document.format.name(), title, &outline, text].map(str::as_bytes))
+}
+
+/// Of a document's format, title, outline as JSON and text, as they are stored.
+pub(crate) fn digest(parts: [&[u8]; 4]) -> Vec<u8> {
+    let mut digest = Sha256::new();
+    for part in parts {
         digest.update((part.len() as u64).to_le_bytes());
         digest.update(part);
     }

@@ -36,22 +36,19 @@ pub(crate) struct StoredText {
 const READING: &str = "reading";
 
 impl Catalogue {
-    /// All documents, with the generation in which they stand so.
+    /// All documents, with the generation in which they stand so. One whose row is damaged is passed over: nobody could say
+    /// who may read it.
     pub(crate) fn documents(&self) -> Result<(u64, Vec<Entry>), RetrieverError> {
         let failed = RetrieverError::storage("reading the documents");
         self.with_reader("reading the documents", |connection| {
             let transaction = connection.transaction().map_err(&failed)?;
             let generation = counter(&transaction, "generation").map_err(&failed)?;
-            let mut statement = transaction
-                .prepare(
-                    "SELECT id, version, generation, updated_at, content_hash, format, title, uri, source, acl, metadata,
-                     effective_from, effective_until, supersedes, first_passage, passages, supersedes_as FROM documents",
-                )
-                .map_err(&failed)?;
-            let entries = statement
-                .query_map([], entry)
-                .and_then(Iterator::collect)
-                .map_err(&failed)?;
+            let mut statement = transaction.prepare(DOCUMENTS).map_err(&failed)?;
+            let mut rows = statement.query([]).map_err(&failed)?;
+            let mut entries = Vec::new();
+            while let Some(row) = rows.next().map_err(&failed)? {
+                entries.extend(undamaged(row, 0, entry(row)).map_err(&failed)?);
+            }
             Ok((generation, entries))
         })
     }
@@ -92,7 +89,7 @@ impl Catalogue {
         })
     }
 
-    /// Gives every passage, in order of keys, to `take`, and returns the generation in which they stand so.
+    /// Gives every passage but damaged ones, in order of keys, to `take`, and returns the generation in which they stand so.
     pub(crate) fn each_passage(
         &self,
         dimensions: usize,
@@ -109,13 +106,14 @@ impl Catalogue {
                 .map_err(&failed)?;
             let mut rows = statement.query([]).map_err(&failed)?;
             while let Some(row) = rows.next().map_err(&failed)? {
-                take(indexed(row, dimensions).map_err(&failed)?)?;
+                let passage = undamaged(row, 7, indexed(row, dimensions)).map_err(&failed)?;
+                passage.map_or(Ok(()), &mut *take)?;
             }
             Ok(generation)
         })
     }
 
-    /// Passages by key, in the order of `keys`; those that are gone are left out.
+    /// Passages by key, in the order of `keys`; those that are gone or damaged are left out.
     pub(crate) fn indexed_passages(
         &self,
         keys: impl Iterator<Item = u32>,
@@ -129,16 +127,16 @@ impl Catalogue {
             let mut found = Vec::new();
             for key in keys {
                 let passage = statement
-                    .query_row([key], |row| indexed(row, dimensions))
+                    .query_row([key], |row| undamaged(row, 7, indexed(row, dimensions)))
                     .optional()
                     .map_err(&failed)?;
-                found.extend(passage);
+                found.extend(passage.flatten());
             }
             Ok(found)
         })
     }
 
-    /// Rows for hits, one for each key, `None` for a passage that is gone. All of one moment.
+    /// Rows for hits, one for each key, `None` for a passage that is gone or damaged. All of one moment.
     pub(crate) fn passage_rows(
         &self,
         keys: &[u32],
@@ -153,7 +151,10 @@ impl Catalogue {
                 )
                 .map_err(&failed)?;
             keys.iter()
-                .map(|key| statement.query_row([key], passage_row).optional().map_err(&failed))
+                .map(|key| {
+                    let row = statement.query_row([key], |row| undamaged(row, 0, passage_row(row)));
+                    row.optional().map(Option::flatten).map_err(&failed)
+                })
                 .collect()
         })
     }
@@ -216,46 +217,72 @@ impl Catalogue {
         })
     }
 
-    /// Ids of documents that another pipeline cut or embedded, at most `limit`.
+    /// Documents after one of them that another pipeline cut or embedded, by their places in the catalogue, at most `limit`.
     pub(crate) fn of_other_pipelines(
         &self,
         pipeline: &str,
+        after: i64,
         limit: usize,
-    ) -> Result<Vec<DocumentId>, RetrieverError> {
+    ) -> Result<Vec<(i64, DocumentId)>, RetrieverError> {
         let failed = RetrieverError::storage("reading the documents");
         self.with_reader("reading the documents", |connection| {
             connection
-                .prepare("SELECT id FROM documents WHERE pipeline <> ?1 ORDER BY ordinal LIMIT ?2")
+                .prepare(
+                    "SELECT ordinal, id FROM documents WHERE pipeline <> ?1 AND ordinal > ?2 ORDER BY ordinal LIMIT ?3",
+                )
                 .and_then(|mut statement| {
                     statement
                         .query_map(
-                            params![pipeline, i64::try_from(limit).unwrap_or(i64::MAX)],
-                            |row| id(row, 0),
+                            params![pipeline, after, i64::try_from(limit).unwrap_or(i64::MAX)],
+                            |row| Ok((row.get(0)?, id(row, 1)?)),
                         )
                         .and_then(Iterator::collect)
                 })
                 .map_err(&failed)
         })
     }
+}
 
-    /// SQLite's own check of the whole file; empty when nothing is wrong.
-    pub(crate) fn check(&self) -> Result<Vec<String>, RetrieverError> {
-        self.with_reader("checking the file", |connection| {
-            connection
-                .prepare("PRAGMA quick_check(20)")
-                .and_then(|mut statement| {
-                    statement
-                        .query_map([], |row| row.get::<_, String>(0))
-                        .and_then(Iterator::collect::<rusqlite::Result<Vec<_>>>)
-                })
-                .map(|lines| lines.into_iter().filter(|line| line != "ok").collect())
-                .map_err(RetrieverError::storage("checking the file"))
-        })
+pub(super) const DOCUMENTS: &str =
+    "SELECT id, version, generation, updated_at, content_hash, format, title, uri, source, acl, metadata,
+    effective_from, effective_until, supersedes, first_passage, passages, supersedes_as FROM documents";
+
+const INDEXED: &str =
+    "SELECT p.key, d.title, p.heading, p.context, p.text, p.vector, p.tokens, d.id
+    FROM passages p JOIN documents d ON d.ordinal = p.document";
+
+/// What was read of a row, or `None` and a line in the log when what is stored there cannot be what was written: one damaged
+/// document must not take the others with it.
+fn undamaged<T>(
+    row: &Row<'_>,
+    id: usize,
+    read: rusqlite::Result<T>,
+) -> rusqlite::Result<Option<T>> {
+    match read {
+        Ok(read) => Ok(Some(read)),
+        Err(error) if is_damage(&error) => {
+            let document = match row.get_ref(id)? {
+                ValueRef::Text(id) => String::from_utf8_lossy(id),
+                _ => Default::default(),
+            };
+            tracing::error!(%document, %error, "passed over: it is damaged in the catalogue; delete it and put it again");
+            Ok(None)
+        }
+        Err(error) => Err(error),
     }
 }
 
-const INDEXED: &str = "SELECT p.key, d.title, p.heading, p.context, p.text, p.vector, p.tokens
-    FROM passages p JOIN documents d ON d.ordinal = p.document";
+/// Whether a value is not of the form that it was written in.
+pub(crate) fn is_damage(error: &rusqlite::Error) -> bool {
+    matches!(
+        error,
+        rusqlite::Error::FromSqlConversionFailure(..)
+            | rusqlite::Error::InvalidColumnType(..)
+            | rusqlite::Error::IntegralValueOutOfRange(..)
+            | rusqlite::Error::InvalidQuery
+            | rusqlite::Error::Utf8Error(..)
+    )
+}
 
 fn indexed(row: &Row<'_>, dimensions: usize) -> rusqlite::Result<IndexedPassage> {
     let heading: Vec<String> = json(row, 2)?;
@@ -287,7 +314,7 @@ fn passage_row(row: &Row<'_>) -> rusqlite::Result<PassageRow> {
     })
 }
 
-fn entry(row: &Row<'_>) -> rusqlite::Result<Entry> {
+pub(super) fn entry(row: &Row<'_>) -> rusqlite::Result<Entry> {
     let format: String = row.get(5)?;
     let first: u32 = row.get(14)?;
     let passages: u32 = row.get(15)?;

@@ -251,6 +251,7 @@ impl Inner {
                 report.problems.push(error.to_string());
             }
         }
+        report.problems.extend(self.catalogue.check_documents()?);
         self.verify_served(&mut report)?;
         Ok(report)
     }

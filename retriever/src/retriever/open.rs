@@ -160,13 +160,17 @@ impl Inner {
 
     /// Cuts and embeds documents again that were stored under other rules.
     fn redo_other_pipelines(&self) -> Result<(), RetrieverError> {
+        let mut after = 0;
         loop {
-            let ids = self
+            let found = self
                 .catalogue
-                .of_other_pipelines(&self.content_pipeline, 64)?;
-            if ids.is_empty() {
+                .of_other_pipelines(&self.content_pipeline, after, 64)?;
+            let Some((last, _)) = found.last() else {
                 return Ok(());
-            }
+            };
+            // What is done again comes last and under the new rules; what is damaged stays, and is not tried again.
+            after = *last;
+            let ids: Vec<_> = found.into_iter().map(|(_, id)| id).collect();
             tracing::warn!(
                 documents = ids.len(),
                 "documents are cut and embedded again: the rules have changed"

@@ -9,7 +9,7 @@ use roaring::RoaringBitmap;
 use super::Inner;
 use super::prepared::{Changes, Prepared, is_unchanged, store, unchanged};
 use super::supersession::Supersession;
-use crate::catalogue::{NewContent, NewPassage};
+use crate::catalogue::{self, NewContent, NewPassage};
 use crate::document::{DeletionReceipt, DocumentInput, Purge, Stored};
 use crate::index::delta::DeltaWriter;
 use crate::index::publish::Published;
@@ -264,7 +264,13 @@ impl Inner {
             .collect();
         let mut redone = Vec::with_capacity(ids.len());
         for id in ids {
-            let stored = self.catalogue.text(id, |_| true)?;
+            let stored = match self.catalogue.text(id, |_| true) {
+                Err(RetrieverError::Storage { source, .. }) if catalogue::is_damage(&source) => {
+                    tracing::error!(document = %id, error = %source, "not cut again: its text is damaged; delete it and put it again");
+                    None
+                }
+                read => read?,
+            };
             let (Some(entry), Some(stored)) = (entries.remove(id), stored) else {
                 continue;
             };

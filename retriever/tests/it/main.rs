@@ -10,6 +10,7 @@
 mod access;
 mod bad_input;
 mod crash;
+mod damage;
 mod documents;
 mod freshness;
 mod generations;

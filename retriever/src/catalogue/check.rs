@@ -1,0 +1,123 @@
+//! Checking: SQLite's own check of the file, and every stored document against its digest and its passages.
+
+use rusqlite::types::ValueRef;
+use rusqlite::{Connection, Row, Statement};
+
+use super::Catalogue;
+use super::read::{DOCUMENTS, entry, is_damage};
+use crate::{RetrieverError, ingest};
+
+const CHECKING: &str = "checking the documents";
+
+impl Catalogue {
+    /// SQLite's own check of the whole file; empty when nothing is wrong.
+    pub(crate) fn check(&self) -> Result<Vec<String>, RetrieverError> {
+        self.with_reader("checking the file", |connection| {
+            connection
+                .prepare("PRAGMA quick_check(20)")
+                .and_then(|mut statement| {
+                    statement
+                        .query_map([], |row| row.get::<_, String>(0))
+                        .and_then(Iterator::collect::<rusqlite::Result<Vec<_>>>)
+                })
+                .map(|lines| lines.into_iter().filter(|line| line != "ok").collect())
+                .map_err(RetrieverError::storage("checking the file"))
+        })
+    }
+
+    /// The documents whose stored parts do not belong together, which SQLite cannot see. One text is in memory at a time.
+    pub(crate) fn check_documents(&self) -> Result<Vec<String>, RetrieverError> {
+        let failed = RetrieverError::storage(CHECKING);
+        self.with_reader(CHECKING, |connection| {
+            let transaction = connection.transaction().map_err(&failed)?;
+            let mut problems = unreadable(&transaction).map_err(&failed)?;
+            problems.extend(damaged(&transaction).map_err(&failed)?);
+            Ok(problems)
+        })
+    }
+}
+
+/// Rows that are passed over because something in them is not what it was.
+fn unreadable(connection: &Connection) -> rusqlite::Result<Vec<String>> {
+    let mut statement = connection.prepare(DOCUMENTS)?;
+    let mut rows = statement.query([])?;
+    let mut problems = Vec::new();
+    while let Some(row) = rows.next()? {
+        match entry(row) {
+            Ok(_) => {}
+            Err(error) if is_damage(&error) => {
+                let id = name(row, 0)?;
+                problems.push(format!("what is stored about `{id}` is damaged: {error}"));
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(problems)
+}
+
+/// Texts that are not those whose digests are stored, and passages that are not slices of them.
+fn damaged(connection: &Connection) -> rusqlite::Result<Vec<String>> {
+    let mut documents = connection.prepare(
+        "SELECT d.ordinal, d.id, d.content_hash, d.passages, d.format, d.title, t.outline, t.text
+         FROM documents d LEFT JOIN document_texts t ON t.document = d.ordinal ORDER BY d.ordinal",
+    )?;
+    let mut passages = connection.prepare(
+        "SELECT start_byte, end_byte, text FROM passages WHERE document = ?1 ORDER BY key",
+    )?;
+    let mut rows = documents.query([])?;
+    let mut problems = Vec::new();
+    while let Some(row) = rows.next()? {
+        let text = bytes(row, 7)?;
+        let parts = [bytes(row, 4)?, bytes(row, 5)?, bytes(row, 6)?, text];
+        if ingest::digest(parts) != bytes(row, 2)? {
+            problems.push(format!("the text of `{}` is damaged", name(row, 1)?));
+        }
+        let (count, wrong) = slices(&mut passages, row.get(0)?, text)?;
+        if wrong > 0 {
+            problems.push(format!(
+                "{wrong} passages of `{}` are not slices of its text",
+                name(row, 1)?
+            ));
+        }
+        let want: i64 = row.get(3)?;
+        if count != want {
+            problems.push(format!(
+                "`{}` has {want} passages, {count} are stored",
+                name(row, 1)?
+            ));
+        }
+    }
+    Ok(problems)
+}
+
+/// How many passages a document has, and how many of them are not slices of its text.
+fn slices(
+    passages: &mut Statement<'_>,
+    document: i64,
+    text: &[u8],
+) -> rusqlite::Result<(i64, usize)> {
+    let mut rows = passages.query([document])?;
+    let (mut count, mut wrong) = (0, 0);
+    while let Some(row) = rows.next()? {
+        count += 1;
+        let offset = |column| row.get::<_, i64>(column).map(usize::try_from);
+        let slice = match (offset(0)?, offset(1)?) {
+            (Ok(start), Ok(end)) => text.get(start..end),
+            _ => None,
+        };
+        wrong += usize::from(slice != Some(bytes(row, 2)?));
+    }
+    Ok((count, wrong))
+}
+
+/// The bytes of a text or blob, which need not be UTF-8; none for anything else.
+fn bytes<'row>(row: &'row Row<'_>, column: usize) -> rusqlite::Result<&'row [u8]> {
+    Ok(match row.get_ref(column)? {
+        ValueRef::Text(bytes) | ValueRef::Blob(bytes) => bytes,
+        _ => &[],
+    })
+}
+
+fn name(row: &Row<'_>, column: usize) -> rusqlite::Result<String> {
+    Ok(String::from_utf8_lossy(bytes(row, column)?).into_owned())
+}

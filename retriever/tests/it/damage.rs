@@ -1,0 +1,87 @@
+//! Rows of the catalogue that are not what was written: the check names their documents, and the others are found.
+
+use quoin_retriever::{Access, Retriever, RetrieverSettings, SearchRequest};
+use rusqlite::Connection;
+
+use crate::{everyone, found, id, open, public};
+
+/// Two documents, after which `sql` was run on the catalogue of a closed retriever.
+fn damaged_by(folder: &std::path::Path, snapshot: bool, sql: &str) -> Retriever {
+    let retriever = open(folder);
+    retriever.put(public("bad", "a walrus on the ice")).unwrap();
+    retriever.put(public("good", "the walrus swims")).unwrap();
+    if snapshot {
+        retriever.rebuild().unwrap();
+    }
+    assert_eq!(retriever.verify().unwrap().problems, Vec::<String>::new());
+    drop(retriever);
+    let catalogue = Connection::open(folder.join("quoin.db")).unwrap();
+    assert_eq!(catalogue.execute(sql, []).unwrap(), 1);
+    drop(catalogue);
+    open(folder)
+}
+
+const TEXT: &str = "UPDATE document_texts SET text = CAST(x'61ff' AS TEXT)
+    WHERE document = (SELECT ordinal FROM documents WHERE id = 'bad')";
+const OTHER_TEXT: &str =
+    "UPDATE document_texts SET text = replace(text, 'ice', 'mud') WHERE text LIKE '%ice%'";
+const PASSAGE: &str = "UPDATE passages SET text = CAST(x'61ff' AS TEXT) WHERE text LIKE '%ice%'";
+const OTHER_PASSAGE: &str =
+    "UPDATE passages SET text = replace(text, 'ice', 'mud') WHERE text LIKE '%ice%'";
+const NO_PASSAGE: &str = "DELETE FROM passages WHERE text LIKE '%ice%'";
+const TITLE: &str = "UPDATE documents SET title = CAST(x'61ff' AS TEXT) WHERE id = 'bad'";
+const LIST: &str = "UPDATE documents SET acl = '[\"public\"' WHERE id = 'bad'";
+
+#[test]
+fn what_is_damaged_is_reported_by_its_document_and_the_rest_is_found() {
+    for (sql, want) in [
+        (TEXT, "the text of `bad` is damaged"),
+        (OTHER_TEXT, "the text of `bad` is damaged"),
+        (PASSAGE, "1 passages of `bad` are not slices of its text"),
+        (
+            OTHER_PASSAGE,
+            "1 passages of `bad` are not slices of its text",
+        ),
+        (NO_PASSAGE, "`bad` has 1 passages, 0 are stored"),
+        (TITLE, "what is stored about `bad` is damaged"),
+        (LIST, "what is stored about `bad` is damaged"),
+    ] {
+        for snapshot in [false, true] {
+            let folder = tempfile::tempdir().unwrap();
+            let retriever = damaged_by(folder.path(), snapshot, sql);
+            let problems = retriever.verify().unwrap().problems;
+            assert!(
+                problems.iter().any(|problem| problem.starts_with(want)),
+                "{sql}: {problems:?}"
+            );
+            assert!(problems.iter().all(|problem| !problem.contains("good")));
+            assert!(found(&retriever, "walrus", &everyone()).contains(&"good".to_owned()));
+            retriever.rebuild().unwrap();
+            assert!(found(&retriever, "walrus", &everyone()).contains(&"good".to_owned()));
+            // To delete it and put it again mends it.
+            retriever
+                .delete(&id("bad"), &Access::admin())
+                .map_or_else(drop, drop);
+            retriever
+                .put(public("bad", "a walrus on the ice"))
+                .unwrap();
+            assert_eq!(retriever.verify().unwrap().problems, Vec::<String>::new());
+            assert_eq!(found(&retriever, "ice", &everyone())[0], "bad");
+        }
+    }
+}
+
+#[test]
+fn other_passage_rules_pass_over_a_damaged_text() {
+    let folder = tempfile::tempdir().unwrap();
+    drop(damaged_by(folder.path(), true, TEXT));
+    let mut settings = RetrieverSettings::default();
+    settings.passages.target_tokens = 40;
+    settings.passages.max_tokens = 60;
+    let retriever = Retriever::open(folder.path(), settings).unwrap();
+    let hits = retriever
+        .search(&SearchRequest::new("swims", 5), &everyone())
+        .unwrap()
+        .hits;
+    assert_eq!(hits[0].document, id("good"));
+}
