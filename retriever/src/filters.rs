@@ -1,13 +1,18 @@
 //! What a search may be narrowed to, besides what the caller may read.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
-use serde::{Deserialize, Serialize};
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{MapAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
 
 /// All of them must hold. Unknown names are errors, so that a misspelt filter never widens a search.
+///
+/// They are read from an object only: as a list, which derived code would take too, they would all be left out.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[serde(default, deny_unknown_fields, remote = "Self")]
 pub struct Filters {
     /// Each key must have the value, or one of the values; a document's list has each of its members.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
@@ -25,6 +30,30 @@ impl Filters {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.metadata.is_empty() && self.id_prefix.is_none() && self.source.is_none()
+    }
+}
+
+impl Serialize for Filters {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        Self::serialize(self, serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Filters {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Object;
+        impl<'de> Visitor<'de> for Object {
+            type Value = Filters;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object of filters")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Filters, A::Error> {
+                Filters::deserialize(MapAccessDeserializer::new(map))
+            }
+        }
+        deserializer.deserialize_map(Object)
     }
 }
 
@@ -56,6 +85,24 @@ mod tests {
     fn an_unknown_filter_is_an_error_that_names_it() {
         let error = serde_json::from_str::<Filters>(r#"{"team": "hr"}"#).unwrap_err();
         assert!(error.to_string().contains("unknown field `team`"));
+    }
+
+    #[test]
+    fn only_an_object_is_a_set_of_filters() {
+        for json in ["[]", r#"[{"team": "hr"}]"#, "null", r#""team""#, "1"] {
+            let error = serde_json::from_str::<Filters>(json).unwrap_err();
+            assert!(
+                error.to_string().contains("an object of filters"),
+                "{error}"
+            );
+            assert!(serde_json::from_value::<Filters>(json.parse().unwrap()).is_err());
+        }
+        for json in [r#"{"metadata": []}"#, r#"{"metadata": [["team", "hr"]]}"#] {
+            assert!(serde_json::from_str::<Filters>(json).is_err(), "{json}");
+        }
+        let json = r#"{"metadata":{"team":"hr"},"id_prefix":"a/","source":["x","y"]}"#;
+        let filters: Filters = serde_json::from_str(json).unwrap();
+        assert_eq!(serde_json::to_string(&filters).unwrap(), json);
     }
 
     #[test]

@@ -238,13 +238,55 @@ fn metadata_facets(metadata: &Metadata) -> impl Iterator<Item = String> {
 }
 
 fn metadata_facet(key: &str, value: &Value) -> String {
-    // 2 and 2.0 are one number.
-    match value.as_f64() {
-        Some(number) => format!("m\0{key}\0{number}"),
+    // 2 and 2.0 are one number; 9007199254740992 and 9007199254740993 are two, though not as `f64`.
+    match value.as_f64().filter(|_| value.is_f64()) {
+        Some(number) => format!("m\0{key}\0{}", plain(number)),
         None => format!("m\0{key}\0{value}"),
     }
 }
 
+/// As an integer is written, where it is one that integers of JSON reach.
+fn plain(number: f64) -> String {
+    const REACH: f64 = 18_446_744_073_709_551_616.0;
+    if number.fract() == 0.0 && number.abs() < REACH {
+        #[expect(clippy::cast_possible_truncation, reason = "it is an integer in range")]
+        let integer = number as i128;
+        return integer.to_string();
+    }
+    number.to_string()
+}
+
 fn source_facet(source: &str) -> String {
     format!("s\0{source}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_one_facet_when_they_are_equal() {
+        let facet = |json: &str| metadata_facet("k", &json.parse().unwrap());
+        for (a, b) in [
+            ("2", "2.0"),
+            ("0", "-0.0"),
+            ("-3", "-3.0"),
+            ("20", "2e1"),
+            ("9007199254740992", "9007199254740992.0"),
+            ("9223372036854775808", "9223372036854775808.0"),
+            ("0.5", "5e-1"),
+            ("1e300", "10e299"),
+        ] {
+            assert_eq!(facet(a), facet(b), "{a} {b}");
+        }
+        for (a, b) in [
+            ("9007199254740992", "9007199254740993"),
+            ("18446744073709551614", "18446744073709551615"),
+            ("-9223372036854775808", "-9223372036854775807"),
+            ("2", "\"2\""),
+            ("2", "2.5"),
+        ] {
+            assert_ne!(facet(a), facet(b), "{a} {b}");
+        }
+    }
 }
