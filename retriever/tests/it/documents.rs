@@ -229,6 +229,30 @@ fn a_listing_goes_on_where_the_page_before_ended() {
     assert_eq!(names, ["a", "b/x", "c", "d"]);
 }
 
+#[test]
+fn the_longest_id_works_everywhere() {
+    let folder = tempfile::tempdir().unwrap();
+    let retriever = open(folder.path());
+    for bytes in [507, 508, 511, 512] {
+        let name = "x".repeat(bytes);
+        let id = id(&name);
+        let stored = retriever.put(public(&name, "a walrus on the ice"));
+        assert_eq!(stored.unwrap().passages, 1);
+        assert_eq!(retriever.document(&id, &everyone()).unwrap().id, id);
+        let text = retriever.text(&id, &everyone());
+        assert_eq!(text.unwrap(), "a walrus on the ice");
+        let request = SearchRequest::new("walrus", 5);
+        let hits = retriever.search(&request, &everyone()).unwrap().hits;
+        assert_eq!(hits[0].passage.as_str(), format!("{name}#0"));
+        let passage = serde_json::to_string(&hits[0].passage).unwrap();
+        let read: quoin_retriever::PassageId = serde_json::from_str(&passage).unwrap();
+        assert_eq!(read, hits[0].passage);
+        let page = Page::default();
+        assert_eq!(retriever.documents(&everyone(), &page).unwrap().len(), 1);
+        retriever.delete(&id, &everyone()).unwrap();
+    }
+}
+
 /// Files below a folder that hold these bytes.
 pub fn holding(folder: &std::path::Path, bytes: &[u8]) -> Vec<String> {
     let mut found = Vec::new();
