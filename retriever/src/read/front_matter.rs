@@ -1,6 +1,10 @@
 //! YAML front matter: what a Markdown document says about itself between two `---` lines.
 
-use serde::Deserialize;
+use std::collections::HashSet;
+use std::fmt;
+
+use serde::de::{Error as _, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
 use super::Stated;
@@ -9,25 +13,81 @@ use crate::{AccessList, DocumentId, RetrieverError, Timestamp};
 
 const MAX_BYTES: usize = 64 << 10;
 
+/// An access list that is there but says nothing is an error: it must not become the default.
 #[derive(Deserialize)]
-#[serde(untagged)]
-enum OneOrMany {
+#[serde(
+    untagged,
+    expecting = "`acl` is a list of tokens, or one text with commas between them"
+)]
+enum Tokens {
     One(String),
     Many(Vec<String>),
 }
 
-/// The keys that mean something here; all others become metadata.
-#[derive(Deserialize)]
+impl Tokens {
+    fn into_list(self) -> Vec<String> {
+        match self {
+            Self::One(tokens) => tokens
+                .split(',')
+                .map(|token| token.trim().to_owned())
+                .collect(),
+            Self::Many(tokens) => tokens,
+        }
+    }
+}
+
+/// The keys that mean something here, in letters of either case; all others become metadata.
+#[derive(Default)]
 struct FrontMatter {
     title: Option<Value>,
     uri: Option<String>,
-    acl: Option<OneOrMany>,
+    acl: Option<Tokens>,
     effective_from: Option<String>,
     effective_until: Option<String>,
     supersedes: Option<String>,
     metadata: Option<Metadata>,
-    #[serde(flatten)]
     other: Metadata,
+}
+
+impl<'de> Deserialize<'de> for FrontMatter {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(Keys)
+    }
+}
+
+struct Keys;
+
+impl<'de> Visitor<'de> for Keys {
+    type Value = FrontMatter;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("keys with values")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<FrontMatter, A::Error> {
+        let mut front = FrontMatter::default();
+        let mut seen = HashSet::new();
+        while let Some(key) = map.next_key::<String>()? {
+            let lower = key.to_ascii_lowercase();
+            match lower.as_str() {
+                "title" => front.title = map.next_value()?,
+                "uri" => front.uri = map.next_value()?,
+                "acl" => front.acl = Some(map.next_value()?),
+                "effective_from" => front.effective_from = map.next_value()?,
+                "effective_until" => front.effective_until = map.next_value()?,
+                "supersedes" => front.supersedes = map.next_value()?,
+                "metadata" => front.metadata = map.next_value()?,
+                _ => {
+                    front.other.insert(key, map.next_value()?);
+                    continue;
+                }
+            }
+            if !seen.insert(lower) {
+                return Err(A::Error::custom(format!("`{key}` is there twice")));
+            }
+        }
+        Ok(front)
+    }
 }
 
 /// Splits `text` after its front matter, if it starts with one: the YAML between the lines, and where the body starts.
@@ -67,10 +127,7 @@ pub(super) fn parse(yaml: &str) -> Result<Stated, RetrieverError> {
     })?;
     let mut metadata = front.other;
     metadata.extend(front.metadata.unwrap_or_default());
-    let acl = front.acl.map(|acl| match acl {
-        OneOrMany::One(token) => vec![token],
-        OneOrMany::Many(tokens) => tokens,
-    });
+    let acl = front.acl.map(Tokens::into_list);
     if let Some(tokens) = &acl {
         AccessList::new(tokens.clone()).map_err(|error| keyed("acl", &error))?;
     }
@@ -132,6 +189,52 @@ mod tests {
         assert_eq!(stated.supersedes.unwrap().as_str(), "old.md");
         assert_eq!(stated.metadata["team"], "people");
         assert_eq!(stated.metadata["year"], 2026);
+    }
+
+    #[test]
+    fn an_access_list_is_read_however_its_key_and_its_tokens_are_written() {
+        for yaml in [
+            "acl: [group:hr, group:it]",
+            "acl: group:hr, group:it",
+            "ACL: group:hr,group:it",
+            "Acl: \"group:hr , group:it\"",
+            "aCL:\n  - group:hr\n  - group:it",
+        ] {
+            let stated = parse(yaml).unwrap();
+            let want = ["group:hr".to_owned(), "group:it".to_owned()];
+            assert_eq!(stated.acl.as_deref(), Some(&want[..]), "{yaml}");
+            assert!(stated.metadata.is_empty());
+        }
+        assert_eq!(parse("acl: []").unwrap().acl, Some(vec![]));
+    }
+
+    #[test]
+    fn an_access_list_that_cannot_be_read_is_an_error_and_not_left_out() {
+        for yaml in [
+            "acl: group:hr,",
+            "acl: group:hr, , group:it",
+            "acl: group hr",
+            "acl: \"\"",
+            "acl:",
+            "ACL: ~",
+            "acl: 7",
+            "acl: {group: hr}",
+            "acl: [\"group:hr,group:it\"]",
+            "acl: [group:hr]\nACL: [public]",
+            "acl: [group:hr]\nacl: [public]",
+        ] {
+            let error = parse(yaml).expect_err(yaml).to_string();
+            assert!(error.to_lowercase().contains("acl"), "{yaml}: {error}");
+        }
+    }
+
+    #[test]
+    fn known_keys_are_known_in_capitals_and_others_keep_theirs() {
+        let stated = parse("Title: Leave\nSupersedes: 2024.10\nTeam: hr\nURI: x:y").unwrap();
+        assert_eq!(stated.title.as_deref(), Some("Leave"));
+        assert_eq!(stated.supersedes.unwrap().as_str(), "2024.10");
+        assert_eq!(stated.uri.as_deref(), Some("x:y"));
+        assert_eq!(stated.metadata["Team"], "hr");
     }
 
     #[test]

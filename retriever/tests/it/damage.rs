@@ -62,9 +62,7 @@ fn what_is_damaged_is_reported_by_its_document_and_the_rest_is_found() {
             retriever
                 .delete(&id("bad"), &Access::admin())
                 .map_or_else(drop, drop);
-            retriever
-                .put(public("bad", "a walrus on the ice"))
-                .unwrap();
+            retriever.put(public("bad", "a walrus on the ice")).unwrap();
             assert_eq!(retriever.verify().unwrap().problems, Vec::<String>::new());
             assert_eq!(found(&retriever, "ice", &everyone())[0], "bad");
         }
