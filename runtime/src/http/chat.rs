@@ -1,7 +1,7 @@
 //! `POST /v1/chat/completions`: the last message of the user is the question, what came before is history.
 //!
 //! Fields that this API knows and we do not are ignored, as clients expect; what would change the meaning of the answer
-//! (several choices, forced tools, images) is refused by name.
+//! (several choices, a choice among tools, images) is refused by name.
 
 use axum::Json as JsonResponse;
 use axum::extract::State;
@@ -13,6 +13,7 @@ use utoipa::ToSchema;
 use super::answering::Asked;
 use super::body::Json;
 use super::chat_stream::ChatEvents;
+use super::chat_tools::{self, ForcedTool};
 use super::error::{ApiError, ErrorBody};
 use super::identity::{Answering, Authorized};
 use super::message::{self, ABSTENTION};
@@ -58,7 +59,11 @@ pub(super) struct ChatRequest {
     #[serde(default)]
     #[schema(value_type = Option<Object>)]
     response_format: Option<Value>,
-    /// `none` or `auto`: tools are never called.
+    /// Functions; one that `tool_choice` forces gets the answer as its arguments.
+    #[serde(default)]
+    #[schema(value_type = Option<Vec<Object>>)]
+    tools: Option<Value>,
+    /// `none` or `auto`: nothing is called. One function by name, or `required` where there is one: it is called.
     #[serde(default)]
     #[schema(value_type = Option<Object>)]
     tool_choice: Option<Value>,
@@ -70,6 +75,15 @@ pub(super) struct StreamOptions {
     /// A last chunk with the usage.
     #[serde(default)]
     include_usage: Option<bool>,
+}
+
+/// How the answer is put into the message.
+#[derive(Clone, Debug)]
+pub(super) struct Form {
+    /// Whether it is JSON under a schema of the caller's.
+    pub(super) structured: bool,
+    /// The function whose arguments it is.
+    pub(super) tool: Option<ForcedTool>,
 }
 
 /// A chat completion.
@@ -117,36 +131,51 @@ pub(super) async fn create(
         .as_ref()
         .and_then(|options| options.include_usage)
         .unwrap_or(false);
-    let request = chat.into_request(http.quoin.config())?;
-    let structured = request.schema.is_some();
+    let tool = chat_tools::forced(chat.tool_choice.as_ref(), chat.tools.as_ref())?;
+    let request = chat.into_request(tool.as_ref(), http.quoin.config())?;
+    let form = Form {
+        structured: request.schema.is_some(),
+        tool,
+    };
     let (asked, answer_id) = Asked::new(http, caller.clone(), request_id, ENDPOINT, request);
     if streamed {
-        let events = ChatEvents::new(completion_id(&answer_id), model, structured, with_usage);
+        let events = ChatEvents::new(completion_id(&answer_id), model, form, with_usage);
         return stream::respond(asked.start(), events)
             .await
             .map_err(in_chat_terms);
     }
     let answer = asked.answer().await.map_err(in_chat_terms)?;
-    let mut response = JsonResponse(completion(&answer, model, structured)).into_response();
+    let mut response = JsonResponse(completion(&answer, model, &form)).into_response();
     headers::name_release(&mut response, &answer.release);
     Ok(response)
 }
 
 impl ChatRequest {
-    fn into_request(self, config: &Config) -> Result<AnswerRequest, ApiError> {
+    fn into_request(
+        self,
+        tool: Option<&ForcedTool>,
+        config: &Config,
+    ) -> Result<AnswerRequest, ApiError> {
         if let Some(n) = self.n.filter(|n| *n != 1) {
             return Err(ApiError::unsupported(
                 "n",
                 format!("`n` must be 1, got {n}: there is one answer"),
             ));
         }
-        refuse_forced_tools(self.tool_choice.as_ref())?;
         let limit = config.server.max_question_bytes;
         let conversation = message::conversation("messages", &self.messages, limit)?;
         message::check_question("messages", &conversation.question, limit)?;
-        let schema = match self.response_format {
-            None | Some(Value::Null) => None,
-            Some(format) => response_schema(format)?,
+        let format = self.response_format.filter(|format| !format.is_null());
+        let schema = match (tool, format) {
+            (None, None) => None,
+            (None, Some(format)) => response_schema(format)?,
+            (Some(tool), None) => Some(tool.parameters.clone()),
+            (Some(_), Some(_)) => {
+                return Err(ApiError::unsupported(
+                    "response_format",
+                    "`response_format` and a forced function cannot both say what the answer is",
+                ));
+            }
         };
         let max_tokens = self
             .max_completion_tokens
@@ -188,7 +217,7 @@ pub(super) fn refuse_forced_tools(choice: Option<&Value>) -> Result<(), ApiError
         Some(Value::String(word)) if word == "none" || word == "auto" => Ok(()),
         Some(_) => Err(ApiError::unsupported(
             "tool_choice",
-            "`tool_choice` must be none or auto: tools are never called, ask for JSON by `response_format` instead",
+            "`tool_choice` must be none, auto or one function: nothing is chosen among several",
         )),
     }
 }
@@ -231,24 +260,30 @@ pub(super) fn in_chat_terms(error: ApiError) -> ApiError {
     ])
 }
 
-fn completion(answer: &Answer, model: String, structured: bool) -> ChatCompletion {
-    let text = text(answer, structured);
-    let refused = structured && answer.status == Status::Abstained;
+fn completion(answer: &Answer, model: String, form: &Form) -> ChatCompletion {
+    let text = text(answer, form.structured);
+    let refused = form.structured && answer.status == Status::Abstained;
+    let tool = form.tool.as_ref().filter(|_| !refused);
+    let id = completion_id(&answer.id);
+    let mut message = json!({
+        "role": "assistant",
+        "content": if refused || tool.is_some() { Value::Null } else { Value::from(text.as_str()) },
+        "refusal": if refused { Value::from(ABSTENTION) } else { Value::Null },
+        "annotations": annotations(answer, &text),
+    });
+    if let Some(tool) = tool {
+        message["tool_calls"] = json!([tool.call(&id, &text)]);
+    }
     ChatCompletion {
-        id: completion_id(&answer.id),
+        id,
         object: "chat.completion",
         created: now_ms() / 1000,
         model,
         choices: [json!({
             "index": 0,
-            "message": {
-                "role": "assistant",
-                "content": if refused { Value::Null } else { Value::from(text.as_str()) },
-                "refusal": if refused { Value::from(ABSTENTION) } else { Value::Null },
-                "annotations": annotations(answer, &text),
-            },
+            "message": message,
             "logprobs": null,
-            "finish_reason": "stop",
+            "finish_reason": tool.map_or("stop", |tool| tool.finish_reason),
         })],
         usage: usage(answer.usage),
         system_fingerprint: fingerprint(answer),

@@ -3,7 +3,7 @@
 use axum::response::sse::Event;
 use serde_json::{Map, Value, json};
 
-use super::chat::{annotations, beside, fingerprint, text, usage};
+use super::chat::{Form, annotations, beside, fingerprint, text, usage};
 use super::error::ApiError;
 use super::message::ABSTENTION;
 use super::stream::{EventFormat, done_event, json_event};
@@ -15,18 +15,18 @@ pub(super) struct ChatEvents {
     id: String,
     created: i64,
     model: String,
-    structured: bool,
+    form: Form,
     with_usage: bool,
     sent: String,
 }
 
 impl ChatEvents {
-    pub(super) fn new(id: String, model: String, structured: bool, with_usage: bool) -> Self {
+    pub(super) fn new(id: String, model: String, form: Form, with_usage: bool) -> Self {
         Self {
             id,
             created: now_ms() / 1000,
             model,
-            structured,
+            form,
             with_usage,
             sent: String::new(),
         }
@@ -64,22 +64,19 @@ impl EventFormat for ChatEvents {
     fn progress(&mut self, progress: Progress) -> Vec<Event> {
         match progress {
             Progress::Retrieval { .. } => Vec::new(),
-            Progress::Delta { text } => {
-                self.sent.push_str(&text);
-                vec![self.delta(&json!({"content": text}), None)]
-            }
+            Progress::Delta { text } => self.more(&text),
         }
     }
 
     fn answer(&mut self, answer: &Answer) -> Result<Vec<Event>, ApiError> {
         let mut events = Vec::new();
-        let whole = text(answer, self.structured);
-        if self.structured && answer.status == Status::Abstained {
+        let whole = text(answer, self.form.structured);
+        if self.form.structured && answer.status == Status::Abstained {
             events.push(self.delta(&json!({"refusal": ABSTENTION}), None));
         } else {
             let rest = still_to_send(&self.sent, &whole, answer)?;
             if !rest.is_empty() {
-                events.push(self.delta(&json!({"content": rest}), None));
+                events.extend(self.more(rest));
             }
         }
         let annotations = annotations(answer, &whole);
@@ -106,8 +103,30 @@ impl EventFormat for ChatEvents {
 }
 
 impl ChatEvents {
+    /// More of the answer: of the message, or of the arguments of the function that is forced.
+    fn more(&mut self, text: &str) -> Vec<Event> {
+        let begins = self.sent.is_empty();
+        self.sent.push_str(text);
+        let Some(tool) = &self.form.tool else {
+            return vec![self.delta(&json!({"content": text}), None)];
+        };
+        let mut call = json!({"function": {"arguments": text}});
+        if begins {
+            call = tool.call(&self.id, text);
+        }
+        call["index"] = json!(0);
+        vec![self.delta(&json!({"tool_calls": [call]}), None)]
+    }
+
     fn end(&self, answer: &Answer) -> Event {
-        let choice = json!([{"index": 0, "delta": {}, "logprobs": null, "finish_reason": "stop"}]);
+        let called = self
+            .form
+            .tool
+            .as_ref()
+            .filter(|_| answer.status == Status::Answered);
+        let finish_reason = called.map_or("stop", |tool| tool.finish_reason);
+        let choice =
+            json!([{"index": 0, "delta": {}, "logprobs": null, "finish_reason": finish_reason}]);
         let mut more = Map::new();
         more.insert(
             "system_fingerprint".to_owned(),

@@ -9,6 +9,7 @@ mod answers;
 mod body;
 mod chat;
 mod chat_stream;
+mod chat_tools;
 mod dify;
 mod documents;
 mod embeddings;

@@ -97,9 +97,9 @@ async fn a_json_schema_is_enforced_and_nothing_is_appended() {
 }
 
 #[tokio::test]
-async fn json_object_gives_an_object_with_the_answer_in_it() {
+async fn json_object_gives_an_object_with_the_keys_that_were_asked_for() {
     let app = TestApp::builder()
-        .saying([r#"{"cite":"[[1]]","answer":{"answer":"27"}}"#])
+        .saying([r#"{"cite":"[[1]]","answer":{"days":27,"where":["Hull",{"site":"Kobe"}]}}"#])
         .build()
         .await
         .pages()
@@ -111,7 +111,60 @@ async fn json_object_gives_an_object_with_the_answer_in_it() {
     let body = reply.body;
     let content: Value =
         serde_json::from_str(body["choices"][0]["message"]["content"].as_str().unwrap()).unwrap();
-    assert_eq!(content, json!({"answer": "27"}));
+    assert_eq!(
+        content,
+        json!({"days": 27, "where": ["Hull", {"site": "Kobe"}]})
+    );
+}
+
+#[tokio::test]
+async fn a_forced_function_gets_the_answer_as_its_arguments() {
+    let app = TestApp::builder()
+        .saying([DAYS, DAYS, ABSTAINS])
+        .build()
+        .await
+        .pages()
+        .await;
+    let mut request = ask("How many days of leave?");
+    let parameters = days_format()["json_schema"]["schema"].clone();
+    request["tools"] =
+        json!([{"type": "function", "function": {"name": "leave", "parameters": parameters}}]);
+    request["tool_choice"] = json!({"type": "function", "function": {"name": "leave"}});
+    let body = app.post("/v1/chat/completions", &request).await.body;
+    let message = &body["choices"][0]["message"];
+    assert_eq!(message["content"], Value::Null, "{body}");
+    let call = &message["tool_calls"][0];
+    assert_eq!(
+        call["function"],
+        json!({"name": "leave", "arguments": r#"{"days":27}"#})
+    );
+    assert!(message["annotations"][0]["url_citation"]["quote"].is_string());
+
+    request["stream"] = json!(true);
+    request["tool_choice"] = json!("required");
+    let chunks = app.post("/v1/chat/completions", &request).await.chunks();
+    let calls: Vec<&Value> = chunks
+        .iter()
+        .map(|chunk| &chunk["choices"][0]["delta"]["tool_calls"][0])
+        .filter(|call| !call.is_null())
+        .collect();
+    let arguments: String = calls
+        .iter()
+        .map(|call| call["function"]["arguments"].as_str().unwrap())
+        .collect();
+    assert_eq!(arguments, r#"{"days":27}"#);
+    assert_eq!(calls[0]["function"]["name"], "leave");
+    assert!(calls[1..].iter().all(|call| call["id"].is_null()));
+    let end = chunks.last().unwrap();
+    assert_eq!(end["choices"][0]["finish_reason"], "tool_calls", "{end}");
+
+    request["stream"] = json!(false);
+    let body = app.post("/v1/chat/completions", &request).await.body;
+    let message = &body["choices"][0]["message"];
+    assert!(
+        message["refusal"].is_string() && message.get("tool_calls").is_none(),
+        "{body}"
+    );
 }
 
 #[tokio::test]
