@@ -188,6 +188,10 @@ impl Inner {
             }
         }
         let Some(deleted) = unpurged else {
+            // Texts that were replaced stay in the log until it is emptied. While a reader needs it, the next time will do.
+            if !self.catalogue.empty_log()? {
+                tracing::debug!("the catalogue's log is in use and was not emptied");
+            }
             return Ok(());
         };
         let clean = serving.is_none_or(|number| number >= deleted);

@@ -154,6 +154,31 @@ fn a_deleted_document_is_gone_and_its_words_leave_the_files() {
 }
 
 #[test]
+fn a_replaced_text_leaves_the_files_with_the_next_rebuild() {
+    for snapshot in [false, true] {
+        let folder = tempfile::tempdir().unwrap();
+        let retriever = open(folder.path());
+        let long = "the xylophonist hides quartzberries ".repeat(400);
+        for old in [&long, "the xylophonist hides quartzberries"] {
+            retriever.put(public("a", old)).unwrap();
+        }
+        if snapshot {
+            retriever.rebuild().unwrap();
+        }
+        retriever.put(public("a", "an ordinary sentence")).unwrap();
+        let old = b"xylophonist hides";
+        assert_ne!(holding(folder.path(), old), Vec::<String>::new());
+        retriever.rebuild().unwrap();
+        assert_eq!(holding(folder.path(), old), Vec::<String>::new());
+        if !snapshot {
+            // A snapshot that is kept has the words, one by one.
+            assert_eq!(holding(folder.path(), b"quartzberri"), Vec::<String>::new());
+        }
+        assert_eq!(found(&retriever, "ordinary", &everyone()), ["a"]);
+    }
+}
+
+#[test]
 fn without_snapshots_a_deletion_is_purged_at_once() {
     let folder = tempfile::tempdir().unwrap();
     let retriever = open(folder.path());
