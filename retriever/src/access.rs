@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
-use crate::RetrieverError;
+use crate::{RetrieverError, Timestamp};
 
 /// The token that every caller has.
 pub const PUBLIC: &str = "public";
@@ -89,6 +89,17 @@ impl Access {
     #[must_use]
     pub fn may_read(&self, acl: &AccessList) -> bool {
         self.admin || acl.0.iter().any(|token| self.tokens.contains(token))
+    }
+
+    /// Whether it may be shown by its name or in a list at an instant: the caller may read it, and it is not still to come.
+    /// Only `admin` is shown that. Searches have instants of their own.
+    pub(crate) fn may_see(
+        &self,
+        acl: &AccessList,
+        effective_from: Option<Timestamp>,
+        at: Timestamp,
+    ) -> bool {
+        self.may_read(acl) && (self.admin || effective_from.is_none_or(|from| from <= at))
     }
 
     /// Whether the caller reads everything.

@@ -197,9 +197,9 @@ pub struct DocumentInput {
     pub acl: Option<Vec<String>>,
     /// For filters.
     pub metadata: Metadata,
-    /// Not shown before this instant.
+    /// Not shown before this instant: neither by its name, but to `admin`, nor by searches that do not ask for a later one.
     pub effective_from: Option<Timestamp>,
-    /// Not shown from this instant on.
+    /// Not found from this instant on, unless a search asks for an earlier one. By its name it can be read still.
     pub effective_until: Option<Timestamp>,
     /// The document that this one replaces: whoever sees this one is not shown that one. For a document that the writer may
     /// not read, as for one that does not exist, this says nothing.

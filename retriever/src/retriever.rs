@@ -22,7 +22,7 @@ use crate::index::publish::Current;
 use crate::rank::rerank::{Candidate, Reranker};
 use crate::search::{SearchRequest, SearchResult, StageRankings};
 use crate::settings::RetrieverSettings;
-use crate::{Access, DocumentId, RetrieverError};
+use crate::{Access, AccessList, DocumentId, RetrieverError, Timestamp};
 
 pub use self::generations::{GenerationInfo, VerifyReport};
 use self::maintenance::{Maintenance, Wanted};
@@ -156,38 +156,55 @@ impl Retriever {
     /// A document without its text.
     ///
     /// # Errors
-    /// `NotFound` when there is none, and when the caller may not see it.
+    /// `NotFound` when there is none, when the caller may not see it, and before it takes effect unless the caller is `admin`.
     pub fn document(&self, id: &DocumentId, access: &Access) -> Result<Document, RetrieverError> {
         let published = self.inner.current.load();
-        match published.roster.get(id) {
-            Some(entry) if access.may_read(&entry.document.acl) => Ok(entry.document.clone()),
+        let now = Timestamp::now();
+        match published.roster.get(id).map(|entry| &entry.document) {
+            Some(document) if access.may_see(&document.acl, document.effective_from, now) => {
+                Ok(document.clone())
+            }
             _ => Err(RetrieverError::NotFound(id.clone())),
         }
+    }
+
+    /// Whether a writer may put a document under an id: nothing is there, or what the writer may read, be it in effect or not.
+    #[must_use]
+    pub fn may_replace(&self, id: &DocumentId, writer: &Access) -> bool {
+        let published = self.inner.current.load();
+        published
+            .roster
+            .get(id)
+            .is_none_or(|entry| writer.may_read(&entry.document.acl))
     }
 
     /// A document's clean text, to which all offsets refer.
     ///
     /// # Errors
-    /// `NotFound` when there is none, and when the caller may not see it; or the catalogue cannot be read.
+    /// `NotFound` as for [`Retriever::document`]; or the catalogue cannot be read.
     pub fn text(&self, id: &DocumentId, access: &Access) -> Result<String, RetrieverError> {
-        let stored = self.inner.catalogue.text(id, |acl| access.may_read(acl))?;
+        let now = Timestamp::now();
+        let may_see = |acl: &AccessList, from| access.may_see(acl, from, now);
+        let stored = self.inner.catalogue.text(id, may_see)?;
         stored
             .map(|stored| stored.text)
             .ok_or_else(|| RetrieverError::NotFound(id.clone()))
     }
 
-    /// The documents that the caller may read, in order of their ids.
+    /// The documents that the caller may read, in order of their ids; those that take effect later are listed to `admin` alone.
     ///
     /// # Errors
     /// None at present.
     pub fn documents(&self, access: &Access, page: &Page) -> Result<Vec<Document>, RetrieverError> {
         let published = self.inner.current.load();
+        let now = Timestamp::now();
         Ok(published
             .roster
             .after(page.after.as_ref())
-            .filter(|entry| access.may_read(&entry.document.acl))
+            .map(|entry| &entry.document)
+            .filter(|document| access.may_see(&document.acl, document.effective_from, now))
             .take(page.limit)
-            .map(|entry| entry.document.clone())
+            .cloned()
             .collect())
     }
 
@@ -284,7 +301,8 @@ impl Retriever {
         self.inner.generations()
     }
 
-    /// Writes a new snapshot of the catalogue and serves from it. Searches and writes go on meanwhile.
+    /// Writes a new snapshot of the catalogue and serves from it. Searches and writes go on meanwhile. After it no file holds a
+    /// text that was replaced, unless a search just reads; single words of it leave with the snapshots that were kept before.
     ///
     /// # Errors
     /// It cannot be written; what serves stays.

@@ -180,25 +180,27 @@ impl Catalogue {
         })
     }
 
-    /// A document's text, if its access list is one that `may_read`. The list is asked before the text is loaded: what is
-    /// refused costs what is missing costs.
+    /// A document's text, if its access list and the start of its time are such that `may_see`. That is asked before the text
+    /// is loaded: what is refused costs what is missing costs.
     pub(crate) fn text(
         &self,
         id: &DocumentId,
-        may_read: impl FnOnce(&AccessList) -> bool,
+        may_see: impl FnOnce(&AccessList, Option<Timestamp>) -> bool,
     ) -> Result<Option<StoredText>, RetrieverError> {
         let failed = RetrieverError::storage("reading a text");
         self.with_reader("reading a text", |connection| {
             let transaction = connection.transaction().map_err(&failed)?;
-            let listed: Option<(i64, AccessList)> = transaction
-                .prepare_cached("SELECT ordinal, acl FROM documents WHERE id = ?1")
+            let listed: Option<(i64, AccessList, Option<Timestamp>)> = transaction
+                .prepare_cached("SELECT ordinal, acl, effective_from FROM documents WHERE id = ?1")
                 .and_then(|mut statement| {
                     statement
-                        .query_row([id.as_str()], |row| Ok((row.get(0)?, json(row, 1)?)))
+                        .query_row([id.as_str()], |row| {
+                            Ok((row.get(0)?, json(row, 1)?, instant(row, 2)?))
+                        })
                         .optional()
                 })
                 .map_err(&failed)?;
-            let Some((ordinal, _)) = listed.filter(|(_, acl)| may_read(acl)) else {
+            let Some((ordinal, ..)) = listed.filter(|(_, acl, from)| may_see(acl, *from)) else {
                 return Ok(None);
             };
             transaction
@@ -263,7 +265,7 @@ fn undamaged<T>(
         Err(error) if is_damage(&error) => {
             let document = match row.get_ref(id)? {
                 ValueRef::Text(id) => String::from_utf8_lossy(id),
-                _ => Default::default(),
+                _ => std::borrow::Cow::default(),
             };
             tracing::error!(%document, %error, "passed over: it is damaged in the catalogue; delete it and put it again");
             Ok(None)

@@ -264,7 +264,7 @@ impl Inner {
             .collect();
         let mut redone = Vec::with_capacity(ids.len());
         for id in ids {
-            let stored = match self.catalogue.text(id, |_| true) {
+            let stored = match self.catalogue.text(id, |_, _| true) {
                 Err(RetrieverError::Storage { source, .. }) if catalogue::is_damage(&source) => {
                     tracing::error!(document = %id, error = %source, "not cut again: its text is damaged; delete it and put it again");
                     None

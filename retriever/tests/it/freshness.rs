@@ -1,6 +1,6 @@
 //! Effective dates and superseded documents.
 
-use quoin_retriever::{Access, Content, SearchRequest, Timestamp};
+use quoin_retriever::{Access, Content, Page, SearchRequest, Timestamp};
 
 use crate::{everyone, found, id, open, public, with_acl};
 
@@ -86,4 +86,37 @@ fn front_matter_fills_in_what_the_input_leaves_out() {
     assert_eq!(document.metadata["team"], "people");
     let stored = retriever.text(&id("bonus"), &Access::admin()).unwrap();
     assert!(stored.starts_with("# Bonus"));
+}
+
+#[test]
+fn what_takes_effect_later_is_read_by_admin_alone_and_replaced_by_its_readers() {
+    let folder = tempfile::tempdir().unwrap();
+    let retriever = open(folder.path());
+    let mut future = public("future", "the walrus of tomorrow");
+    future.effective_from = Some(at("9000-01-01"));
+    retriever.put(future).unwrap();
+    let mut past = public("past", "the walrus of yesterday");
+    past.effective_from = Some(at("2020-01-01"));
+    past.effective_until = Some(at("2021-01-01"));
+    retriever.put(past).unwrap();
+    let listed = |access: &Access| -> Vec<String> {
+        let documents = retriever.documents(access, &Page::default()).unwrap();
+        documents.iter().map(|one| one.id.to_string()).collect()
+    };
+    let (future, past) = (id("future"), id("past"));
+    assert!(retriever.document(&future, &everyone()).is_err());
+    assert!(retriever.text(&future, &everyone()).is_err());
+    assert_eq!(listed(&everyone()), ["past"]);
+    assert!(retriever.text(&past, &everyone()).is_ok());
+    assert!(retriever.document(&past, &everyone()).is_ok());
+    let admin = Access::admin();
+    assert!(retriever.document(&future, &admin).is_ok());
+    assert!(retriever.text(&future, &admin).is_ok());
+    assert_eq!(listed(&admin), ["future", "past"]);
+    assert!(retriever.may_replace(&future, &everyone()));
+    retriever
+        .put(crate::with_acl("secret", "walrus", &["group:hr"]))
+        .unwrap();
+    assert!(!retriever.may_replace(&id("secret"), &everyone()));
+    assert!(retriever.may_replace(&id("missing"), &everyone()));
 }
