@@ -193,8 +193,11 @@ pub struct DocumentInput {
     pub title: Option<String>,
     /// Where it came from.
     pub uri: Option<String>,
-    /// Who may read it; `None` takes the default of the settings, and without one only `admin` reads it.
+    /// Who may read it. `None` takes what its front matter says, then `default_acl`, then the default of the settings; where
+    /// none of them says anything only `admin` reads it.
     pub acl: Option<Vec<String>>,
+    /// Who may read it when neither `acl` nor its front matter says so: the default of the batch that it comes in.
+    pub default_acl: Option<Vec<String>>,
     /// For filters.
     pub metadata: Metadata,
     /// Not shown before this instant: neither by its name, but to `admin`, nor by searches that do not ask for a later one.
@@ -218,6 +221,7 @@ impl DocumentInput {
             title: None,
             uri: None,
             acl: None,
+            default_acl: None,
             metadata: Metadata::new(),
             effective_from: None,
             effective_until: None,

@@ -10,7 +10,7 @@ use crate::index::vector::Vector;
 use crate::passage::{self, Token};
 use crate::read::{self, Block};
 use crate::settings::{PassageSettings, RetrieverSettings};
-use crate::{Access, AccessList, RetrieverError, Timestamp};
+use crate::{Access, AccessList, RetrieverError, Timestamp, check_token};
 
 /// Changes whenever [`words`] or what is embedded would differ for the same passage.
 pub(crate) const VERSION: &str = "words-1";
@@ -36,6 +36,10 @@ pub(crate) fn draft(
 ) -> Result<Draft, RetrieverError> {
     check_bytes("title", input.title.as_deref(), MAX_TITLE_BYTES)?;
     check_metadata(&input.metadata, settings)?;
+    // Also where it is not needed: the next document of the batch may need it.
+    for token in input.default_acl.iter().flatten() {
+        check_token("default_acl", token)?;
+    }
     let (format, read) = read::read(input.content, &settings.limits)?;
     let stated = read.stated;
     let mut metadata = stated.metadata;
@@ -43,6 +47,7 @@ pub(crate) fn draft(
     let acl = input
         .acl
         .or(stated.acl)
+        .or(input.default_acl)
         .or_else(|| settings.default_acl.clone());
     // A title that was found in the text is only too long, not wrong.
     let title = input.title.or(stated.title).map(|mut title| {

@@ -1,6 +1,9 @@
 //! Putting, reading, listing and deleting documents.
 
-use quoin_retriever::{Access, Content, DocumentInput, Page, Purge, RetrieverError, SearchRequest};
+use quoin_retriever::{
+    Access, Content, DocumentInput, Page, Purge, Retriever, RetrieverError, RetrieverSettings,
+    SearchRequest,
+};
 
 use crate::{everyone, found, id, open, public, with_acl};
 
@@ -227,6 +230,50 @@ fn what_a_caller_may_not_see_does_not_exist_for_it() {
             .len(),
         2
     );
+}
+
+#[test]
+fn the_nearest_word_about_who_may_read_a_document_counts() {
+    let list = |token: Option<&str>| token.map(|token| vec![token.to_owned()]);
+    for (acl, front_matter, batch, setting, want) in [
+        (Some("a"), Some("f"), Some("b"), Some("s"), Some("a")),
+        (None, Some("f"), Some("b"), Some("s"), Some("f")),
+        (None, None, Some("b"), Some("s"), Some("b")),
+        (None, None, None, Some("s"), Some("s")),
+        (None, None, None, None, None),
+        (Some("a"), None, Some("b"), None, Some("a")),
+        (None, Some("f"), Some("b"), None, Some("f")),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let settings = RetrieverSettings {
+            default_acl: list(setting),
+            ..RetrieverSettings::default()
+        };
+        let retriever = Retriever::open(folder.path(), settings).unwrap();
+        let text = front_matter.map_or("text".to_owned(), |acl| {
+            format!("---\nACL: {acl}\n---\ntext")
+        });
+        let input = DocumentInput {
+            acl: list(acl),
+            default_acl: list(batch),
+            ..DocumentInput::new(id("d"), Content::markdown(text))
+        };
+        retriever.put(input).unwrap();
+        let document = retriever.document(&id("d"), &Access::admin()).unwrap();
+        assert_eq!(document.acl.tokens().next(), want);
+    }
+}
+
+#[test]
+fn a_default_of_a_batch_that_no_document_could_have_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let retriever = open(folder.path());
+    let input = DocumentInput {
+        default_acl: Some(vec!["group hr".into()]),
+        ..public("a", "a walrus")
+    };
+    let error = retriever.put(input).unwrap_err();
+    assert!(error.to_string().starts_with("`default_acl` has tokens"));
 }
 
 #[test]
