@@ -33,7 +33,8 @@ pub struct Ingest {
     /// Files and folders
     #[arg(required = true, value_name = "PATH")]
     paths: Vec<PathBuf>,
-    /// Access tokens that may read the documents, such as `public` or `group:hr`; without them only admins may
+    /// Access tokens that may read the documents which do not say it themselves, such as `public` or `group:hr`; without
+    /// them only admins may
     #[arg(long, value_delimiter = ',', value_name = "TOKEN,…")]
     acl: Option<Vec<String>>,
     /// Name of the collection that the documents come from
@@ -295,7 +296,7 @@ fn read_into(batch: &mut Batch, file: Found, acl: Option<&[String]>, source: Opt
         "content_type": file.content_type,
     });
     if let Some(acl) = acl {
-        document["acl"] = json!(acl);
+        document["default_acl"] = json!(acl);
     }
     if let Some(source) = source {
         document["source"] = json!(source);

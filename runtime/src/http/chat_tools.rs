@@ -31,16 +31,7 @@ pub(super) fn forced(
     let (function, finish_reason) = match (choice.and_then(Value::as_str), named, tools.as_slice())
     {
         (Some("required"), _, [only]) => (*only, "tool_calls"),
-        (_, Some(name), _) => match tools.iter().find(|tool| name_of(tool) == Some(name)) {
-            Some(function) => (*function, "stop"),
-            None => {
-                let name: String = name.chars().take(64).collect();
-                return Err(ApiError::invalid(
-                    "tool_choice",
-                    format!("`tool_choice` names `{name}`, which is not a function in `tools`"),
-                ));
-            }
-        },
+        (_, Some(name), _) => (named_function(&tools, name)?, "stop"),
         _ => {
             chat::refuse_forced_tools(choice)?;
             return Ok(None);
@@ -58,6 +49,17 @@ pub(super) fn forced(
         parameters: parameters.unwrap_or_else(|| json!({"type": "object", "properties": {}})),
         finish_reason,
     }))
+}
+
+fn named_function<'a>(tools: &[&'a Value], name: &str) -> Result<&'a Value, ApiError> {
+    let function = tools.iter().find(|tool| name_of(tool) == Some(name));
+    function.copied().ok_or_else(|| {
+        let name: String = name.chars().take(64).collect();
+        ApiError::invalid(
+            "tool_choice",
+            format!("`tool_choice` names `{name}`, which is not a function in `tools`"),
+        )
+    })
 }
 
 fn functions(tools: Option<&Value>) -> Vec<&Value> {

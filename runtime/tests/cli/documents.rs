@@ -155,6 +155,22 @@ fn asking_as_someone_else_reads_only_what_they_may() {
 }
 
 #[test]
+fn what_a_page_says_of_its_readers_holds_against_the_list_of_the_batch() {
+    let place = library();
+    place.write(
+        "docs/people/bonus.md",
+        b"---\nacl: group:hr, group:board\n---\n\nThe bonus pool holds nine crowns.\n",
+    );
+    place.run(&["ingest", "docs", "--acl", "public"]).ok();
+    let finds = |token: &str| {
+        let found = place.run(&["search", "bonus pool", "--as", token]).ok();
+        found.stdout.contains("nine crowns")
+    };
+    assert!(finds("group:hr") && finds("group:board"));
+    assert!(!finds("public"));
+}
+
+#[test]
 fn one_bad_file_costs_one_error_and_the_rest_goes_on() {
     let place = library();
     place.write("docs/broken.md", b"---\nacl: [\n---\n\nText.\n");

@@ -190,6 +190,38 @@ async fn a_hidden_document_cannot_be_replaced() {
 }
 
 #[tokio::test]
+async fn a_hidden_document_cannot_be_hidden_from_others_by_one_that_supersedes_it() {
+    let (app, ann, bob) = company().await;
+    let usurper =
+        |target: &str| json!({"text": "Nothing here.", "acl": ["public"], "supersedes": target});
+    let hidden = as_key(
+        &app,
+        &bob,
+        Method::PUT,
+        "/v1/documents/x",
+        Some(usurper("hr/bonus.md")),
+    )
+    .await;
+    let missing = as_key(
+        &app,
+        &bob,
+        Method::PUT,
+        "/v1/documents/y",
+        Some(usurper("no.md")),
+    )
+    .await;
+    assert_eq!(
+        (hidden.status.as_u16(), missing.status.as_u16()),
+        (200, 200),
+        "{}",
+        hidden.text
+    );
+    let query = json!({"query": "secret bonus pool"});
+    let found = as_key(&app, &ann, Method::POST, "/v1/search", Some(query)).await;
+    assert!(found.text.contains("ninehundredthousand"), "{}", found.text);
+}
+
+#[tokio::test]
 async fn access_follows_the_list_at_once() {
     let (app, _, bob) = company().await;
     let ask = async || {

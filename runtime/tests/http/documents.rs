@@ -254,6 +254,17 @@ async fn a_document_out_of_bounds_is_refused_with_the_field() {
 }
 
 #[tokio::test]
+async fn the_longest_id_is_read_as_well_as_written() {
+    let app = TestApp::new().await;
+    let path = format!("/v1/documents/{}", "i".repeat(512));
+    let body = json!({"text": "Otters play.", "acl": ["public"]});
+    assert_eq!(put(&app, &path, &body).await.status, 200);
+    let text = app.get(&format!("{path}/text")).await;
+    assert_eq!(text.body["text"], "Otters play.", "{}", text.text);
+    assert_eq!(app.get(&path).await.status, 200);
+}
+
+#[tokio::test]
 async fn an_id_out_of_bounds_is_refused() {
     let app = TestApp::new().await;
     let body = json!({"text": "a", "acl": ["public"]});
