@@ -6,7 +6,7 @@ const TIMES_LARGER: usize = 8;
 /// Linear work takes 8 times as long for 8 times the size, quadratic work 64 times: three times away from either.
 const TIMES_LONGER: u32 = 24;
 /// What is faster than this is too short to be measured, and what takes little more is fast enough.
-const SHORT: Duration = Duration::from_millis(1);
+const SHORT: Duration = Duration::from_millis(10);
 /// One quiet moment of the machine is enough for a cost that is bounded; one that is not fails in each.
 const ATTEMPTS: usize = 5;
 
@@ -39,8 +39,8 @@ fn is_bounded(eighth: Duration, whole: Duration) -> bool {
 fn quadratic_work_is_told_from_linear_work() {
     let bounded =
         |eighth, whole| is_bounded(Duration::from_micros(eighth), Duration::from_micros(whole));
-    assert!(bounded(5_000, 40_000));
-    assert!(!bounded(5_000, 320_000));
-    assert!(bounded(10, 640));
-    assert!(!bounded(10, 64_000));
+    assert!(bounded(50_000, 400_000));
+    assert!(!bounded(50_000, 3_200_000));
+    assert!(bounded(100, 6_400));
+    assert!(!bounded(100, 640_000));
 }
