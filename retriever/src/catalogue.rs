@@ -5,6 +5,7 @@
 
 mod check;
 mod read;
+mod row;
 mod schema;
 mod write;
 
@@ -15,7 +16,8 @@ use rusqlite::{Connection, OpenFlags};
 
 use crate::RetrieverError;
 
-pub(crate) use self::read::{PassageRow, is_damage};
+pub(crate) use self::read::PassageRow;
+pub(crate) use self::row::is_damage;
 pub(crate) use self::write::{NewContent, NewPassage, Written};
 
 /// Connections kept open for reading.
@@ -37,7 +39,7 @@ impl Catalogue {
         let mut writer = Connection::open(path).map_err(&failed)?;
         configure(&writer).map_err(&failed)?;
         schema::migrate(&mut writer)?;
-        let id = read::counter(&writer, "catalogue_id").map_err(&failed)?;
+        let id = row::counter(&writer, "catalogue_id").map_err(&failed)?;
         Ok(Self {
             path: path.to_owned(),
             id: format!("{id:016x}"),

@@ -4,7 +4,7 @@ use rusqlite::types::ValueRef;
 use rusqlite::{Connection, Row, Statement};
 
 use super::Catalogue;
-use super::read::{DOCUMENTS, entry, is_damage};
+use super::row::{DOCUMENTS, entry, is_damage};
 use crate::{RetrieverError, ingest};
 
 const CHECKING: &str = "checking the documents";

@@ -181,7 +181,7 @@ impl Written<'_> {
                 json(&passage.heading),
                 passage.context,
                 new.text.get(passage.bytes.clone()).unwrap_or_default(),
-                super::read::tokens_to_bytes(&part.tokens),
+                super::row::tokens_to_bytes(&part.tokens),
                 part.vector.to_bytes(),
             ])?;
         }
