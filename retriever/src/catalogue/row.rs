@@ -147,10 +147,7 @@ pub(super) fn json<T: serde::de::DeserializeOwned>(
     serde_json::from_str(row.get_ref(column)?.as_str()?).map_err(|error| broken(column, error))
 }
 
-fn broken(
-    column: usize,
-    error: impl std::error::Error + Send + Sync + 'static,
-) -> rusqlite::Error {
+fn broken(column: usize, error: impl std::error::Error + Send + Sync + 'static) -> rusqlite::Error {
     rusqlite::Error::FromSqlConversionFailure(column, rusqlite::types::Type::Text, Box::new(error))
 }
 

@@ -83,6 +83,11 @@ impl Ingest {
     /// A path does not exist, the data folder cannot be reached, or any file failed.
     pub async fn run(self, setting: &Setting) -> Result<(), Failure> {
         let started = Instant::now();
+        if self.acl.is_none() && setting.config.retrieval.default_acl.is_none() {
+            setting.output.greet(
+                "no `--acl`: documents that do not say themselves who may read them are for admins only",
+            );
+        }
         let limit = largest_file(setting.config.server.max_document_bytes);
         let seen = walk::walk(&self.paths, self.prefix.as_deref(), limit)?;
         let client = setting.client().await?;

@@ -1,6 +1,7 @@
 //! The command line: parses, runs one subcommand, prints a failure once, and ends with its exit code.
 //!
-//! Data goes to stdout, everything else to stderr. All but `serve` are clients of our own HTTP surface ([`transport`]).
+//! Data goes to stdout, everything else to stderr. What asks, searches or changes a data folder is a client of our own HTTP
+//! surface ([`transport`]).
 
 mod adapters;
 mod ask;
@@ -91,7 +92,7 @@ enum Command {
     ///
     /// Reads Markdown (.md, .markdown), plain text (.txt, .text, .rst) and HTML (.html, .htm). A document's id is its path
     /// below PATH, with the name of PATH before it when there are several. Ingesting it again replaces it, or changes
-    /// nothing when its content is the same. One bad file costs no other.
+    /// nothing when its content and its list of readers are the same. One bad file costs no other.
     Ingest(ingest::Ingest),
     /// Ask a question; the answer comes with its quotes
     ///
@@ -162,6 +163,14 @@ impl Setting {
     /// # Errors
     /// As [`Client::connect`].
     async fn client(&self) -> Result<Client, Failure> {
+        let data = self.config.data();
+        if !data.join("quoin.db").exists() {
+            let shown = std::path::absolute(data).unwrap_or_else(|_| data.to_owned());
+            self.output.greet(format!(
+                "there was no data folder `{}`: made a new one, without documents; `--data DIR` names another",
+                shown.display()
+            ));
+        }
         Client::connect(&self.config).await
     }
 }
