@@ -183,6 +183,11 @@ pub(crate) fn read(
             (decode(bytes, format, &content_type)?, format)
         }
     };
+    // A byte order mark says how the bytes were written; before front matter it would hide it.
+    let text = match text.strip_prefix('\u{feff}') {
+        Some(rest) => rest.trim_start_matches('\u{feff}').to_owned(),
+        None => text,
+    };
     let budget = Budget::new(limits);
     let document = reader(format).read(text, &budget)?;
     budget.check_text(document.text.len())?;
@@ -190,14 +195,7 @@ pub(crate) fn read(
 }
 
 /// UTF-8, or HTML that says it is Latin-1.
-fn decode(
-    mut bytes: Vec<u8>,
-    format: Format,
-    content_type: &str,
-) -> Result<String, RetrieverError> {
-    if bytes.starts_with(b"\xef\xbb\xbf") {
-        bytes.drain(..3);
-    }
+fn decode(bytes: Vec<u8>, format: Format, content_type: &str) -> Result<String, RetrieverError> {
     match String::from_utf8(bytes) {
         Ok(text) => Ok(text),
         Err(error)

@@ -110,6 +110,35 @@ pub(super) fn split(text: &str) -> Option<(&str, usize)> {
     None
 }
 
+/// Lines that are looked at for an access list that would be lost.
+const LINES_LOOKED_AT: usize = 40;
+
+/// Refuses a text without front matter that begins as if it had some, with an access list in it: not closed, behind a blank
+/// line, in TOML. Taken for text, it would be read by whoever reads what says nothing.
+///
+/// # Errors
+/// Says where front matter must stand.
+pub(super) fn refuse_lost_list(text: &str) -> Result<(), RetrieverError> {
+    let mut lines = text
+        .split(['\n', '\r'])
+        .map(str::trim)
+        .filter(|line| !line.is_empty())
+        .take(LINES_LOOKED_AT);
+    let opens = lines
+        .next()
+        .is_some_and(|line| line.starts_with("---") || line.starts_with("+++"));
+    let names_a_list = |line: &str| {
+        let name = line.split([':', '=']).next().unwrap_or_default();
+        name.len() < line.len() && name.trim().eq_ignore_ascii_case("acl")
+    };
+    if opens && lines.any(names_a_list) {
+        return Err(unreadable(
+            "front matter that names an `acl` must be YAML at the very start, between two lines of `---`".to_owned(),
+        ));
+    }
+    Ok(())
+}
+
 /// Reads the YAML between the lines.
 ///
 /// # Errors
@@ -241,6 +270,28 @@ mod tests {
     fn a_wrong_value_is_reported_with_its_key() {
         let error = parse("effective_until: tomorrow").unwrap_err().to_string();
         assert!(error.contains("`effective_until`"), "{error}");
+    }
+
+    #[test]
+    fn an_access_list_that_would_be_lost_is_refused() {
+        for text in [
+            "\n---\nacl: [group:hr]\n---\nPay.",
+            " ---\nacl: [group:hr]\n---\nPay.",
+            "--- # pay\nACL: [group:hr]\n---\nPay.",
+            "---\rtitle: Pay\racl: [group:hr]\r---\rPay.",
+            "---\nacl: [group:hr]\n\nPay.",
+            "+++\nacl = [\"group:hr\"]\n+++\nPay.",
+        ] {
+            assert!(split(text).is_none(), "{text:?}");
+            assert!(refuse_lost_list(text).is_err(), "{text:?}");
+        }
+        for text in [
+            "# Pay\n\n---\n\nacl: is a word here",
+            "---\n\nA rule, then text.",
+            "aclu: none",
+        ] {
+            assert!(refuse_lost_list(text).is_ok(), "{text:?}");
+        }
     }
 
     #[test]

@@ -19,6 +19,8 @@ impl Reader for Markdown {
         if let Some((yaml, body)) = front_matter::split(&text) {
             stated = front_matter::parse(yaml)?;
             text.drain(..body);
+        } else {
+            front_matter::refuse_lost_list(&text)?;
         }
         refuse_marker_runs(&text)?;
         let cuts = cut_points(&text, budget, &mut stated)?;

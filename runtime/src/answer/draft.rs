@@ -153,6 +153,13 @@ impl DraftStream {
         Draft::parse(self.citing, &format!("{}{close}", &self.text[..position])).map(Some)
     }
 
+    /// Whether the answer that has begun is a string.
+    #[must_use]
+    pub fn is_string(&self) -> bool {
+        self.answer_at
+            .is_some_and(|start| self.text[start..].starts_with('"'))
+    }
+
     /// What can be shown of the answer that was not shown before: decoded text of a string, JSON of anything else.
     pub fn take_shown(&mut self) -> String {
         let Some(start) = self.answer_at else {

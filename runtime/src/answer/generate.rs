@@ -69,7 +69,8 @@ impl Grounding<'_> {
         let mut spent = Spent::default();
         let mut max_tokens = self.ask.max_tokens;
         for attempt in attempts(self.served, self.ask) {
-            max_tokens = attempt.max_tokens;
+            // What the caller named, not what we added for the citations.
+            max_tokens = self.ask.request.max_tokens.unwrap_or(attempt.max_tokens);
             match self.attempt(attempt, &mut spent).await {
                 Err(AnswerError::Incomplete { .. }) if !spent.shown => {}
                 result => return result,
@@ -275,7 +276,8 @@ impl<'a> Writing<'a> {
         if !text.is_empty() {
             self.shown = true;
             // A receiver that is gone has dropped this future too.
-            let _ = sender.send(Progress::Delta { text }).await;
+            let of_string = self.stream.is_string();
+            let _ = sender.send(Progress::Delta { text, of_string }).await;
         }
         Ok(true)
     }

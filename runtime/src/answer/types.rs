@@ -247,5 +247,8 @@ pub enum Progress {
     Delta {
         /// The piece.
         text: String,
+        /// Whether the answer is a string; its pieces come without quotation marks and escapes.
+        #[serde(skip)]
+        of_string: bool,
     },
 }

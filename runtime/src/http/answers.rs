@@ -73,7 +73,8 @@ impl EventFormat for Native {
                 .answer
                 .as_str()
                 .map_or_else(|| answer.answer.to_string(), str::to_owned);
-            events.extend(self.progress(Progress::Delta { text }));
+            let of_string = answer.answer.is_string();
+            events.extend(self.progress(Progress::Delta { text, of_string }));
         }
         events.extend([json_event(Some("answer"), answer), done_event()]);
         Ok(events)

@@ -21,6 +21,8 @@ const ALLOCATED_AHEAD_BYTES: usize = 1 << 20;
 /// A body that comes more slowly than this is given up, once it has been coming for longer than a client may be silent:
 /// else a byte now and then would hold a place for ever.
 const SLOWEST_BYTES_PER_SECOND: u64 = 1024;
+/// Most values in a body: each takes about a hundred bytes once it is read, however short it is written.
+const MAX_VALUES: usize = 200_000;
 /// Of a body that is too large, at most this much is read and thrown away.
 const DISCARD_BYTES: u64 = 256 << 20;
 
@@ -189,6 +191,21 @@ fn too_large(limit_name: &str, limit: usize, got: &str) -> ApiError {
 }
 
 /// Parses JSON; errors name line, column and field.
+/// Commas outside strings: one less than the values, at most.
+fn commas(json: &str) -> usize {
+    let (mut commas, mut in_string, mut escaped) = (0, false, false);
+    for byte in json.bytes() {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if in_string => escaped = true,
+            b'"' => in_string = !in_string,
+            b',' if !in_string => commas += 1,
+            _ => {}
+        }
+    }
+    commas
+}
+
 fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ApiError> {
     let text = std::str::from_utf8(bytes).map_err(|error| {
         ApiError::malformed(format!(
@@ -206,6 +223,12 @@ fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ApiError> {
         return Err(ApiError::malformed(
             "the body is a list: a JSON object is expected".to_owned(),
         ));
+    }
+    let values = commas(text);
+    if values > MAX_VALUES {
+        return Err(ApiError::too_large(format!(
+            "the body must hold at most {MAX_VALUES} values, got {values}"
+        )));
     }
     let mut reader = serde_json::Deserializer::from_str(text);
     let value = serde_path_to_error::deserialize(&mut reader).map_err(|error| {

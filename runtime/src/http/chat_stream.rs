@@ -64,7 +64,10 @@ impl EventFormat for ChatEvents {
     fn progress(&mut self, progress: Progress) -> Vec<Event> {
         match progress {
             Progress::Retrieval { .. } => Vec::new(),
-            Progress::Delta { text } => self.more(&text),
+            Progress::Delta { text, of_string } => {
+                let quoted = self.form.structured && of_string;
+                self.more(&piece(text, quoted, self.sent.is_empty()))
+            }
         }
     }
 
@@ -134,6 +137,20 @@ impl ChatEvents {
         );
         more.insert("quoin".to_owned(), beside(answer));
         self.chunk(&choice, more)
+    }
+}
+
+/// A piece of an answer as it stands in a message of JSON: of a string, escaped, the first one behind the quotation mark.
+pub(super) fn piece(text: String, quoted: bool, first: bool) -> String {
+    if !quoted {
+        return text;
+    }
+    let json = Value::from(text).to_string();
+    let inside = &json[1..json.len() - 1];
+    if first {
+        format!("\"{inside}")
+    } else {
+        inside.to_owned()
     }
 }
 

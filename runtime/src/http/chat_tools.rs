@@ -43,10 +43,29 @@ pub(super) fn forced(
             "`tools` must name each function in `function.name`",
         ));
     };
-    let parameters = function.get("parameters").cloned();
+    let allowed = |c: char| c.is_ascii_alphanumeric() || "_-.".contains(c);
+    if !(1..=64).contains(&name.len()) || !name.chars().all(allowed) {
+        return Err(ApiError::invalid(
+            "tools",
+            "`function.name` in `tools` must be 1 to 64 letters, digits, `_`, `-` or `.`",
+        ));
+    }
+    let parameters = function
+        .get("parameters")
+        .filter(|parameters| !parameters.is_null())
+        .cloned()
+        .unwrap_or_else(
+            || json!({"type": "object", "properties": {}, "additionalProperties": false}),
+        );
+    if parameters.get("type") != Some(&json!("object")) {
+        return Err(ApiError::invalid(
+            "tools",
+            "`function.parameters` in `tools` must be a JSON Schema with `\"type\": \"object\"`",
+        ));
+    }
     Ok(Some(ForcedTool {
         name: name.to_owned(),
-        parameters: parameters.unwrap_or_else(|| json!({"type": "object", "properties": {}})),
+        parameters,
         finish_reason,
     }))
 }

@@ -4,7 +4,7 @@ use axum::response::sse::Event;
 use serde_json::{Value, json};
 
 use super::chat::text;
-use super::chat_stream::still_to_send;
+use super::chat_stream::{piece, still_to_send};
 use super::error::ApiError;
 use super::responses::{Echo, annotations, content_part, item_id, message_item};
 use super::stream::{EventFormat, json_event};
@@ -113,7 +113,10 @@ impl EventFormat for ResponseEvents {
     fn progress(&mut self, progress: Progress) -> Vec<Event> {
         match progress {
             Progress::Retrieval { .. } => Vec::new(),
-            Progress::Delta { text } => self.text_delta(&text),
+            Progress::Delta { text, of_string } => {
+                let quoted = self.echo.structured && of_string;
+                self.text_delta(&piece(text, quoted, self.sent.is_empty()))
+            }
         }
     }
 

@@ -118,6 +118,39 @@ async fn json_object_gives_an_object_with_the_keys_that_were_asked_for() {
 }
 
 #[tokio::test]
+async fn a_string_under_a_schema_streams_as_json() {
+    let said = r#"{"cite":"[[1]]","answer":"tab\t \"b\" 😀 end"}"#;
+    let app = TestApp::builder()
+        .saying([said, said])
+        .build()
+        .await
+        .pages()
+        .await;
+    let mut request = ask("Which?");
+    let schema = json!({"enum": ["tab\t \"b\" 😀 end", "other"]});
+    request["response_format"] =
+        json!({"type": "json_schema", "json_schema": {"name": "x", "schema": schema}});
+    request["stream"] = json!(true);
+    let reply = app.post("/v1/chat/completions", &request).await;
+    let text: String = reply
+        .chunks()
+        .iter()
+        .filter_map(|chunk| chunk["choices"][0]["delta"]["content"].as_str())
+        .collect();
+    let value: Value = serde_json::from_str(&text).unwrap_or_else(|_| panic!("{}", reply.text));
+    assert_eq!(value, "tab\t \"b\" 😀 end");
+    assert!(
+        reply.text.contains("\"finish_reason\":\"stop\""),
+        "{}",
+        reply.text
+    );
+    let format = json!({"type": "json_schema", "name": "x", "schema": schema});
+    let response = json!({"input": "Which?", "text": {"format": format}, "stream": true});
+    let reply = app.post("/v1/responses", &response).await;
+    assert!(reply.text.contains("response.completed"), "{}", reply.text);
+}
+
+#[tokio::test]
 async fn a_forced_function_gets_the_answer_as_its_arguments() {
     let app = TestApp::builder()
         .saying([DAYS, DAYS, ABSTAINS])

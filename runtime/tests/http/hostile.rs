@@ -171,6 +171,29 @@ async fn a_body_without_a_length_is_bounded_too() {
 }
 
 #[tokio::test]
+async fn a_body_of_very_many_small_values_is_refused_before_it_is_read() {
+    let app = TestApp::new().await;
+    let many = format!(
+        r#"{{"query": "vpn, x", "filters": {{"metadata": {{"a": [{}1]}}}}}}"#,
+        "1,".repeat(300_000)
+    );
+    let reply = app.post_raw("/v1/search", many).await;
+    assert_eq!(reply.status, 413, "{}", reply.text);
+    assert!(
+        reply.message().contains("at most 200000 values"),
+        "{}",
+        reply.text
+    );
+    let text = json!({"query": "vpn", "unknown": ",".repeat(300_000)});
+    let reply = app.post("/v1/search", &text).await;
+    assert_eq!(
+        reply.status, 400,
+        "commas in a string are text: {}",
+        reply.text
+    );
+}
+
+#[tokio::test]
 async fn control_characters_and_template_tokens_in_a_question_are_text() {
     let app = TestApp::with_pages().await;
     for question in [

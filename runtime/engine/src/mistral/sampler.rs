@@ -225,8 +225,8 @@ fn grammar_failed(matcher: &Matcher) -> EngineError {
                     .to_owned(),
             }
         }
-        reason => EngineError::Generation {
-            reason: format!("the grammar stopped: {reason}"),
+        reason => EngineError::UnsupportedConstraint {
+            reason: format!("the grammar cannot go on ({reason}): a simpler pattern may help"),
         },
     }
 }

@@ -17,6 +17,9 @@ const REFERENCES_WITH_DEAREST: u8 = 16;
 /// Largest number that a value may have to be a multiple of, without its factors of ten.
 const MAX_MULTIPLE: f64 = 10_000.0;
 
+/// Beyond it llguidance's whole numbers end.
+const LARGEST_BOUND: f64 = 9e18;
+
 const IN_PLACE: [&str; 9] = [
     "allOf",
     "anyOf",
@@ -59,6 +62,11 @@ pub(super) fn too_dear(schema: &Value) -> Option<String> {
         return Some(format!(
             "one value would have to be checked against more than {MAX_LOOKS} sub-schemas, through references that repeat \
              each other"
+        ));
+    }
+    if let Some(bound) = large_bound(schema) {
+        return Some(format!(
+            "bounds of numbers must lie within ±{LARGEST_BOUND:e}, got {bound:e}"
         ));
     }
     large_multiple(schema).map(|multiple| {
@@ -140,6 +148,19 @@ impl<'a> Counter<'a> {
             .filter(|_| references < self.max_references)
             .and_then(|pointer| self.root.pointer(pointer));
         target.map_or(1, |target| self.looks(target, references + 1))
+    }
+}
+
+fn large_bound(schema: &Value) -> Option<f64> {
+    const BOUNDS: [&str; 4] = ["minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum"];
+    match schema {
+        Value::Array(items) => items.iter().find_map(large_bound),
+        Value::Object(fields) => BOUNDS
+            .iter()
+            .filter_map(|key| fields.get(*key).and_then(Value::as_f64))
+            .find(|bound| bound.abs() > LARGEST_BOUND)
+            .or_else(|| fields.values().find_map(large_bound)),
+        _ => None,
     }
 }
 

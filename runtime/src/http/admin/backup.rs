@@ -3,6 +3,7 @@
 //! The index is not copied: it is made from the catalogue. Deleted documents are not in the copy of the database.
 
 use std::io;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use axum::Json as JsonResponse;
@@ -64,6 +65,8 @@ pub(in crate::http) async fn create(
             .and_then(|()| {
                 tempfile::Builder::new()
                     .prefix(".quoin-backup-")
+                    // As the data folder: for its owner alone.
+                    .permissions(std::fs::Permissions::from_mode(0o700))
                     .tempdir_in(&parent)
             })
             .map_err(|error| unwritable(&parent, &error))

@@ -6,6 +6,8 @@ use super::{Bounds, Place, any_scalar, narrow_at};
 
 /// A property's name, where the model chooses it.
 const NAME: &str = r"^[\p{L}\p{N}_][\p{L}\p{N}_ .-]{0,31}$";
+/// Most properties that get their names from us.
+const MOST_NAMED: u64 = 64;
 /// How deep a value is nested of which the schema says nothing.
 const FREE_DEPTH: usize = 2;
 
@@ -74,6 +76,9 @@ fn allow_names(fields: &mut Map<String, Value>, schema: &Value, bounds: Bounds) 
         .get("minProperties")
         .and_then(Value::as_u64)
         .unwrap_or(0);
+    if (2..=MOST_NAMED).contains(&least) {
+        return name_them(fields, schema, least);
+    }
     let asked = fields.get("maxProperties").and_then(Value::as_u64);
     let most = bounds.array_items.max(least);
     fields.insert("patternProperties".to_owned(), json!({ NAME: schema }));
@@ -82,6 +87,23 @@ fn allow_names(fields: &mut Map<String, Value>, schema: &Value, bounds: Bounds) 
         "maxProperties".to_owned(),
         json!(most.min(asked.unwrap_or(u64::MAX))),
     );
+}
+
+/// Names as many properties as there must be: a model that chooses names may choose one twice, which is one property.
+fn name_them(fields: &mut Map<String, Value>, schema: &Value, least: u64) {
+    let names: Vec<String> = (1..=least)
+        .map(|number| format!("property_{number}"))
+        .collect();
+    let properties: Map<String, Value> = names
+        .iter()
+        .map(|name| (name.clone(), schema.clone()))
+        .collect();
+    fields.insert("properties".to_owned(), Value::Object(properties));
+    fields.insert("required".to_owned(), json!(names));
+    fields.insert("additionalProperties".to_owned(), json!(false));
+    for bound in ["minProperties", "maxProperties"] {
+        fields.remove(bound);
+    }
 }
 
 fn any_value(bounds: Bounds, depth: usize) -> Value {

@@ -69,6 +69,8 @@ fn open_ended() -> Vec<Value> {
         json!({"type": "object", "required": ["a", "b"]}),
         json!({"type": "object", "properties": {"a": {"type": "integer"}}, "required": ["a", "b"]}),
         json!({"type": "object", "minProperties": 2}),
+        json!({"type": "object", "minProperties": 5, "maxProperties": 6}),
+        json!({"type": "object", "minProperties": 3, "additionalProperties": {"type": "string"}}),
         field(json!({"type": "object", "additionalProperties": {"type": "integer"}})),
         field(
             json!({"type": "object", "additionalProperties": {"type": "string"}, "maxProperties": 3}),
