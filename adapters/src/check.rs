@@ -1,6 +1,6 @@
 //! Whether a folder holds a LoRA that the engine serves exactly as it was trained.
 //!
-//! The engine (mistralrs 0.8.1) reads `r`, `lora_alpha` and a list of `target_modules`, and merges `lora_alpha / r · B · A`
+//! The engine reads `r`, `lora_alpha` and a list of `target_modules`, and merges `lora_alpha / r · B · A`
 //! into every module whose path matches one of them. Whatever else a configuration asks for it ignores, and what is missing
 //! it fails on while loading: both are found here, before anything is stored.
 

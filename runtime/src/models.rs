@@ -1,7 +1,6 @@
 //! The language models in memory: the base, and the adapter versions used last. Loads one at a time.
 
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Instant;
 
 use quoin_adapters::{AdapterError, AdapterId, AdapterVersion, BaseIdentity, Registry};
 use quoin_engine::{BaseModel, Engine, EngineError, EngineSettings, Generator, ModelSource};
@@ -150,16 +149,8 @@ impl Models {
         ) {
             return;
         }
-        let begun = Instant::now();
         let state = match self.load(BASE, None).await {
-            Ok(generator) => {
-                tracing::info!(
-                    model = generator.description().name,
-                    elapsed_ms = begun.elapsed().as_millis(),
-                    "model loaded"
-                );
-                BaseState::Ready(generator)
-            }
+            Ok(generator) => BaseState::Ready(generator),
             Err(error) => {
                 tracing::error!(
                     error = &error as &dyn std::error::Error,

@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use crate::support::{PeftFolder, add, base, id, name};
+use crate::support::{add, added, id};
 use quoin_adapters::{AdapterError, Registry};
 
 fn unlocked(path: &Path) {
@@ -15,14 +15,7 @@ fn unlocked(path: &Path) {
 fn every_flipped_byte_of_every_stored_file_is_found_and_its_file_named() {
     let data = tempfile::tempdir().unwrap();
     let registry = Registry::open(data.path()).unwrap();
-    let version = registry
-        .add(
-            PeftFolder::new(0.1).write().path(),
-            &name("support"),
-            &base(),
-        )
-        .unwrap()
-        .version;
+    let version = added(&registry, 0.1);
     for file in [
         "adapter_config.json",
         "adapter_model.safetensors",
@@ -61,14 +54,7 @@ fn every_flipped_byte_of_every_stored_file_is_found_and_its_file_named() {
 fn a_missing_and_an_added_file_are_named() {
     let data = tempfile::tempdir().unwrap();
     let registry = Registry::open(data.path()).unwrap();
-    let version = registry
-        .add(
-            PeftFolder::new(0.1).write().path(),
-            &name("support"),
-            &base(),
-        )
-        .unwrap()
-        .version;
+    let version = added(&registry, 0.1);
     let stranger = version.folder.join("adapter_model.bin");
     fs::write(&stranger, "x").unwrap();
     let error = registry.verify(&version.id()).unwrap_err().to_string();

@@ -4,7 +4,7 @@ use std::fs;
 use std::process::Command;
 use std::sync::Barrier;
 
-use crate::support::{PeftFolder, add, base, id, name};
+use crate::support::{PeftFolder, add, added, base, id, name};
 use quoin_adapters::{AdapterError, BaseIdentity, Registry};
 
 #[test]
@@ -121,14 +121,7 @@ fn the_manifest_says_what_was_stored() {
 fn sha256sum_agrees() {
     let data = tempfile::tempdir().unwrap();
     let registry = Registry::open(data.path()).unwrap();
-    let version = registry
-        .add(
-            PeftFolder::new(0.1).write().path(),
-            &name("support"),
-            &base(),
-        )
-        .unwrap()
-        .version;
+    let version = added(&registry, 0.1);
     let Ok(output) = Command::new("sha256sum")
         .args(["-c", "SHA256SUMS"])
         .current_dir(&version.folder)
@@ -161,14 +154,7 @@ fn an_unknown_version_is_not_found() {
 fn an_adapter_for_another_base_is_refused_where_it_would_be_served() {
     let data = tempfile::tempdir().unwrap();
     let registry = Registry::open(data.path()).unwrap();
-    let version = registry
-        .add(
-            PeftFolder::new(0.1).write().path(),
-            &name("support"),
-            &base(),
-        )
-        .unwrap()
-        .version;
+    let version = added(&registry, 0.1);
     version.check_base(&base().digest).unwrap();
     let error = version.check_base("sha256:00").unwrap_err().to_string();
     assert!(

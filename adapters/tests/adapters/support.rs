@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
-use quoin_adapters::{AdapterId, AdapterName, BaseIdentity, Registry};
+use quoin_adapters::{AdapterId, AdapterName, AdapterVersion, BaseIdentity, Registry};
 use safetensors::Dtype;
 use safetensors::tensor::{TensorView, serialize};
 use serde_json::{Value, json};
@@ -35,7 +35,7 @@ pub fn id(text: &str) -> AdapterId {
 }
 
 /// Adds what a seed gives, as the next version of `support`.
-pub fn add(registry: &Registry, seed: f32) -> AdapterId {
+pub fn added(registry: &Registry, seed: f32) -> AdapterVersion {
     registry
         .add(
             PeftFolder::new(seed).write().path(),
@@ -44,7 +44,11 @@ pub fn add(registry: &Registry, seed: f32) -> AdapterId {
         )
         .unwrap()
         .version
-        .id()
+}
+
+/// The id of what [`added`] adds.
+pub fn add(registry: &Registry, seed: f32) -> AdapterId {
+    added(registry, seed).id()
 }
 
 /// Why a folder is not added; nothing of it is left.

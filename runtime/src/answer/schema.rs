@@ -46,6 +46,8 @@ pub enum SchemaError {
 /// A schema that was checked: what the caller sent, and what validates against it.
 pub struct AnswerSchema {
     original: Value,
+    /// The same with `anyOf` for each `oneOf` that says no more.
+    choices: Value,
     validator: Validator,
 }
 
@@ -85,6 +87,7 @@ impl AnswerSchema {
             .map_err(|error| SchemaError::Invalid(error.to_string()))?;
         Ok(Self {
             original: schema,
+            choices,
             validator,
         })
     }
@@ -131,7 +134,7 @@ impl AnswerSchema {
     /// The schema to decode under: a subset of the original, with every open end bounded.
     #[must_use]
     pub fn narrowed(&self, bounds: Bounds) -> Value {
-        let mut schema = self.original.clone();
+        let mut schema = self.choices.clone();
         narrow::narrow(&mut schema, bounds);
         if let Some(fields) = schema.as_object_mut() {
             fields.remove("$schema");

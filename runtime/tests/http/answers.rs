@@ -99,12 +99,7 @@ async fn headers_name_the_release_that_answered() {
 
 #[tokio::test]
 async fn an_abstention_has_no_answer_and_no_citations() {
-    let app = TestApp::builder()
-        .saying([ABSTAINS])
-        .build()
-        .await
-        .pages()
-        .await;
+    let app = TestApp::builder().saying([ABSTAINS]).with_pages().await;
     let body = app
         .post(
             "/v1/answers",
@@ -130,12 +125,7 @@ async fn nothing_to_read_is_an_abstention() {
 #[tokio::test]
 async fn an_answer_satisfies_its_schema() {
     let said = r#"{"cite":"[[1]]","answer":{"days":27}}"#;
-    let app = TestApp::builder()
-        .saying([said])
-        .build()
-        .await
-        .pages()
-        .await;
+    let app = TestApp::builder().saying([said]).with_pages().await;
     let schema = json!({
         "type": "object",
         "properties": {"days": {"type": "integer"}},
@@ -226,12 +216,7 @@ async fn what_is_no_schema_at_all_is_400() {
 
 #[tokio::test]
 async fn extractive_answers_without_the_model() {
-    let app = TestApp::builder()
-        .saying([""; 0])
-        .build()
-        .await
-        .pages()
-        .await;
+    let app = TestApp::builder().saying([""; 0]).with_pages().await;
     let reply = app
         .post("/v1/answers", &json!({"question": "How many days of annual leave do employees have?", "mode": "extractive"}))
         .await;

@@ -85,6 +85,11 @@ impl Builder {
         self
     }
 
+    /// Builds, and adds two public pages.
+    pub async fn with_pages(self) -> TestApp {
+        self.build().await.pages().await
+    }
+
     pub async fn build(self) -> TestApp {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let mut config = self.config;
@@ -129,7 +134,7 @@ impl TestApp {
 
     /// A server without keys and with two public pages.
     pub async fn with_pages() -> Self {
-        Self::builder().build().await.pages().await
+        Self::builder().with_pages().await
     }
 
     /// Adds two public pages.

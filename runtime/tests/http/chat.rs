@@ -81,12 +81,7 @@ async fn citations_are_nested_url_citations() {
 
 #[tokio::test]
 async fn a_json_schema_is_enforced_and_nothing_is_appended() {
-    let app = TestApp::builder()
-        .saying([DAYS])
-        .build()
-        .await
-        .pages()
-        .await;
+    let app = TestApp::builder().saying([DAYS]).with_pages().await;
     let mut request = ask("How many days of leave?");
     request["response_format"] = days_format();
     let body = app.post("/v1/chat/completions", &request).await.body;
@@ -100,9 +95,7 @@ async fn a_json_schema_is_enforced_and_nothing_is_appended() {
 async fn json_object_gives_an_object_with_the_keys_that_were_asked_for() {
     let app = TestApp::builder()
         .saying([r#"{"cite":"[[1]]","answer":{"days":27,"where":["Hull",{"site":"Kobe"}]}}"#])
-        .build()
-        .await
-        .pages()
+        .with_pages()
         .await;
     let mut request = ask("How many days of leave?");
     request["response_format"] = json!({"type": "json_object"});
@@ -120,12 +113,7 @@ async fn json_object_gives_an_object_with_the_keys_that_were_asked_for() {
 #[tokio::test]
 async fn a_string_under_a_schema_streams_as_json() {
     let said = r#"{"cite":"[[1]]","answer":"tab\t \"b\" 😀 end"}"#;
-    let app = TestApp::builder()
-        .saying([said, said])
-        .build()
-        .await
-        .pages()
-        .await;
+    let app = TestApp::builder().saying([said, said]).with_pages().await;
     let mut request = ask("Which?");
     let schema = json!({"enum": ["tab\t \"b\" 😀 end", "other"]});
     request["response_format"] =
@@ -154,9 +142,7 @@ async fn a_string_under_a_schema_streams_as_json() {
 async fn a_forced_function_gets_the_answer_as_its_arguments() {
     let app = TestApp::builder()
         .saying([DAYS, DAYS, ABSTAINS])
-        .build()
-        .await
-        .pages()
+        .with_pages()
         .await;
     let mut request = ask("How many days of leave?");
     let parameters = days_format()["json_schema"]["schema"].clone();
@@ -204,9 +190,7 @@ async fn a_forced_function_gets_the_answer_as_its_arguments() {
 async fn an_abstention_is_a_sentence_or_with_a_schema_a_refusal() {
     let app = TestApp::builder()
         .saying([ABSTAINS, ABSTAINS])
-        .build()
-        .await
-        .pages()
+        .with_pages()
         .await;
     let plain = app
         .post("/v1/chat/completions", &ask("Who won in 1954?"))
@@ -252,12 +236,7 @@ async fn system_messages_reach_the_model_as_wishes() {
         *writes.lock().unwrap() = format!("{:?}", request.messages);
         crate::app::FIRST_SENTENCE.to_owned()
     });
-    let app = TestApp::builder()
-        .generator(generator)
-        .build()
-        .await
-        .pages()
-        .await;
+    let app = TestApp::builder().generator(generator).with_pages().await;
     let request = json!({"messages": [
         {"role": "system", "content": "Answer like a pirate."},
         {"role": "user", "content": "How many days of annual leave?"},

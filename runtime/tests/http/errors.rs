@@ -246,12 +246,7 @@ async fn an_unknown_field_is_named_on_native_routes() {
 async fn a_panic_is_500_with_the_request_id_and_says_nothing_of_its_cause() {
     let generator =
         quoin_engine::scripted::ScriptedGenerator::new(|_| panic!("a secret of the engine"));
-    let app = TestApp::builder()
-        .generator(generator)
-        .build()
-        .await
-        .pages()
-        .await;
+    let app = TestApp::builder().generator(generator).with_pages().await;
     let reply = app
         .post(
             "/v1/answers",
@@ -269,9 +264,7 @@ async fn a_panic_is_500_with_the_request_id_and_says_nothing_of_its_cause() {
 async fn a_defect_of_the_engine_is_500_without_its_words() {
     let app = TestApp::builder()
         .saying(["this breaks the grammar"])
-        .build()
-        .await
-        .pages()
+        .with_pages()
         .await;
     let reply = app
         .post(

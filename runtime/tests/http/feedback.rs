@@ -39,9 +39,7 @@ async fn an_answer_can_be_rated_by_whom_it_was_given_to() {
 async fn answers_of_every_api_and_abstentions_can_be_rated() {
     let app = TestApp::builder()
         .saying([crate::app::ABSTAINS; 3])
-        .build()
-        .await
-        .pages()
+        .with_pages()
         .await;
     let messages = json!([{"role": "user", "content": "Who won in 1954?"}]);
     let chat = app

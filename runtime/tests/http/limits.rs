@@ -55,9 +55,7 @@ async fn a_stream_holds_its_place_until_it_ends() {
     let app = TestApp::builder()
         .generator(slow())
         .limits(|limits| limits.max_concurrent_requests = 1)
-        .build()
-        .await
-        .pages()
+        .with_pages()
         .await;
     let body = json!({"question": "How many days of annual leave?", "stream": true});
     let stream = app
@@ -109,9 +107,7 @@ async fn a_request_that_takes_too_long_is_504() {
     let app = TestApp::builder()
         .generator(slow())
         .config(|config| config.server.request_timeout_ms = 400)
-        .build()
-        .await
-        .pages()
+        .with_pages()
         .await;
     let reply = app
         .post(

@@ -46,9 +46,7 @@ async fn the_schema_of_text_format_is_enforced() {
     let said = r#"{"cite":"[[1]]","answer":{"days":27}}"#;
     let app = TestApp::builder()
         .saying([said, ABSTAINS])
-        .build()
-        .await
-        .pages()
+        .with_pages()
         .await;
     let schema = json!({"type": "object", "properties": {"days": {"type": "integer"}}, "required": ["days"], "additionalProperties": false});
     let request = json!({

@@ -82,15 +82,7 @@ async fn both_sockets_answer_and_the_local_one_is_the_owner_s() {
 
 #[tokio::test]
 async fn a_request_in_flight_is_finished_and_no_new_one_is_taken() {
-    let served = serve(
-        TestApp::builder()
-            .generator(slow())
-            .build()
-            .await
-            .pages()
-            .await,
-    )
-    .await;
+    let served = serve(TestApp::builder().generator(slow()).with_pages().await).await;
     let tcp = TcpStream::connect(served.address).await.unwrap();
     let asked = tokio::spawn(async move { exchange(tcp, &post("/v1/answers", ASK)).await });
     served.app.until(|model| model.running == 1).await;
@@ -133,9 +125,7 @@ async fn what_outlasts_the_drain_time_is_cut_off() {
     let app = TestApp::builder()
         .generator(slow().with_token_time(2 * PATIENCE))
         .config(|config| config.server.drain_timeout_ms = 200)
-        .build()
-        .await
-        .pages()
+        .with_pages()
         .await;
     let served = serve(app).await;
     let mut tcp = TcpStream::connect(served.address).await.unwrap();
@@ -152,15 +142,7 @@ async fn what_outlasts_the_drain_time_is_cut_off() {
 
 #[tokio::test]
 async fn a_client_that_hangs_up_frees_the_engine() {
-    let served = serve(
-        TestApp::builder()
-            .generator(slow())
-            .build()
-            .await
-            .pages()
-            .await,
-    )
-    .await;
+    let served = serve(TestApp::builder().generator(slow()).with_pages().await).await;
     let mut tcp = TcpStream::connect(served.address).await.unwrap();
     tcp.write_all(post("/v1/answers", ASK).as_bytes())
         .await

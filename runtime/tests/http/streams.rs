@@ -66,12 +66,7 @@ async fn a_native_stream_tells_retrieval_deltas_and_the_answer() {
 
 #[tokio::test]
 async fn an_answer_that_is_there_at_once_is_one_delta_and_an_abstention_is_none() {
-    let app = TestApp::builder()
-        .saying([ABSTAINS])
-        .build()
-        .await
-        .pages()
-        .await;
+    let app = TestApp::builder().saying([ABSTAINS]).with_pages().await;
     let extractive = json!({"question": "How many days of annual leave do employees have?", "mode": "extractive", "stream": true});
     let reply = app.post("/v1/answers", &extractive).await;
     let names: Vec<String> = reply.events().into_iter().map(|(name, _)| name).collect();
@@ -218,9 +213,7 @@ async fn what_fails_later_is_an_error_event_with_the_request_id() {
     let app = TestApp::builder()
         .generator(generator)
         .config(|config| config.server.request_timeout_ms = 1500)
-        .build()
-        .await
-        .pages()
+        .with_pages()
         .await;
     let reply = app
         .post(
@@ -274,12 +267,7 @@ async fn nothing_is_shown_of_an_answer_whose_source_was_deleted_while_it_was_wri
 async fn a_client_that_goes_away_stops_the_generation() {
     let generator =
         ScriptedGenerator::new(|_| long_answer()).with_token_time(Duration::from_millis(10));
-    let app = TestApp::builder()
-        .generator(generator)
-        .build()
-        .await
-        .pages()
-        .await;
+    let app = TestApp::builder().generator(generator).with_pages().await;
     let body = json!({"question": "How many days of leave?", "stream": true});
     let mut response = app
         .open(request(Method::POST, "/v1/answers", Some(&body), &[]))
@@ -302,9 +290,7 @@ async fn a_client_that_goes_away_stops_the_generation() {
 async fn a_client_that_does_not_read_does_not_hold_the_engine() {
     let app = TestApp::builder()
         .generator(ScriptedGenerator::new(|_| long_answer()))
-        .build()
-        .await
-        .pages()
+        .with_pages()
         .await;
     let body = json!({"question": "How many days of leave?", "stream": true});
     let response = app
@@ -320,9 +306,7 @@ async fn a_client_that_does_not_read_does_not_hold_the_engine() {
 async fn the_same_question_streams_and_answers_the_same() {
     let app = TestApp::builder()
         .saying([FIRST_SENTENCE, FIRST_SENTENCE])
-        .build()
-        .await
-        .pages()
+        .with_pages()
         .await;
     let plain = app
         .post(

@@ -7,8 +7,6 @@ mod texts;
 
 use serde_json::{Map, Value, json};
 
-use super::alternatives::free_from_exclusion;
-
 /// How far open ends may go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Bounds {
@@ -41,8 +39,6 @@ impl Bounds {
 
 /// Narrows a whole schema, in place.
 pub(super) fn narrow(schema: &mut Value, bounds: Bounds) {
-    let root = schema.clone();
-    free_from_exclusion(schema, &root);
     narrow_at(schema, bounds, Place::Free);
 }
 

@@ -6,8 +6,11 @@ use llguidance::{Matcher, ParserFactory};
 use serde_json::{Value, json};
 
 use super::{Bounds, narrow, numbers};
+use crate::answer::schema::alternatives::free_from_exclusion;
 
 fn narrowed(mut schema: Value, bounds: Bounds) -> Value {
+    let root = schema.clone();
+    free_from_exclusion(&mut schema, &root);
     narrow(&mut schema, bounds);
     schema
 }
