@@ -1,9 +1,11 @@
 //! The catalogue: SQLite holds the truth, and the indexes are derived from it.
 //!
 //! An acknowledged write is on disk (WAL, `synchronous = FULL`). Deleted rows are overwritten (`secure_delete`). The file is
-//! shared with the runtime's own tables: ours are `documents`, `document_texts`, `passages`, `deletions` and `retriever_meta`.
+//! shared with the runtime's own tables: ours are `documents`, `document_texts`, `pipelines`, `cuts`,
+//! `passages`, `deletions` and `retriever_meta`. Passages are of one pipeline each; deletions and access lists of none.
 
 mod check;
+mod pipelines;
 mod read;
 mod row;
 mod schema;
@@ -16,6 +18,7 @@ use rusqlite::{Connection, OpenFlags};
 
 use crate::RetrieverError;
 
+pub(crate) use self::pipelines::{Serving, StoredPipeline};
 pub(crate) use self::read::PassageRow;
 pub(crate) use self::row::is_damage;
 pub(crate) use self::write::{NewContent, NewPassage, Written};

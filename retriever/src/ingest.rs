@@ -8,8 +8,9 @@ use crate::document::{Document, DocumentInput};
 use crate::embed::Embedder;
 use crate::index::vector::Vector;
 use crate::passage::{self, Token};
+use crate::pipeline::Pipeline;
 use crate::read::{self, Block};
-use crate::settings::{PassageSettings, RetrieverSettings};
+use crate::settings::{Limits, PassageSettings, RetrieverSettings};
 use crate::{Access, AccessList, RetrieverError, Timestamp, check_token};
 
 /// Changes whenever [`words`] or what is embedded would differ for the same passage.
@@ -154,15 +155,16 @@ pub(crate) fn cut_and_embed(
     text: &str,
     outline: &[Block],
     title: Option<&str>,
-    embedder: &dyn Embedder,
-    settings: &RetrieverSettings,
+    pipeline: &Pipeline,
+    limits: &Limits,
 ) -> Result<Vec<NewPassage>, RetrieverError> {
+    let embedder = pipeline.embedder.as_ref();
     let tokens = embedder.tokenize(text);
-    let cut = passage::cut(text, outline, &tokens, &settings.passages);
-    if cut.len() > settings.limits.passages {
+    let cut = passage::cut(text, outline, &tokens, &pipeline.passages);
+    if cut.len() > limits.passages {
         return Err(RetrieverError::TooLarge {
             what: "a document",
-            limit: settings.limits.passages as u64,
+            limit: limits.passages as u64,
             got: cut.len() as u64,
             unit: "passages",
         });
@@ -229,19 +231,15 @@ pub(crate) fn words(
     words
 }
 
-/// Fingerprint of everything that decides passages and vectors.
-pub(crate) fn content_pipeline(embedder: &dyn Embedder, settings: &PassageSettings) -> String {
+/// Fingerprint of everything that decides passages, vectors and words.
+pub(crate) fn pipeline(embedder: &dyn Embedder, settings: &PassageSettings) -> String {
     format!(
-        "{}/{}:{}-{}/{}/{VERSION}",
+        "{}/{}:{}-{}/{}/{VERSION}/{}",
         read::VERSION,
         passage::VERSION,
         settings.target_tokens,
         settings.max_tokens,
         embedder.fingerprint(),
+        crate::index::analysis::VERSION,
     )
-}
-
-/// Fingerprint of everything that decides a snapshot.
-pub(crate) fn index_pipeline(content_pipeline: &str) -> String {
-    format!("{content_pipeline}/{}", crate::index::analysis::VERSION)
 }

@@ -12,6 +12,7 @@ mod filters;
 mod index;
 mod ingest;
 mod passage;
+mod pipeline;
 mod rank;
 mod read;
 mod retriever;
@@ -32,7 +33,10 @@ pub use self::error::RetrieverError;
 pub use self::filters::{Filters, OneOrMany};
 pub use self::index::snapshot::Manifest;
 pub use self::passage::sentences;
-pub use self::retriever::{GenerationInfo, Pipeline, Retriever, Statistics, VerifyReport};
+pub use self::pipeline::EmbedderSource;
+pub use self::retriever::{
+    Building, GenerationInfo, PipelineFingerprints, Retriever, Statistics, VerifyReport,
+};
 pub use self::search::{
     Explanation, Hit, SearchRequest, SearchResult, SearchTimings, Stage, StageRankings, Stages,
 };

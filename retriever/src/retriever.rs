@@ -1,5 +1,6 @@
 //! The retriever: opening it, writing to it, and what it says about itself.
 
+mod build;
 mod generations;
 mod maintenance;
 mod open;
@@ -15,19 +16,18 @@ use serde::Serialize;
 
 use crate::catalogue::Catalogue;
 use crate::document::{DeletionReceipt, Document, DocumentInput, Page, Stored};
-use crate::embed::Embedder;
 use crate::index::TokenCounts;
 use crate::index::delta::DeltaWriter;
 use crate::index::publish::Current;
-use crate::rank::rerank::{Candidate, Reranker};
+use crate::pipeline::{Models, Pipeline};
+use crate::rank::rerank::Candidate;
 use crate::search::{SearchRequest, SearchResult, StageRankings};
 use crate::settings::RetrieverSettings;
 use crate::{Access, AccessList, DocumentId, RetrieverError, Timestamp};
 
 pub use self::generations::{GenerationInfo, VerifyReport};
 use self::maintenance::{Maintenance, Wanted};
-use self::open::Models;
-pub use self::words::Pipeline;
+pub use self::words::PipelineFingerprints;
 
 /// Documents in, passages out. Shared by `Arc`; every call blocks, so asynchronous callers give it a thread.
 pub struct Retriever {
@@ -41,14 +41,10 @@ pub(crate) struct Inner {
     pub(crate) settings: RetrieverSettings,
     pub(crate) catalogue: Catalogue,
     pub(crate) current: Current,
-    pub(crate) embedder: Arc<dyn Embedder>,
-    pub(crate) reranker: Option<Box<dyn Reranker>>,
+    /// The pipeline of the settings; the one that serves may be another, while this one is built or after going back.
+    configured: Arc<Pipeline>,
     /// `<data>/generations`.
     generations: PathBuf,
-    /// Fingerprint of what decides passages and vectors.
-    content_pipeline: String,
-    /// Fingerprint of what decides a snapshot.
-    index_pipeline: String,
     /// Held by whoever writes: catalogue, then delta, then publication.
     writing: Mutex<DeltaWriter>,
     /// Held by whoever writes or removes snapshots.
@@ -71,8 +67,21 @@ pub struct Statistics {
     pub delta_passages: u64,
     /// Passages that the indexes still hold though they are gone.
     pub dead_passages: u64,
-    /// Fingerprint of the pipeline.
+    /// Fingerprint of the pipeline that serves.
     pub pipeline: String,
+    /// How far the pipeline of the settings is, while another one serves.
+    pub building: Option<Building>,
+}
+
+/// A pipeline that does not serve yet.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Building {
+    /// Its fingerprint.
+    pub pipeline: String,
+    /// Documents that it has cut and embedded.
+    pub documents: u64,
+    /// Whether it goes on by itself; after going back from it, it does not.
+    pub goes_on: bool,
 }
 
 impl Retriever {
@@ -83,7 +92,7 @@ impl Retriever {
     /// The folder cannot be written, the catalogue is damaged, newer than this program, or lost while snapshots of it are there,
     /// or the default access list breaks the rule of tokens.
     pub fn open(folder: &Path, settings: RetrieverSettings) -> Result<Self, RetrieverError> {
-        let models = Models::bundled(settings.ranking.reranker)?;
+        let models = Models::load(&settings.embedder, settings.ranking.reranker)?;
         Self::open_with(folder, settings, models)
     }
 
@@ -250,7 +259,8 @@ impl Retriever {
             snapshot: published.base.as_ref().map(|base| base.manifest.generation),
             delta_passages: published.delta.keys.len(),
             dead_passages: published.dead_passages(),
-            pipeline: self.inner.index_pipeline.clone(),
+            pipeline: published.pipeline.fingerprint.clone(),
+            building: self.inner.building(&published),
         }
     }
 
@@ -258,35 +268,38 @@ impl Retriever {
     #[must_use]
     pub fn embed(&self, texts: &[String]) -> Vec<Vec<f32>> {
         use rayon::prelude::*;
+        let pipeline = &self.inner.current.load().pipeline;
         texts
             .par_iter()
             .with_min_len(8)
-            .map(|text| self.inner.embedder.embed(text))
+            .map(|text| pipeline.embedder.embed(text))
             .collect()
     }
 
     /// The embedder's name and fingerprint.
     #[must_use]
-    pub fn embedder(&self) -> &str {
-        self.inner.embedder.fingerprint()
+    pub fn embedder(&self) -> String {
+        let published = self.inner.current.load();
+        published.pipeline.embedder.fingerprint().to_owned()
     }
 
     /// One score a text, a higher one for a better match; zeros where reranking is off.
     #[must_use]
     pub fn rerank(&self, query: &str, texts: &[String]) -> Vec<f32> {
-        let Some(reranker) = &self.inner.reranker else {
+        let published = self.inner.current.load();
+        let pipeline = &published.pipeline;
+        let Some(reranker) = &pipeline.reranker else {
             return vec![0.0; texts.len()];
         };
         let candidates: Vec<Candidate> = texts
             .iter()
             .map(|text| {
-                let tokens = self.inner.embedder.tokenize(text);
+                let tokens = pipeline.embedder.tokenize(text);
                 Candidate {
                     tokens: tokens.iter().map(|token| token.id).collect(),
                 }
             })
             .collect();
-        let published = self.inner.current.load();
         let base = published.base.as_ref().map(|base| &base.counts);
         let counts: Vec<&TokenCounts> =
             base.into_iter().chain([&*published.delta.counts]).collect();

@@ -108,7 +108,9 @@ impl Inner {
             total_ms: clock.total(),
             ..ranked.timings
         };
-        let explanation = request.explain.then(|| self.explain(&ranked, &allowed));
+        let explanation = request
+            .explain
+            .then(|| self.explain(&published, &ranked, &allowed));
         let result = SearchResult {
             generation: published.generation,
             hits,
@@ -133,7 +135,8 @@ impl Inner {
         let terms = analysis::query_terms(query, self.settings.limits.query_terms);
         let text = published.search_text(&terms, allowed, depth)?;
         timings.bm25_ms = clock.lap();
-        let vector = published.search_vectors(&self.embedder.embed(query), allowed, depth)?;
+        let vector =
+            published.search_vectors(&published.pipeline.embedder.embed(query), allowed, depth)?;
         timings.vector_ms = clock.lap();
         let fused = fuse(ranking.fusion, ranking.vector_weight, &text, &vector);
         let reranked = if asked.rerank {
@@ -164,7 +167,7 @@ impl Inner {
         query: &str,
         fused: &[Scored],
     ) -> Result<Option<Vec<Scored>>, RetrieverError> {
-        let Some(reranker) = &self.reranker else {
+        let Some(reranker) = &published.pipeline.reranker else {
             return Ok(None);
         };
         let best = &fused[..fused.len().min(self.settings.ranking.rerank_depth)];
@@ -237,9 +240,18 @@ impl Inner {
         Ok((hits, vanished))
     }
 
-    fn explain(&self, ranked: &Ranked, allowed: &RoaringBitmap) -> Explanation {
+    fn explain(
+        &self,
+        published: &Published,
+        ranked: &Ranked,
+        allowed: &RoaringBitmap,
+    ) -> Explanation {
         let ranking = &self.settings.ranking;
-        let reranker = self.reranker.as_ref().filter(|_| ranked.reranked.is_some());
+        let reranker = published
+            .pipeline
+            .reranker
+            .as_ref()
+            .filter(|_| ranked.reranked.is_some());
         Explanation {
             terms: ranked.terms.clone(),
             searchable_passages: allowed.len(),
@@ -265,7 +277,11 @@ impl Inner {
         let terms = analysis::query_terms(query, self.settings.limits.query_terms);
         // A document's passages share its place: more of them are needed for so many documents.
         let text = published.search_text(&terms, &allowed, depth * 4)?;
-        let vector = published.search_vectors(&self.embedder.embed(query), &allowed, depth * 4)?;
+        let vector = published.search_vectors(
+            &published.pipeline.embedder.embed(query),
+            &allowed,
+            depth * 4,
+        )?;
         let served = self.rank(&Asked {
             published: &published,
             query,

@@ -2,6 +2,10 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
+use crate::EmbedderSource;
+
 /// Everything the retriever can be told.
 #[derive(Clone, Debug, Default)]
 pub struct RetrieverSettings {
@@ -9,6 +13,8 @@ pub struct RetrieverSettings {
     pub default_acl: Option<Vec<String>>,
     /// What one document may cost.
     pub limits: Limits,
+    /// Where the embedder comes from.
+    pub embedder: EmbedderSource,
     /// How documents are cut.
     pub passages: PassageSettings,
     /// How stages are combined.
@@ -54,7 +60,7 @@ impl Default for Limits {
 }
 
 /// How documents are cut, in the embedder's tokens.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PassageSettings {
     /// A passage is closed when it has this many.
     pub target_tokens: usize,

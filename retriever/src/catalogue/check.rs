@@ -40,7 +40,7 @@ impl Catalogue {
 /// Rows that are passed over because something in them is not what it was.
 fn unreadable(connection: &Connection) -> rusqlite::Result<Vec<String>> {
     let mut statement = connection.prepare(DOCUMENTS)?;
-    let mut rows = statement.query([])?;
+    let mut rows = statement.query([0])?;
     let mut problems = Vec::new();
     while let Some(row) = rows.next()? {
         match entry(row) {
@@ -58,7 +58,8 @@ fn unreadable(connection: &Connection) -> rusqlite::Result<Vec<String>> {
 /// Texts that are not those whose digests are stored, and passages that are not slices of them.
 fn damaged(connection: &Connection) -> rusqlite::Result<Vec<String>> {
     let mut documents = connection.prepare(
-        "SELECT d.ordinal, d.id, d.content_hash, d.passages, d.format, d.title, t.outline, t.text
+        "SELECT d.ordinal, d.id, d.content_hash, (SELECT total(passages) FROM cuts WHERE document = d.ordinal), d.format,
+         d.title, t.outline, t.text
          FROM documents d LEFT JOIN document_texts t ON t.document = d.ordinal ORDER BY d.ordinal",
     )?;
     let mut passages = connection.prepare(
@@ -79,7 +80,8 @@ fn damaged(connection: &Connection) -> rusqlite::Result<Vec<String>> {
                 name(row, 1)?
             ));
         }
-        let want: i64 = row.get(3)?;
+        #[expect(clippy::cast_possible_truncation, reason = "a sum of counts")]
+        let want = row.get::<_, f64>(3)? as i64;
         if count != want {
             problems.push(format!(
                 "`{}` has {want} passages, {count} are stored",

@@ -1,10 +1,12 @@
 //! Reading: documents for the roster, passages for the indexes and for hits.
 
+use std::collections::HashMap;
+
 use rusqlite::{OptionalExtension, params};
 
 use super::Catalogue;
 use super::row::{
-    DOCUMENTS, INDEXED, counter, entry, id, indexed, instant, json, passage_row, tokens_from_bytes,
+    DOCUMENTS, INDEXED, counter, entry, indexed, instant, json, passage_row, tokens_from_bytes,
     undamaged,
 };
 use crate::index::IndexedPassage;
@@ -37,15 +39,15 @@ pub(crate) struct StoredText {
 const READING: &str = "reading";
 
 impl Catalogue {
-    /// All documents, with the generation in which they stand so. One whose row is damaged is passed over: nobody could say
+    /// All documents with their passages of one pipeline, and the generation in which they stand so. One whose row is damaged is passed over: nobody could say
     /// who may read it.
-    pub(crate) fn documents(&self) -> Result<(u64, Vec<Entry>), RetrieverError> {
+    pub(crate) fn documents(&self, pipeline: u32) -> Result<(u64, Vec<Entry>), RetrieverError> {
         let failed = RetrieverError::storage("reading the documents");
         self.with_reader("reading the documents", |connection| {
             let transaction = connection.transaction().map_err(&failed)?;
             let generation = counter(&transaction, "generation").map_err(&failed)?;
             let mut statement = transaction.prepare(DOCUMENTS).map_err(&failed)?;
-            let mut rows = statement.query([]).map_err(&failed)?;
+            let mut rows = statement.query([pipeline]).map_err(&failed)?;
             let mut entries = Vec::new();
             while let Some(row) = rows.next().map_err(&failed)? {
                 entries.extend(undamaged(row, 0, entry(row)).map_err(&failed)?);
@@ -54,25 +56,32 @@ impl Catalogue {
         })
     }
 
+    /// What is said about some documents, without passages; damaged ones and those that are gone are left out.
+    pub(crate) fn entries(
+        &self,
+        ids: &[DocumentId],
+    ) -> Result<HashMap<DocumentId, Entry>, RetrieverError> {
+        let failed = RetrieverError::storage(READING);
+        self.with_reader(READING, |connection| {
+            let mut statement = connection
+                .prepare_cached(&format!("{DOCUMENTS} WHERE d.id = ?2"))
+                .map_err(&failed)?;
+            let mut found = HashMap::with_capacity(ids.len());
+            for id in ids {
+                let read = statement
+                    .query_row(params![0, id.as_str()], |row| undamaged(row, 0, entry(row)))
+                    .optional()
+                    .map_err(&failed)?;
+                found.extend(read.flatten().map(|entry| (id.clone(), entry)));
+            }
+            Ok(found)
+        })
+    }
+
     /// How many writes there were; 0 for a catalogue in which nothing was ever written.
     pub(crate) fn generation(&self) -> Result<u64, RetrieverError> {
         self.with_reader(READING, |connection| {
             counter(connection, "generation").map_err(RetrieverError::storage(READING))
-        })
-    }
-
-    /// Which snapshot serves, if one was chosen.
-    pub(crate) fn active_snapshot(&self) -> Result<Option<u64>, RetrieverError> {
-        self.with_reader(READING, |connection| {
-            connection
-                .query_row(
-                    "SELECT value FROM retriever_meta WHERE name = 'active_snapshot'",
-                    [],
-                    |row| row.get::<_, i64>(0),
-                )
-                .optional()
-                .map(|value| value.map(i64::cast_unsigned).filter(|number| *number > 0))
-                .map_err(RetrieverError::storage(READING))
         })
     }
 
@@ -90,9 +99,10 @@ impl Catalogue {
         })
     }
 
-    /// Gives every passage but damaged ones, in order of keys, to `take`, and returns the generation in which they stand so.
+    /// Gives every passage of a pipeline but damaged ones, in order of keys, to `take`, and returns the generation in which they stand so.
     pub(crate) fn each_passage(
         &self,
+        pipeline: u32,
         dimensions: usize,
         begin: &mut dyn FnMut(u64) -> Result<(), RetrieverError>,
         take: &mut dyn FnMut(IndexedPassage) -> Result<(), RetrieverError>,
@@ -103,9 +113,9 @@ impl Catalogue {
             let generation = counter(&transaction, "generation").map_err(&failed)?;
             begin(generation)?;
             let mut statement = transaction
-                .prepare(&format!("{INDEXED} ORDER BY p.key"))
+                .prepare(&format!("{INDEXED} WHERE p.pipeline = ?1 ORDER BY p.key"))
                 .map_err(&failed)?;
-            let mut rows = statement.query([]).map_err(&failed)?;
+            let mut rows = statement.query([pipeline]).map_err(&failed)?;
             while let Some(row) = rows.next().map_err(&failed)? {
                 let passage = undamaged(row, 7, indexed(row, dimensions)).map_err(&failed)?;
                 passage.map_or(Ok(()), &mut *take)?;
@@ -215,31 +225,6 @@ impl Catalogue {
                             })
                         })
                         .optional()
-                })
-                .map_err(&failed)
-        })
-    }
-
-    /// Documents after one of them that another pipeline cut or embedded, by their places in the catalogue, at most `limit`.
-    pub(crate) fn of_other_pipelines(
-        &self,
-        pipeline: &str,
-        after: i64,
-        limit: usize,
-    ) -> Result<Vec<(i64, DocumentId)>, RetrieverError> {
-        let failed = RetrieverError::storage("reading the documents");
-        self.with_reader("reading the documents", |connection| {
-            connection
-                .prepare(
-                    "SELECT ordinal, id FROM documents WHERE pipeline <> ?1 AND ordinal > ?2 ORDER BY ordinal LIMIT ?3",
-                )
-                .and_then(|mut statement| {
-                    statement
-                        .query_map(
-                            params![pipeline, after, i64::try_from(limit).unwrap_or(i64::MAX)],
-                            |row| Ok((row.get(0)?, id(row, 1)?)),
-                        )
-                        .and_then(Iterator::collect)
                 })
                 .map_err(&failed)
         })

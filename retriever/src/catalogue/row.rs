@@ -10,9 +10,11 @@ use crate::index::roster::Entry;
 use crate::index::vector::Vector;
 use crate::{Access, DocumentId, Timestamp};
 
+/// Of one pipeline; a document that it has not cut yet has no passages.
 pub(super) const DOCUMENTS: &str =
-    "SELECT id, version, generation, updated_at, content_hash, format, title, uri, source, acl, metadata,
-    effective_from, effective_until, supersedes, first_passage, passages, supersedes_as FROM documents";
+    "SELECT d.id, d.version, d.generation, d.updated_at, d.content_hash, d.format, d.title, d.uri, d.source, d.acl, d.metadata,
+    d.effective_from, d.effective_until, d.supersedes, coalesce(c.first_passage, 0), coalesce(c.passages, 0), d.supersedes_as
+    FROM documents d LEFT JOIN cuts c ON c.document = d.ordinal AND c.pipeline = ?1";
 
 pub(super) const INDEXED: &str =
     "SELECT p.key, d.title, p.heading, p.context, p.text, p.vector, p.tokens, d.id

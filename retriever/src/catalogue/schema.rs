@@ -5,7 +5,7 @@ use rusqlite::{Connection, TransactionBehavior};
 use crate::RetrieverError;
 
 /// Each step brings the tables from its index to the next version. Steps are never changed, only added.
-const STEPS: [&str; 3] = [
+const STEPS: [&str; 4] = [
     "
     CREATE TABLE documents (
         ordinal         INTEGER PRIMARY KEY,
@@ -62,6 +62,44 @@ const STEPS: [&str; 3] = [
     // What the writer may read, as JSON; NULL is everything, as it was for all who wrote before.
     "ALTER TABLE documents ADD COLUMN supersedes_as TEXT;",
     "INSERT INTO retriever_meta (name, value) VALUES ('catalogue_id', random() & 0x7fffffffffffffff);",
+    // Passages of several pipelines side by side. Those of the one before are made again from the texts.
+    "
+    CREATE TABLE pipelines (
+        number      INTEGER PRIMARY KEY,
+        fingerprint TEXT NOT NULL UNIQUE,
+        made_by     TEXT NOT NULL
+    ) STRICT;
+    CREATE TABLE cuts (
+        document      INTEGER NOT NULL REFERENCES documents(ordinal) ON DELETE CASCADE,
+        pipeline      INTEGER NOT NULL REFERENCES pipelines(number),
+        first_passage INTEGER NOT NULL,
+        passages      INTEGER NOT NULL,
+        PRIMARY KEY (document, pipeline)
+    ) STRICT, WITHOUT ROWID;
+    DROP TABLE passages;
+    CREATE TABLE passages (
+        key        INTEGER PRIMARY KEY,
+        document   INTEGER NOT NULL REFERENCES documents(ordinal) ON DELETE CASCADE,
+        pipeline   INTEGER NOT NULL,
+        position   INTEGER NOT NULL,
+        start_byte INTEGER NOT NULL,
+        end_byte   INTEGER NOT NULL,
+        start_char INTEGER NOT NULL,
+        end_char   INTEGER NOT NULL,
+        page       INTEGER,
+        heading    TEXT NOT NULL,
+        context    TEXT,
+        text       TEXT NOT NULL,
+        tokens     BLOB NOT NULL,
+        vector     BLOB NOT NULL
+    ) STRICT;
+    CREATE INDEX passages_by_document ON passages(document, pipeline);
+    ALTER TABLE documents DROP COLUMN pipeline;
+    ALTER TABLE documents DROP COLUMN first_passage;
+    ALTER TABLE documents DROP COLUMN passages;
+    INSERT OR REPLACE INTO retriever_meta (name, value)
+        VALUES ('active_snapshot', 0), ('active_pipeline', 0), ('previous_pipeline', 0), ('left_pipeline', 0);
+",
 ];
 
 /// Creates the tables, or brings older ones up to date; each step in a transaction of its own.

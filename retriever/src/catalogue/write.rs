@@ -32,7 +32,6 @@ pub(crate) struct NewContent<'a> {
 pub(crate) struct Written<'a> {
     transaction: Transaction<'a>,
     pub generation: u64,
-    pipeline: &'a str,
 }
 
 const WRITING: &str = "writing a document";
@@ -41,7 +40,6 @@ impl Catalogue {
     /// Runs `work` in a transaction that is durable when this returns, and counts as one generation.
     pub(crate) fn write<T>(
         &self,
-        pipeline: &str,
         work: impl FnOnce(&Written<'_>) -> Result<T, RetrieverError>,
     ) -> Result<T, RetrieverError> {
         let failed = RetrieverError::storage("committing a write");
@@ -53,22 +51,30 @@ impl Catalogue {
         let written = Written {
             transaction,
             generation: generation + 1,
-            pipeline,
         };
         let done = work(&written)?;
         written.transaction.commit().map_err(failed)?;
         Ok(done)
     }
 
-    /// Remembers which snapshot serves; 0 for none.
-    pub(crate) fn set_active_snapshot(&self, number: u64) -> Result<(), RetrieverError> {
-        self.writer()
-            .execute(
-                "INSERT OR REPLACE INTO retriever_meta (name, value) VALUES ('active_snapshot', ?1)",
-                [signed(number)],
-            )
-            .map_err(RetrieverError::storage("choosing a snapshot"))?;
-        Ok(())
+    /// Runs `work` as [`Self::write`] does, for what no search sees: the generation stays.
+    pub(crate) fn write_unseen<T>(
+        &self,
+        work: impl FnOnce(&Written<'_>) -> Result<T, RetrieverError>,
+    ) -> Result<T, RetrieverError> {
+        let failed = RetrieverError::storage("committing passages");
+        let mut connection = self.writer();
+        let transaction = connection
+            .transaction_with_behavior(TransactionBehavior::Immediate)
+            .map_err(&failed)?;
+        let generation = super::row::counter(&transaction, "generation").map_err(&failed)?;
+        let written = Written {
+            transaction,
+            generation,
+        };
+        let done = work(&written)?;
+        written.transaction.commit().map_err(failed)?;
+        Ok(done)
     }
 
     /// Empties the write-ahead log, which may still hold what was deleted. `false` while a reader needs it.
@@ -126,11 +132,34 @@ impl Written<'_> {
         Ok(last.unwrap_or(0).cast_unsigned() + 1)
     }
 
-    /// Replaces a document's row, text and passages, and returns the keys of the passages.
+    /// Replaces a document's row, text and passages, and returns the keys of the passages. Those of other pipelines are gone.
     pub(crate) fn put(
         &self,
         document: &Document,
         new: NewContent<'_>,
+        pipeline: u32,
+    ) -> Result<Range<u32>, RetrieverError> {
+        let failed = RetrieverError::storage(WRITING);
+        self.remove_rows(&document.id)
+            .and_then(|()| self.insert_document(document, new))
+            .and_then(|ordinal| {
+                self.transaction
+                    .prepare_cached(
+                        "INSERT INTO document_texts (document, text, outline) VALUES (?1, ?2, ?3)",
+                    )?
+                    .execute(params![ordinal, new.text, json(&new.outline)])
+            })
+            .map_err(failed)?;
+        self.put_cut(&document.id, new, pipeline)
+    }
+
+    /// Puts the passages that a pipeline makes of a stored document in the place of those that it made before, and returns
+    /// their keys.
+    pub(crate) fn put_cut(
+        &self,
+        id: &DocumentId,
+        new: NewContent<'_>,
+        pipeline: u32,
     ) -> Result<Range<u32>, RetrieverError> {
         let count = new.passages.len() as u64;
         let first = next(&self.transaction, "next_passage", count)
@@ -144,34 +173,52 @@ impl Written<'_> {
             })
         };
         let keys = key(first)?..key(first + count)?;
-        self.put_rows(document, new, &keys)
+        self.insert_cut(id, new, pipeline, &keys)
             .map_err(RetrieverError::storage(WRITING))?;
         Ok(keys)
     }
 
-    fn put_rows(
+    /// Whether a document is there and its content is what it was.
+    pub(crate) fn holds(
         &self,
-        document: &Document,
+        id: &DocumentId,
+        content_hash: &[u8],
+    ) -> Result<bool, RetrieverError> {
+        self.transaction
+            .prepare_cached("SELECT 1 FROM documents WHERE id = ?1 AND content_hash = ?2")
+            .and_then(|mut statement| statement.exists(params![id.as_str(), content_hash]))
+            .map_err(RetrieverError::storage(WRITING))
+    }
+
+    fn insert_cut(
+        &self,
+        id: &DocumentId,
         new: NewContent<'_>,
+        pipeline: u32,
         keys: &Range<u32>,
     ) -> rusqlite::Result<()> {
-        self.remove_rows(&document.id)?;
-        let ordinal = self.insert_document(document, new, keys)?;
-        let outline = json(&new.outline);
+        let ordinal: i64 = self
+            .transaction
+            .prepare_cached("SELECT ordinal FROM documents WHERE id = ?1")?
+            .query_row([id.as_str()], |row| row.get(0))?;
+        self.transaction
+            .prepare_cached("DELETE FROM passages WHERE document = ?1 AND pipeline = ?2")?
+            .execute(params![ordinal, pipeline])?;
         self.transaction
             .prepare_cached(
-                "INSERT INTO document_texts (document, text, outline) VALUES (?1, ?2, ?3)",
+                "INSERT OR REPLACE INTO cuts (document, pipeline, first_passage, passages) VALUES (?1, ?2, ?3, ?4)",
             )?
-            .execute(params![ordinal, new.text, outline])?;
+            .execute(params![ordinal, pipeline, keys.start, size(keys.len())])?;
         let mut insert = self.transaction.prepare_cached(
-            "INSERT INTO passages (key, document, position, start_byte, end_byte, start_char, end_char, page,
-             heading, context, text, tokens, vector) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
+            "INSERT INTO passages (key, document, pipeline, position, start_byte, end_byte, start_char, end_char, page,
+             heading, context, text, tokens, vector) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
         )?;
         for (position, (key, part)) in keys.clone().zip(new.passages).enumerate() {
             let passage = &part.passage;
             insert.execute(params![
                 key,
                 ordinal,
+                pipeline,
                 size(position),
                 size(passage.bytes.start),
                 size(passage.bytes.end),
@@ -188,17 +235,12 @@ impl Written<'_> {
         Ok(())
     }
 
-    fn insert_document(
-        &self,
-        document: &Document,
-        new: NewContent<'_>,
-        keys: &Range<u32>,
-    ) -> rusqlite::Result<i64> {
+    fn insert_document(&self, document: &Document, new: NewContent<'_>) -> rusqlite::Result<i64> {
         self.transaction
             .prepare_cached(
-                "INSERT INTO documents (id, version, generation, updated_at, content_hash, pipeline, format, title, uri,
-                 source, acl, metadata, effective_from, effective_until, supersedes, first_passage, passages, supersedes_as)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18)
+                "INSERT INTO documents (id, version, generation, updated_at, content_hash, format, title, uri,
+                 source, acl, metadata, effective_from, effective_until, supersedes, supersedes_as)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)
                  RETURNING ordinal",
             )?
             .query_row(
@@ -208,7 +250,6 @@ impl Written<'_> {
                     signed(document.generation),
                     document.updated_at.as_milliseconds(),
                     new.content_hash,
-                    self.pipeline,
                     document.format.name(),
                     document.title,
                     document.uri,
@@ -218,8 +259,6 @@ impl Written<'_> {
                     document.effective_from.map(Timestamp::as_milliseconds),
                     document.effective_until.map(Timestamp::as_milliseconds),
                     document.supersedes.as_ref().map(DocumentId::as_str),
-                    keys.start,
-                    size(keys.len()),
                     document.supersedes_as.stored().map(json),
                 ],
                 |row| row.get(0),

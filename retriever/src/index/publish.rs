@@ -11,6 +11,7 @@ use super::snapshot::Snapshot;
 use super::text::{self, DocumentFrequencies, TextView};
 use super::{Best, Scored};
 use crate::filters::Filters;
+use crate::pipeline::Pipeline;
 use crate::{Access, RetrieverError, Timestamp};
 
 /// One generation, as searches see it. Never changes.
@@ -19,6 +20,8 @@ pub(crate) struct Published {
     pub roster: Roster,
     pub base: Option<Arc<Snapshot>>,
     pub delta: DeltaView,
+    /// What made the passages, and embeds queries.
+    pub pipeline: Arc<Pipeline>,
     /// The last answer of [`Roster::not_in_force`]: with dated documents it costs a walk over them.
     not_in_force: Mutex<Option<(Arc<RoaringBitmap>, Range<i64>)>>,
 }
@@ -29,19 +32,27 @@ impl Published {
         roster: Roster,
         base: Option<Arc<Snapshot>>,
         delta: DeltaView,
+        pipeline: Arc<Pipeline>,
     ) -> Self {
         Self {
             generation,
             roster,
             base,
             delta,
+            pipeline,
             not_in_force: Mutex::new(None),
         }
     }
 
     /// Nothing at all, before the catalogue is read.
-    pub(crate) fn empty() -> Self {
-        Self::new(0, Roster::default(), None, DeltaView::default())
+    pub(crate) fn empty(pipeline: Arc<Pipeline>) -> Self {
+        Self::new(0, Roster::default(), None, DeltaView::default(), pipeline)
+    }
+
+    /// The same documents under another number and with another delta.
+    pub(crate) fn renewed(&self, generation: u64, roster: Roster, delta: DeltaView) -> Self {
+        let (base, pipeline) = (self.base.clone(), Arc::clone(&self.pipeline));
+        Self::new(generation, roster, base, delta, pipeline)
     }
 
     /// The passages that a search of this caller may rank.

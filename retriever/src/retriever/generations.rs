@@ -5,7 +5,10 @@ use std::sync::{Arc, PoisonError};
 use serde::Serialize;
 
 use super::Inner;
+use crate::catalogue::{Serving, StoredPipeline};
+use crate::index::publish::Published;
 use crate::index::snapshot::{self, Manifest, Plan, Snapshot};
+use crate::pipeline::Pipeline;
 use crate::{RetrieverError, Timestamp};
 
 /// A snapshot that is kept.
@@ -63,22 +66,24 @@ impl Inner {
     }
 
     pub(super) fn rebuild(&self) -> Result<GenerationInfo, RetrieverError> {
-        // A snapshot has the number of its generation: a rebuild without changes needs a new one.
-        {
-            let delta = self.lock_writing();
-            let generation = self
-                .catalogue
-                .write(&self.content_pipeline, |written| Ok(written.generation))?;
-            let now = self.current.load();
-            self.current.store(crate::index::publish::Published::new(
-                generation,
-                now.roster.clone(),
-                now.base.clone(),
-                delta.view(),
-            ));
+        if self.current.load().pipeline.number != self.configured.number {
+            self.build()?;
+            return self.active();
         }
+        // A snapshot has the number of its generation: a rebuild without changes needs a new one.
+        self.count_a_generation()?;
         self.compact()?;
         self.active()
+    }
+
+    /// Counts a generation in which nothing has changed.
+    pub(super) fn count_a_generation(&self) -> Result<(), RetrieverError> {
+        let delta = self.lock_writing();
+        let generation = self.catalogue.write(|written| Ok(written.generation))?;
+        let now = self.current.load();
+        self.current
+            .store(now.renewed(generation, now.roster.clone(), delta.view()));
+        Ok(())
     }
 
     fn active(&self) -> Result<GenerationInfo, RetrieverError> {
@@ -103,35 +108,54 @@ impl Inner {
             .inspect_err(|_| self.wanted.purge_at(std::time::Instant::now()))
     }
 
+    /// As [`Self::compact`], while a pipeline is being built, which may hold the lock already.
+    pub(super) fn compact_beside_a_build(&self) -> Result<(), RetrieverError> {
+        let Ok(_one_at_a_time) = self.snapshots.try_lock() else {
+            return Ok(());
+        };
+        self.wanted.compaction_begins();
+        self.compact_now()
+            .inspect_err(|_| self.wanted.purge_at(std::time::Instant::now()))
+    }
+
     fn compact_now(&self) -> Result<(), RetrieverError> {
-        if let Some(number) = self.write_snapshot()? {
-            let folder = self.generations.join(number.to_string());
-            let base = Arc::new(Snapshot::load(&folder, false)?);
-            self.serve(base)?;
+        let pipeline = Arc::clone(&self.current.load().pipeline);
+        let dimensions = pipeline.embedder.dimensions();
+        // The generation is certain only inside the catalogue's transaction: look first, and look again there.
+        let wanted = self.current.load().generation;
+        if !self.generations.join(wanted.to_string()).exists()
+            && let Some(number) =
+                self.write_snapshot(pipeline.number, &pipeline.fingerprint, dimensions)?
+        {
+            self.serve(Arc::new(self.load_snapshot(number)?))?;
         }
         self.prune()
     }
 
-    /// `None` when the snapshot of this generation is there already.
-    fn write_snapshot(&self) -> Result<Option<u64>, RetrieverError> {
-        let dimensions = self.embedder.dimensions();
+    pub(super) fn load_snapshot(&self, number: u64) -> Result<Snapshot, RetrieverError> {
+        Snapshot::load(&self.generations.join(number.to_string()), false)
+    }
+
+    /// Writes what a pipeline has cut; `None` when there is a snapshot of this generation already.
+    pub(super) fn write_snapshot(
+        &self,
+        pipeline: u32,
+        fingerprint: &str,
+        dimensions: usize,
+    ) -> Result<Option<u64>, RetrieverError> {
         let stop = || self.wanted.stopping();
         let mut number = 0;
         let mut exists = false;
-        // The generation is certain only inside the catalogue's transaction: look first, and look again there.
-        let wanted = self.current.load().generation;
-        if self.generations.join(wanted.to_string()).exists() {
-            return Ok(None);
-        }
         let plan = Plan {
             generations: &self.generations,
-            pipeline: &self.index_pipeline,
+            pipeline: fingerprint,
             catalogue: self.catalogue.id(),
             dimensions,
             stop: &stop,
         };
         let mut building = snapshot::Building::start(&plan)?;
         self.catalogue.each_passage(
+            pipeline,
             dimensions,
             &mut |generation| {
                 number = generation;
@@ -158,35 +182,103 @@ impl Inner {
         }
     }
 
+    /// Serves from a snapshot of the pipeline that serves.
     fn serve(&self, base: Arc<Snapshot>) -> Result<(), RetrieverError> {
         let number = base.manifest.generation;
         let mut delta = self.lock_writing();
         let now = self.current.load();
-        *delta = self.new_delta(&now.roster, Some(&base))?;
-        self.catalogue.set_active_snapshot(number)?;
-        self.current.store(crate::index::publish::Published::new(
+        *delta = self.new_delta(&now.roster, Some(&base), &now.pipeline)?;
+        self.catalogue.set_serving(Serving {
+            pipeline: now.pipeline.number,
+            snapshot: number,
+            ..self.catalogue.serving()?
+        })?;
+        self.current.store(Published::new(
             now.generation,
             now.roster.clone(),
             Some(base),
             delta.view(),
+            Arc::clone(&now.pipeline),
         ));
         Ok(())
     }
 
-    /// Removes snapshots that are too many or hold what was deleted, and notes what is gone for good.
-    fn prune(&self) -> Result<(), RetrieverError> {
+    /// Removes snapshots that are too many or hold what was deleted, forgets pipelines that no snapshot is kept of, and notes what
+    /// is gone for good.
+    pub(super) fn prune(&self) -> Result<(), RetrieverError> {
         let unpurged = self.catalogue.unpurged()?;
-        let serving = self.serving();
-        let numbers = snapshot::list(&self.generations)?;
-        let excess = numbers
-            .len()
-            .saturating_sub(self.settings.compaction.kept_snapshots.max(1));
-        for (position, number) in numbers.iter().enumerate() {
-            let holds_deleted = unpurged.is_some_and(|deleted| *number < deleted);
-            if Some(*number) != serving && (position < excess || holds_deleted) {
-                snapshot::remove(&self.generations, *number)?;
+        let serving = self.catalogue.serving()?;
+        let pipelines = self.catalogue.pipelines()?;
+        let kept_snapshots = self.settings.compaction.kept_snapshots.max(1);
+        for pipeline in &pipelines {
+            let is_serving = pipeline.number == serving.pipeline;
+            let kept = match pipeline.number {
+                _ if is_serving => kept_snapshots,
+                // One of each pipeline that one can change to at once.
+                number if [serving.previous, serving.left].contains(&number) => 1,
+                _ => 0,
+            };
+            if kept == 1 && !is_serving {
+                self.rewrite_without_deleted(pipeline, unpurged)?;
+            }
+            self.prune_pipeline(pipeline, kept.min(kept_snapshots), unpurged)?;
+            let forgotten = kept == 0 && pipeline.number != self.configured.number;
+            if forgotten {
+                let stop = || self.wanted.stopping();
+                self.catalogue.forget_pipeline(pipeline.number, &stop)?;
             }
         }
+        self.note_purge(unpurged)
+    }
+
+    /// The numbers of a pipeline's snapshots, ascending.
+    fn snapshots_of(&self, fingerprint: &str) -> Result<Vec<Manifest>, RetrieverError> {
+        let manifests = snapshot::list(&self.generations)?
+            .into_iter()
+            .filter_map(|number| {
+                snapshot::read_manifest(&self.generations.join(number.to_string())).ok()
+            });
+        Ok(manifests
+            .filter(|manifest| manifest.pipeline == fingerprint)
+            .collect())
+    }
+
+    fn prune_pipeline(
+        &self,
+        pipeline: &StoredPipeline,
+        kept: usize,
+        unpurged: Option<u64>,
+    ) -> Result<(), RetrieverError> {
+        let active = self.serving();
+        let manifests = self.snapshots_of(&pipeline.fingerprint)?;
+        let excess = manifests.len().saturating_sub(kept);
+        for (position, manifest) in manifests.iter().enumerate() {
+            let number = manifest.generation;
+            let holds_deleted = unpurged.is_some_and(|deleted| number < deleted);
+            if Some(number) != active && (position < excess || holds_deleted) {
+                snapshot::remove(&self.generations, number)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes the snapshot of a pipeline that is kept for going back anew when it holds what was deleted.
+    fn rewrite_without_deleted(
+        &self,
+        pipeline: &StoredPipeline,
+        unpurged: Option<u64>,
+    ) -> Result<(), RetrieverError> {
+        let newest = self.snapshots_of(&pipeline.fingerprint)?.pop();
+        if let (Some(newest), Some(deleted)) = (newest, unpurged)
+            && newest.generation < deleted
+        {
+            self.count_a_generation()?;
+            self.write_snapshot(pipeline.number, &pipeline.fingerprint, newest.dimensions)?;
+        }
+        Ok(())
+    }
+
+    fn note_purge(&self, unpurged: Option<u64>) -> Result<(), RetrieverError> {
         let Some(deleted) = unpurged else {
             // Texts that were replaced stay in the log until it is emptied. While a reader needs it, the next time will do.
             if !self.catalogue.empty_log()? {
@@ -194,7 +286,7 @@ impl Inner {
             }
             return Ok(());
         };
-        let clean = serving.is_none_or(|number| number >= deleted);
+        let clean = self.serving().is_none_or(|number| number >= deleted);
         if clean && self.catalogue.empty_log()? {
             self.catalogue.mark_purged(deleted)?;
         } else {
@@ -216,25 +308,77 @@ impl Inner {
                 kept,
             });
         }
-        let base = Snapshot::load(&self.generations.join(number.to_string()), true)?;
-        if base.manifest.pipeline != self.index_pipeline {
-            return Err(RetrieverError::Snapshot {
-                generation: number,
-                problem: format!("another pipeline made it: `{}`", base.manifest.pipeline),
-            });
-        }
+        let base = Arc::new(Snapshot::load(
+            &self.generations.join(number.to_string()),
+            true,
+        )?);
         self.fits(&base.manifest)?;
-        self.serve(Arc::new(base))?;
+        let now = self.current.load();
+        if base.manifest.pipeline == now.pipeline.fingerprint {
+            self.serve(base)?;
+            return self.active();
+        }
+        let target = self.pipeline_of(&base.manifest)?;
+        // Most of what it has not cut is done while writers go on.
+        self.cut_all(&target, &|| self.wanted.stopping())?;
+        let configured = self.configured.number;
+        let left = if target.number == configured {
+            0
+        } else {
+            configured
+        };
+        self.change_to(&target, Some(base), left)?;
         self.active()
     }
 
+    fn pipeline_of(&self, manifest: &Manifest) -> Result<Arc<Pipeline>, RetrieverError> {
+        let stored = self
+            .catalogue
+            .pipelines()?
+            .into_iter()
+            .find(|stored| stored.fingerprint == manifest.pipeline);
+        let refused = |problem: String| RetrieverError::Snapshot {
+            generation: manifest.generation,
+            problem,
+        };
+        let stored = stored.ok_or_else(|| {
+            refused(format!(
+                "an unknown pipeline made it: `{}`",
+                manifest.pipeline
+            ))
+        })?;
+        self.pipeline(stored.number)
+            .map_err(|error| refused(error.to_string()))
+    }
+
+    /// To the pipeline that served before, if one is kept; else to the snapshot before the present one.
     pub(super) fn rollback(&self) -> Result<GenerationInfo, RetrieverError> {
+        let previous = self.catalogue.serving()?.previous;
+        let of_previous = self
+            .catalogue
+            .pipelines()?
+            .into_iter()
+            .find(|pipeline| pipeline.number == previous);
+        if let Some(pipeline) = of_previous
+            && let Some(newest) = self.snapshots_of(&pipeline.fingerprint)?.pop()
+        {
+            let back = self.activate(newest.generation)?;
+            // Going back once more must not go forth.
+            self.catalogue.set_serving(Serving {
+                previous: 0,
+                ..self.catalogue.serving()?
+            })?;
+            return Ok(back);
+        }
         let serving = self.serving();
-        let kept = snapshot::list(&self.generations)?;
-        let earlier = |number: &&u64| serving.is_some_and(|serving| **number < serving);
-        match kept.iter().rev().find(earlier) {
-            Some(before) => self.activate(*before),
-            None => Err(RetrieverError::NoEarlierSnapshot { kept }),
+        let fingerprint = self.current.load().pipeline.fingerprint.clone();
+        let mut before = self.snapshots_of(&fingerprint)?;
+        before.retain(|manifest| serving.is_some_and(|serving| manifest.generation < serving));
+        match before.pop() {
+            Some(before) => self.activate(before.generation),
+            None => Err(RetrieverError::NoEarlierSnapshot {
+                kept: snapshot::list(&self.generations)?,
+            }),
         }
     }
 
@@ -265,7 +409,7 @@ impl Inner {
         // The lock keeps writers out, so that catalogue and publication are of one moment.
         let _nothing_is_written = self.lock_writing();
         let published = self.current.load();
-        let (generation, entries) = self.catalogue.documents()?;
+        let (generation, entries) = self.catalogue.documents(published.pipeline.number)?;
         if generation != published.generation {
             report.problems.push(format!(
                 "the catalogue is at generation {generation}, searches at {}",

@@ -1,4 +1,5 @@
-//! One background thread: it folds the delta into snapshots, and replaces those that hold what was deleted.
+//! One background thread: it folds the delta into snapshots, replaces those that hold what was deleted, and builds the pipeline
+//! of the settings while another one serves.
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
@@ -9,7 +10,7 @@ use super::Inner;
 /// After a failure the next try waits so long.
 const RETRY: Duration = Duration::from_secs(5);
 
-/// What is due.
+/// What is due, and whether the thread is at it.
 #[derive(Default)]
 pub(crate) struct Wanted {
     state: Mutex<State>,
@@ -17,8 +18,13 @@ pub(crate) struct Wanted {
 }
 
 #[derive(Default)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "independent wishes, not a state machine"
+)]
 struct State {
     compact: bool,
+    build: bool,
     purge_at: Option<Instant>,
     not_before: Option<Instant>,
     working: bool,
@@ -34,6 +40,23 @@ impl Wanted {
     pub(super) fn compact(&self) {
         self.lock().compact = true;
         self.changed.notify_all();
+    }
+
+    /// The pipeline of the settings, after all that is due before.
+    pub(super) fn build(&self) {
+        self.lock().build = true;
+        self.changed.notify_all();
+    }
+
+    /// Takes the wish for a build, if there is one.
+    fn take_build(&self) -> bool {
+        std::mem::take(&mut self.lock().build)
+    }
+
+    pub(super) fn purge_is_due(&self) -> bool {
+        self.lock()
+            .purge_at
+            .is_some_and(|due| due <= Instant::now())
     }
 
     /// At an instant, unless one before it is due already.
@@ -63,7 +86,7 @@ impl Wanted {
             if state.stop {
                 return false;
             }
-            let due = if state.compact {
+            let due = if state.compact || state.build {
                 Some(Instant::now())
             } else {
                 state.purge_at
@@ -116,7 +139,8 @@ impl Maintenance {
             return;
         }
         let busy = |state: &mut State| {
-            !state.stop && (state.working || state.compact || state.purge_at.is_some())
+            let wanted = state.compact || state.build || state.purge_at.is_some();
+            !state.stop && (state.working || wanted)
         };
         let settled = self.wanted.changed.wait_while(self.wanted.lock(), busy);
         drop(settled.unwrap_or_else(PoisonError::into_inner));
@@ -138,7 +162,12 @@ impl Drop for Maintenance {
 fn run(inner: &Inner) {
     while inner.wanted.next() {
         let started = Instant::now();
-        let result = inner.compact();
+        let built = inner.wanted.take_build();
+        let result = if built {
+            inner.build()
+        } else {
+            inner.compact()
+        };
         // Work that takes long is not done over and over: it gets at most half of the time.
         let mut pause = started.elapsed();
         if let Err(error) = result {
@@ -147,7 +176,11 @@ fn run(inner: &Inner) {
             }
             tracing::error!(error = &error as &dyn std::error::Error, "no new snapshot");
             pause = pause.max(RETRY);
-            inner.wanted.compact();
+            if built {
+                inner.wanted.build();
+            } else {
+                inner.wanted.compact();
+            }
         }
         inner.wanted.lock().not_before = Some(Instant::now() + pause);
     }

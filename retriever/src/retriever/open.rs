@@ -1,45 +1,18 @@
-//! Opening: catalogue first, then the snapshot that can be used, then the delta of what it lacks.
+//! Opening: catalogue first, then the pipeline that serves and its snapshot, then the delta of what that lacks.
 
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use super::Inner;
 use super::maintenance::Wanted;
-use crate::catalogue::Catalogue;
-use crate::embed::{self, Embedder};
+use crate::catalogue::{Catalogue, Serving};
 use crate::index::delta::DeltaWriter;
 use crate::index::publish::{Current, Published};
 use crate::index::roster::Roster;
 use crate::index::snapshot::{self, Snapshot};
-use crate::rank::rerank::{Reranker, StaticLateInteraction};
-use crate::settings::{RerankerKind, RetrieverSettings};
-use crate::{RetrieverError, check_token, ingest};
-
-/// What embeds and what reranks; the rest of the retriever knows their traits only.
-pub(crate) struct Models {
-    pub(crate) embedder: Arc<dyn Embedder>,
-    pub(crate) reranker: Option<Box<dyn Reranker>>,
-}
-
-impl Models {
-    /// Those in the binary.
-    ///
-    /// # Errors
-    /// The files in the binary do not fit together.
-    pub(crate) fn bundled(reranker: RerankerKind) -> Result<Self, RetrieverError> {
-        let table = embed::bundled()?;
-        let reranker: Option<Box<dyn Reranker>> = match reranker {
-            RerankerKind::Off => None,
-            RerankerKind::StaticLateInteraction => {
-                Some(Box::new(StaticLateInteraction::new(Arc::clone(&table))))
-            }
-        };
-        Ok(Self {
-            embedder: table,
-            reranker,
-        })
-    }
-}
+use crate::pipeline::{MadeBy, Models, Pipeline};
+use crate::settings::RetrieverSettings;
+use crate::{RetrieverError, check_token};
 
 pub(super) fn open(
     folder: &Path,
@@ -49,24 +22,23 @@ pub(super) fn open(
     for token in settings.default_acl.iter().flatten() {
         check_token("default_acl", token)?;
     }
-    let Models { embedder, reranker } = models;
     let generations = folder.join("generations");
     std::fs::create_dir_all(&generations).map_err(RetrieverError::io("create", &generations))?;
     let catalogue = open_catalogue(&folder.join("quoin.db"), &generations)?;
     snapshot::sweep(&generations)?;
-    let content_pipeline = ingest::content_pipeline(embedder.as_ref(), &settings.passages);
+    let made_by = MadeBy::of(&settings);
+    let fingerprint = Pipeline::fingerprint_of(&made_by.passages, &models);
+    let number = catalogue.register_pipeline(&fingerprint, &made_by.to_json())?;
+    let configured = Arc::new(Pipeline::new(number, fingerprint, made_by.passages, models));
     let inner = Inner {
-        index_pipeline: ingest::index_pipeline(&content_pipeline),
-        writing: Mutex::new(DeltaWriter::new(embedder.dimensions())?),
-        current: Current::new(Published::empty()),
+        writing: Mutex::new(DeltaWriter::new(configured.embedder.dimensions())?),
+        current: Current::new(Published::empty(Arc::clone(&configured))),
         snapshots: Mutex::new(()),
         wanted: Arc::new(Wanted::default()),
         settings,
         catalogue,
-        embedder,
-        reranker,
+        configured,
         generations,
-        content_pipeline,
     };
     inner.load()?;
     Ok(inner)
@@ -94,13 +66,13 @@ impl Inner {
     /// Publishes what the catalogue holds.
     fn load(&self) -> Result<(), RetrieverError> {
         self.remove_misfits()?;
-        self.redo_other_pipelines()?;
-        let (generation, entries) = self.catalogue.documents()?;
+        let pipeline = self.pipeline_to_serve()?;
+        let (generation, entries) = self.catalogue.documents(pipeline.number)?;
         let mut roster = Roster::default();
         for entry in entries {
             roster.insert(entry);
         }
-        let base = self.usable_snapshot()?;
+        let base = self.usable_snapshot(&pipeline)?;
         let missing = Self::missing(&roster, base.as_deref());
         let too_many = missing.len() > self.settings.compaction.delta_passages as u64;
         if too_many
@@ -108,16 +80,56 @@ impl Inner {
                 .as_ref()
                 .is_none_or(|base| missing.len() > base.keys.len())
         {
+            let delta = crate::index::delta::DeltaView::default();
             self.current
-                .store(Published::new(generation, roster, None, <_>::default()));
+                .store(Published::new(generation, roster, None, delta, pipeline));
             self.compact()?;
         } else {
-            self.replace_base(generation, roster, base)?;
+            let mut delta = self.lock_writing();
+            *delta = self.new_delta(&roster, base.as_deref(), &pipeline)?;
+            let published = Published::new(generation, roster, base, delta.view(), pipeline);
+            self.current.store(published);
         }
         if self.catalogue.unpurged()?.is_some() {
             self.wanted.purge_at(std::time::Instant::now());
         }
         Ok(())
+    }
+
+    /// The pipeline that served last, if its models can be loaded: then the one of the settings is built beside it. Else the one
+    /// of the settings, at once.
+    fn pipeline_to_serve(&self) -> Result<Arc<Pipeline>, RetrieverError> {
+        let serving = self.catalogue.serving()?;
+        let configured = self.configured.number;
+        let nothing_there = self.catalogue.documents(0)?.1.is_empty();
+        if ![0, configured].contains(&serving.pipeline) && !nothing_there {
+            match self.pipeline(serving.pipeline) {
+                Ok(pipeline) => {
+                    if serving.left == configured {
+                        tracing::warn!(
+                            "serving what was gone back to; `index rebuild` goes to what is configured"
+                        );
+                    } else {
+                        tracing::info!(
+                            "the settings ask for other passages or vectors: they are made while the present ones serve"
+                        );
+                        self.wanted.build();
+                    }
+                    return Ok(pipeline);
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "what served before cannot serve any more: all is cut and embedded again first");
+                }
+            }
+        }
+        self.cut_all(&self.configured, &|| false)?;
+        if serving.pipeline != configured {
+            self.catalogue.set_serving(Serving {
+                pipeline: configured,
+                ..Serving::default()
+            })?;
+        }
+        Ok(Arc::clone(&self.configured))
     }
 
     /// Removes the snapshots that are not of this catalogue, or of a state that it does not have: it was put back from a copy.
@@ -136,19 +148,35 @@ impl Inner {
         Ok(())
     }
 
-    /// The snapshot that served last, or the newest other one; damaged ones are removed, for the catalogue has it all.
-    fn usable_snapshot(&self) -> Result<Option<Arc<Snapshot>>, RetrieverError> {
+    /// The snapshot that served last, or the newest other one of the pipeline. What is damaged is removed, for the catalogue has
+    /// it all, and so is what no known pipeline made.
+    fn usable_snapshot(
+        &self,
+        pipeline: &Pipeline,
+    ) -> Result<Option<Arc<Snapshot>>, RetrieverError> {
+        let known: Vec<String> = self
+            .catalogue
+            .pipelines()?
+            .into_iter()
+            .map(|pipeline| pipeline.fingerprint)
+            .collect();
         let mut numbers = snapshot::list(&self.generations)?;
-        let active = self.catalogue.active_snapshot()?;
+        let active = self.catalogue.serving()?.snapshot;
         // The active one goes last, and the last is tried first.
-        numbers.sort_by_key(|number| (Some(*number) == active, *number));
+        numbers.sort_by_key(|number| (*number == active, *number));
         while let Some(number) = numbers.pop() {
             let folder = self.generations.join(number.to_string());
+            let of_another = snapshot::read_manifest(&folder).is_ok_and(|manifest| {
+                manifest.pipeline != pipeline.fingerprint && known.contains(&manifest.pipeline)
+            });
+            if of_another {
+                continue;
+            }
             match Snapshot::load(&folder, true) {
-                Ok(found) if found.manifest.pipeline == self.index_pipeline => {
+                Ok(found) if found.manifest.pipeline == pipeline.fingerprint => {
                     return Ok(Some(Arc::new(found)));
                 }
-                Ok(_) => tracing::warn!(number, "a snapshot of another pipeline is rebuilt"),
+                Ok(_) => tracing::warn!(number, "a snapshot of an unknown pipeline is removed"),
                 Err(error) => {
                     tracing::warn!(number, %error, "a damaged snapshot is rebuilt from the catalogue");
                 }
@@ -156,27 +184,6 @@ impl Inner {
             snapshot::remove(&self.generations, number)?;
         }
         Ok(None)
-    }
-
-    /// Cuts and embeds documents again that were stored under other rules.
-    fn redo_other_pipelines(&self) -> Result<(), RetrieverError> {
-        let mut after = 0;
-        loop {
-            let found = self
-                .catalogue
-                .of_other_pipelines(&self.content_pipeline, after, 64)?;
-            let Some((last, _)) = found.last() else {
-                return Ok(());
-            };
-            // What is done again comes last and under the new rules; what is damaged stays, and is not tried again.
-            after = *last;
-            let ids: Vec<_> = found.into_iter().map(|(_, id)| id).collect();
-            tracing::warn!(
-                documents = ids.len(),
-                "documents are cut and embedded again: the rules have changed"
-            );
-            self.redo(&ids)?;
-        }
     }
 }
 

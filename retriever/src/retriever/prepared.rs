@@ -14,6 +14,8 @@ pub(super) struct Prepared {
     pub(super) draft: Draft,
     /// `None` when the passages that are there already can stay.
     pub(super) passages: Option<Vec<NewPassage>>,
+    /// The pipeline that cut them.
+    pub(super) pipeline: u32,
 }
 
 impl Prepared {
@@ -84,7 +86,7 @@ pub(super) fn store(
             content_hash: &draft.content_hash,
             passages,
         };
-        let keys = written.put(&document, new)?;
+        let keys = written.put(&document, new, now.pipeline.number)?;
         changes
             .passages
             .extend(indexed(&document, new, keys.clone()));

@@ -9,7 +9,7 @@ const MAX_TERMS: usize = 4096;
 
 /// Fingerprints of what decides which passages are found and in which order, for a release's digest.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Pipeline {
+pub struct PipelineFingerprints {
     /// Readers, passages, embedder and analysis: what a snapshot depends on.
     pub index: String,
     /// The embedder.
@@ -47,13 +47,13 @@ impl Retriever {
 
     /// What decides which passages are found, and in which order.
     #[must_use]
-    pub fn pipeline(&self) -> Pipeline {
+    pub fn pipeline(&self) -> PipelineFingerprints {
         let settings = &self.inner.settings;
-        Pipeline {
-            index: self.inner.index_pipeline.clone(),
-            embedder: self.embedder().to_owned(),
-            reranker: self
-                .inner
+        let pipeline = &self.inner.current.load().pipeline;
+        PipelineFingerprints {
+            index: pipeline.fingerprint.clone(),
+            embedder: pipeline.embedder.fingerprint().to_owned(),
+            reranker: pipeline
                 .reranker
                 .as_ref()
                 .map(|reranker| reranker.name().to_owned()),

@@ -1,7 +1,6 @@
 //! Writing: prepare beside one another, commit one after another, publish.
 
-use std::collections::HashMap;
-use std::sync::{Arc, MutexGuard, PoisonError};
+use std::sync::{MutexGuard, PoisonError};
 
 use rayon::prelude::*;
 use roaring::RoaringBitmap;
@@ -9,13 +8,14 @@ use roaring::RoaringBitmap;
 use super::Inner;
 use super::prepared::{Changes, Prepared, is_unchanged, store, unchanged};
 use super::supersession::Supersession;
-use crate::catalogue::{self, NewContent, NewPassage};
+use crate::catalogue::NewPassage;
 use crate::document::{DeletionReceipt, DocumentInput, Purge, Stored};
 use crate::index::delta::DeltaWriter;
 use crate::index::publish::Published;
-use crate::index::roster::{Entry, Roster};
+use crate::index::roster::Roster;
 use crate::index::snapshot::Snapshot;
 use crate::ingest::{self, Draft};
+use crate::pipeline::Pipeline;
 use crate::{Access, DocumentId, RetrieverError, Timestamp};
 
 /// Documents that share a transaction.
@@ -78,7 +78,7 @@ impl Inner {
                 .map(|one| one.map(|one| unchanged(&one, &now)))
                 .collect());
         }
-        let (results, changes) = self.catalogue.write(&self.content_pipeline, |written| {
+        let (results, changes) = self.catalogue.write(|written| {
             let mut changes = Changes::default();
             let mut results = Vec::with_capacity(prepared.len());
             for one in prepared {
@@ -100,20 +100,25 @@ impl Inner {
         let mut prepared = Prepared {
             draft,
             passages: None,
+            pipeline: now.pipeline.number,
         };
         if !prepared.is_there(now) {
-            prepared.passages = Some(self.cut_and_embed(&prepared.draft)?);
+            prepared.passages = Some(self.cut_and_embed(&prepared.draft, &now.pipeline)?);
         }
         Ok(prepared)
     }
 
-    fn cut_and_embed(&self, draft: &Draft) -> Result<Vec<NewPassage>, RetrieverError> {
+    fn cut_and_embed(
+        &self,
+        draft: &Draft,
+        pipeline: &Pipeline,
+    ) -> Result<Vec<NewPassage>, RetrieverError> {
         ingest::cut_and_embed(
             &draft.text,
             &draft.outline,
             draft.document.title.as_deref(),
-            self.embedder.as_ref(),
-            &self.settings,
+            pipeline,
+            &self.settings.limits,
         )
     }
 
@@ -125,8 +130,9 @@ impl Inner {
     ) -> Result<Prepared, RetrieverError> {
         if one.is_there(now) {
             one.passages = None;
-        } else if one.passages.is_none() {
-            one.passages = Some(self.cut_and_embed(&one.draft)?);
+        } else if one.passages.is_none() || one.pipeline != now.pipeline.number {
+            one.passages = Some(self.cut_and_embed(&one.draft, &now.pipeline)?);
+            one.pipeline = now.pipeline.number;
         }
         Ok(one)
     }
@@ -146,7 +152,7 @@ impl Inner {
             return Err(RetrieverError::NotFound(id.clone()));
         }
         let deleted_at = Timestamp::now();
-        let generation = self.catalogue.write(&self.content_pipeline, |written| {
+        let generation = self.catalogue.write(|written| {
             written.delete(id, deleted_at)?;
             Ok(written.generation)
         })?;
@@ -196,13 +202,12 @@ impl Inner {
         for entry in changes.entries {
             roster.insert(entry);
         }
-        let base = now.base.clone();
         if let Err(error) = delta.add(&changes.passages) {
             tracing::error!(%error, "the delta is made anew");
-            **delta = self.new_delta(&roster, base.as_deref())?;
+            **delta = self.new_delta(&roster, now.base.as_deref(), &now.pipeline)?;
         }
         self.current
-            .store(Published::new(generation, roster, base, delta.view()));
+            .store(now.renewed(generation, roster, delta.view()));
         self.want_compaction();
         Ok(())
     }
@@ -229,8 +234,9 @@ impl Inner {
         &self,
         roster: &Roster,
         base: Option<&Snapshot>,
+        pipeline: &Pipeline,
     ) -> Result<DeltaWriter, RetrieverError> {
-        let dimensions = self.embedder.dimensions();
+        let dimensions = pipeline.embedder.dimensions();
         let mut delta = DeltaWriter::new(dimensions)?;
         let missing = Self::missing(roster, base);
         delta.add(
@@ -239,62 +245,6 @@ impl Inner {
                 .indexed_passages(missing.iter(), dimensions)?,
         )?;
         Ok(delta)
-    }
-
-    /// Serves a roster from a snapshot and a new delta beside it.
-    pub(super) fn replace_base(
-        &self,
-        generation: u64,
-        roster: Roster,
-        base: Option<Arc<Snapshot>>,
-    ) -> Result<(), RetrieverError> {
-        let mut delta = self.lock_writing();
-        *delta = self.new_delta(&roster, base.as_deref())?;
-        self.current
-            .store(Published::new(generation, roster, base, delta.view()));
-        Ok(())
-    }
-
-    /// Cuts and embeds stored documents again, without changing their versions.
-    pub(super) fn redo(&self, ids: &[DocumentId]) -> Result<(), RetrieverError> {
-        let (_, entries) = self.catalogue.documents()?;
-        let mut entries: HashMap<DocumentId, Entry> = entries
-            .into_iter()
-            .map(|entry| (entry.document.id.clone(), entry))
-            .collect();
-        let mut redone = Vec::with_capacity(ids.len());
-        for id in ids {
-            let stored = match self.catalogue.text(id, |_, _| true) {
-                Err(RetrieverError::Storage { source, .. }) if catalogue::is_damage(&source) => {
-                    tracing::error!(document = %id, error = %source, "not cut again: its text is damaged; delete it and put it again");
-                    None
-                }
-                read => read?,
-            };
-            let (Some(entry), Some(stored)) = (entries.remove(id), stored) else {
-                continue;
-            };
-            let passages = ingest::cut_and_embed(
-                &stored.text,
-                &stored.outline,
-                entry.document.title.as_deref(),
-                self.embedder.as_ref(),
-                &self.settings,
-            )?;
-            redone.push((entry, stored, passages));
-        }
-        self.catalogue.write(&self.content_pipeline, |written| {
-            for (entry, stored, passages) in &redone {
-                let content = NewContent {
-                    text: &stored.text,
-                    outline: &stored.outline,
-                    content_hash: &entry.content_hash,
-                    passages,
-                };
-                written.put(&entry.document, content)?;
-            }
-            Ok(())
-        })
     }
 }
 
