@@ -19,59 +19,6 @@ pub(crate) struct IndexedPassage {
     /// What the text index reads: title, headings, context and the passage.
     pub words: String,
     pub vector: crate::index::vector::Vector,
-    /// The embedder's tokens, for their frequencies.
-    pub tokens: Vec<u32>,
-}
-
-/// In how many passages each token of the embedder occurs.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct TokenCounts {
-    counts: Vec<u32>,
-    passages: u32,
-}
-
-impl TokenCounts {
-    pub(crate) fn add(&mut self, tokens: &[u32]) {
-        let mut different = tokens.to_vec();
-        different.sort_unstable();
-        different.dedup();
-        if let Some(largest) = different.last() {
-            let room = (*largest as usize + 1).max(self.counts.len());
-            self.counts.resize(room, 0);
-        }
-        for token in different {
-            self.counts[token as usize] += 1;
-        }
-        self.passages += 1;
-    }
-
-    /// `ln(1 + (N - n + ½) / (n + ½))` over all of `counts` together.
-    pub(crate) fn inverse_frequency(counts: &[&Self], token: u32) -> f32 {
-        let sum = |numbers: &mut dyn Iterator<Item = u32>| numbers.map(f64::from).sum::<f64>();
-        let total = sum(&mut counts.iter().map(|c| c.passages));
-        let with = |c: &&Self| c.counts.get(token as usize).copied().unwrap_or(0);
-        let with = sum(&mut counts.iter().map(with));
-        #[expect(clippy::cast_possible_truncation, reason = "a small number")]
-        let idf = (1.0 + (total - with + 0.5) / (with + 0.5)).ln() as f32;
-        idf
-    }
-
-    pub(crate) fn to_bytes(&self) -> Vec<u8> {
-        let numbers = std::iter::once(&self.passages).chain(&self.counts);
-        numbers.flat_map(|number| number.to_le_bytes()).collect()
-    }
-
-    pub(crate) fn from_bytes(bytes: &[u8]) -> Option<Self> {
-        let (numbers, rest) = bytes.as_chunks::<4>();
-        let (passages, counts) = numbers.split_first()?;
-        rest.is_empty().then(|| Self {
-            passages: u32::from_le_bytes(*passages),
-            counts: counts
-                .iter()
-                .map(|number| u32::from_le_bytes(*number))
-                .collect(),
-        })
-    }
 }
 
 /// A passage's key with its score in one stage, best first where there are several.

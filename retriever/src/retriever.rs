@@ -16,7 +16,6 @@ use serde::Serialize;
 
 use crate::catalogue::Catalogue;
 use crate::document::{DeletionReceipt, Document, DocumentInput, Page, Stored};
-use crate::index::TokenCounts;
 use crate::index::delta::DeltaWriter;
 use crate::index::publish::Current;
 use crate::pipeline::{Models, Pipeline};
@@ -283,13 +282,21 @@ impl Retriever {
         published.pipeline.embedder.fingerprint().to_owned()
     }
 
-    /// One score a text, a higher one for a better match; zeros where reranking is off.
-    #[must_use]
-    pub fn rerank(&self, query: &str, texts: &[String]) -> Vec<f32> {
+    /// One score a text, a higher one for a better match; zeros where reranking is off. Words count for as much as they are rare
+    /// among what the caller may read.
+    ///
+    /// # Errors
+    /// An index cannot be read.
+    pub fn rerank(
+        &self,
+        query: &str,
+        texts: &[String],
+        access: &Access,
+    ) -> Result<Vec<f32>, RetrieverError> {
         let published = self.inner.current.load();
         let pipeline = &published.pipeline;
         let Some(reranker) = &pipeline.reranker else {
-            return vec![0.0; texts.len()];
+            return Ok(vec![0.0; texts.len()]);
         };
         let candidates: Vec<Candidate> = texts
             .iter()
@@ -300,10 +307,9 @@ impl Retriever {
                 }
             })
             .collect();
-        let base = published.base.as_ref().map(|base| &base.counts);
-        let counts: Vec<&TokenCounts> =
-            base.into_iter().chain([&*published.delta.counts]).collect();
-        reranker.score(query, &candidates, &counts)
+        let readable = published.readable(access, Timestamp::now())?;
+        let query = published.weigh(query, &readable);
+        Ok(reranker.score(&query, &candidates))
     }
 
     /// The snapshots that are kept, oldest first.

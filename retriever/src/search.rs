@@ -8,9 +8,8 @@ use std::time::Instant;
 use roaring::RoaringBitmap;
 
 use crate::catalogue::PassageRow;
-use crate::filters::Filters;
-use crate::index::publish::Published;
-use crate::index::{Scored, TokenCounts, analysis, best_first};
+use crate::index::publish::{Published, Readable};
+use crate::index::{Scored, analysis, best_first};
 use crate::rank::fusion::{fuse, min_max};
 use crate::rank::rerank::Candidate;
 use crate::retriever::Inner;
@@ -27,6 +26,7 @@ const ATTEMPTS: usize = 4;
 struct Asked<'a> {
     published: &'a Published,
     query: &'a str,
+    readable: &'a Readable,
     allowed: &'a RoaringBitmap,
     /// How many passages each first stage hands on.
     depth: usize,
@@ -90,11 +90,13 @@ impl Inner {
         let mut clock = Clock::start();
         let published = self.current.load();
         let at = request.at.unwrap_or_else(Timestamp::now);
-        let allowed = published.allowed(access, &request.filters, at);
+        let readable = published.readable(access, at)?;
+        let allowed = published.allowed(&readable, &request.filters);
         let access_ms = clock.lap();
         let asked = Asked {
             published: &published,
             query: &request.query,
+            readable: &readable,
             allowed: &allowed,
             depth: self.settings.ranking.depth.max(request.top_k),
             rerank: request.rerank.unwrap_or(self.settings.ranking.rerank),
@@ -128,19 +130,20 @@ impl Inner {
         let Asked {
             published,
             query,
+            readable,
             allowed,
             depth,
             ..
         } = *asked;
         let terms = analysis::query_terms(query, self.settings.limits.query_terms);
-        let text = published.search_text(&terms, allowed, depth)?;
+        let text = published.search_text(&terms, readable, allowed, depth)?;
         timings.bm25_ms = clock.lap();
         let vector =
             published.search_vectors(&published.pipeline.embedder.embed(query), allowed, depth)?;
         timings.vector_ms = clock.lap();
         let fused = fuse(ranking.fusion, ranking.vector_weight, &text, &vector);
         let reranked = if asked.rerank {
-            self.rerank_fused(published, query, &fused)?
+            self.rerank_fused(asked, &fused)?
         } else {
             None
         };
@@ -163,11 +166,10 @@ impl Inner {
     /// The reranker's own scores of the best fused passages, in fused order.
     fn rerank_fused(
         &self,
-        published: &Published,
-        query: &str,
+        asked: &Asked<'_>,
         fused: &[Scored],
     ) -> Result<Option<Vec<Scored>>, RetrieverError> {
-        let Some(reranker) = &published.pipeline.reranker else {
+        let Some(reranker) = &asked.published.pipeline.reranker else {
             return Ok(None);
         };
         let best = &fused[..fused.len().min(self.settings.ranking.rerank_depth)];
@@ -178,10 +180,8 @@ impl Inner {
             .into_iter()
             .map(|tokens| Candidate { tokens })
             .collect();
-        let base = published.base.as_ref().map(|base| &base.counts);
-        let counts: Vec<&TokenCounts> =
-            base.into_iter().chain([&*published.delta.counts]).collect();
-        let scores = reranker.score(query, &candidates, &counts);
+        let query = asked.published.weigh(asked.query, asked.readable);
+        let scores = reranker.score(&query, &candidates);
         Ok(Some(keys.into_iter().zip(scores).collect()))
     }
 
@@ -273,10 +273,11 @@ impl Inner {
         access: &Access,
     ) -> Result<StageRankings, RetrieverError> {
         let published = self.current.load();
-        let allowed = published.allowed(access, &Filters::default(), Timestamp::now());
+        let readable = published.readable(access, Timestamp::now())?;
+        let allowed = readable.keys.clone();
         let terms = analysis::query_terms(query, self.settings.limits.query_terms);
         // A document's passages share its place: more of them are needed for so many documents.
-        let text = published.search_text(&terms, &allowed, depth * 4)?;
+        let text = published.search_text(&terms, &readable, &allowed, depth * 4)?;
         let vector = published.search_vectors(
             &published.pipeline.embedder.embed(query),
             &allowed,
@@ -285,6 +286,7 @@ impl Inner {
         let served = self.rank(&Asked {
             published: &published,
             query,
+            readable: &readable,
             allowed: &allowed,
             depth: self.settings.ranking.depth,
             rerank: true,

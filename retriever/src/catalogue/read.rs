@@ -117,7 +117,7 @@ impl Catalogue {
                 .map_err(&failed)?;
             let mut rows = statement.query([pipeline]).map_err(&failed)?;
             while let Some(row) = rows.next().map_err(&failed)? {
-                let passage = undamaged(row, 7, indexed(row, dimensions)).map_err(&failed)?;
+                let passage = undamaged(row, 6, indexed(row, dimensions)).map_err(&failed)?;
                 passage.map_or(Ok(()), &mut *take)?;
             }
             Ok(generation)
@@ -138,7 +138,7 @@ impl Catalogue {
             let mut found = Vec::new();
             for key in keys {
                 let passage = statement
-                    .query_row([key], |row| undamaged(row, 7, indexed(row, dimensions)))
+                    .query_row([key], |row| undamaged(row, 6, indexed(row, dimensions)))
                     .optional()
                     .map_err(&failed)?;
                 found.extend(passage.flatten());

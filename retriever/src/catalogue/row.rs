@@ -17,7 +17,7 @@ pub(super) const DOCUMENTS: &str =
     FROM documents d LEFT JOIN cuts c ON c.document = d.ordinal AND c.pipeline = ?1";
 
 pub(super) const INDEXED: &str =
-    "SELECT p.key, d.title, p.heading, p.context, p.text, p.vector, p.tokens, d.id
+    "SELECT p.key, d.title, p.heading, p.context, p.text, p.vector, d.id
     FROM passages p JOIN documents d ON d.ordinal = p.document";
 
 /// What was read of a row, or `None` and a line in the log when what is stored there cannot be what was written: one damaged
@@ -63,7 +63,6 @@ pub(super) fn indexed(row: &Row<'_>, dimensions: usize) -> rusqlite::Result<Inde
         key: row.get(0)?,
         words: crate::ingest::words(title.as_deref(), &heading, context.as_deref(), &text),
         vector: Vector::from_bytes(vector, dimensions).unwrap_or_else(|| Vector::none(dimensions)),
-        tokens: tokens_from_bytes(row.get_ref(6)?.as_blob()?),
     })
 }
 

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use roaring::RoaringBitmap;
 
+use super::IndexedPassage;
 use super::text::{TextView, TextWriter};
 use super::vector::Block;
-use super::{IndexedPassage, TokenCounts};
 use crate::RetrieverError;
 
 /// More vector blocks than this are joined into one.
@@ -26,7 +26,6 @@ pub(crate) struct DeltaView {
     pub text: Option<TextView>,
     pub vectors: Vec<Arc<Block>>,
     pub keys: RoaringBitmap,
-    pub counts: Arc<TokenCounts>,
 }
 
 impl DeltaWriter {
@@ -47,7 +46,6 @@ impl DeltaWriter {
         for passage in passages {
             self.text.add(passage.key, &passage.words)?;
             block.push(passage.key, &passage.vector);
-            Arc::make_mut(&mut self.view.counts).add(&passage.tokens);
         }
         self.view.text = Some(self.text.commit()?);
         self.view

@@ -118,11 +118,10 @@ impl Roster {
         Some(entry)
     }
 
-    /// The passages that a search may rank: readable, in force, not superseded, and matching the filters.
-    pub(crate) fn allowed(
+    /// The passages that a caller may find: readable, in force, and not superseded by what the caller may read.
+    pub(crate) fn readable(
         &self,
         access: &Access,
-        filters: &Filters,
         at: Timestamp,
         not_in_force: &RoaringBitmap,
     ) -> RoaringBitmap {
@@ -143,7 +142,6 @@ impl Roster {
                 allowed.remove_range(old.keys.clone());
             }
         }
-        self.filter(&mut allowed, filters);
         allowed
     }
 
@@ -168,7 +166,8 @@ impl Roster {
         (hidden, span)
     }
 
-    fn filter(&self, allowed: &mut RoaringBitmap, filters: &Filters) {
+    /// Takes away what does not match the filters.
+    pub(crate) fn filter(&self, allowed: &mut RoaringBitmap, filters: &Filters) {
         for (key, values) in &filters.metadata {
             *allowed &= self.any_facet(values.values().map(|value| metadata_facet(key, value)));
         }

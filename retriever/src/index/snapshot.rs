@@ -15,15 +15,14 @@ use serde::{Deserialize, Serialize};
 use super::text::{TextView, TextWriter};
 use super::vector::Block;
 use super::vector::graph::{self, Graph};
-use super::{Best, IndexedPassage, TokenCounts};
+use super::{Best, IndexedPassage};
 use crate::{RetrieverError, Timestamp};
 
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 const MANIFEST: &str = "manifest.json";
 const TEXT: &str = "text";
 const ROWS: &str = "vectors.rows";
 const KEYS: &str = "passages.keys";
-const COUNTS: &str = "tokens.counts";
 const GRAPH: &str = "vectors.usearch";
 
 /// What a snapshot says about itself.
@@ -68,7 +67,6 @@ pub(crate) struct Snapshot {
     pub vectors: Block,
     /// Keys of all its passages, those without a vector included.
     pub keys: RoaringBitmap,
-    pub counts: TokenCounts,
     graph: Option<Graph>,
 }
 
@@ -93,9 +91,6 @@ impl Snapshot {
         if text.passages() != manifest.passages || keys.len() != manifest.passages {
             return Err(damaged("its parts hold different passages".to_owned()));
         }
-        let counts = fs::read(folder.join(COUNTS)).map_err(&io)?;
-        let counts = TokenCounts::from_bytes(&counts)
-            .ok_or_else(|| damaged(format!("`{COUNTS}` is malformed")))?;
         let graph_file = folder.join(GRAPH);
         let graph = graph_file
             .exists()
@@ -106,7 +101,6 @@ impl Snapshot {
             text,
             vectors,
             keys,
-            counts,
             graph,
         })
     }
@@ -220,7 +214,6 @@ pub(crate) struct Building<'a> {
     text: TextWriter,
     vectors: Block,
     keys: RoaringBitmap,
-    counts: TokenCounts,
 }
 
 impl<'a> Building<'a> {
@@ -236,7 +229,6 @@ impl<'a> Building<'a> {
             text: TextWriter::in_folder(&text_folder)?,
             vectors: Block::with_capacity(plan.dimensions, 0),
             keys: RoaringBitmap::new(),
-            counts: TokenCounts::default(),
             folder,
             plan,
         })
@@ -250,7 +242,6 @@ impl<'a> Building<'a> {
         self.text.add(passage.key, &passage.words)?;
         self.vectors.push(passage.key, &passage.vector);
         self.keys.insert(passage.key);
-        self.counts.add(&passage.tokens);
         Ok(())
     }
 
@@ -262,7 +253,6 @@ impl<'a> Building<'a> {
         let mut keys = Vec::new();
         self.keys.serialize_into(&mut keys).map_err(&io)?;
         fs::write(folder.join(KEYS), keys).map_err(&io)?;
-        fs::write(folder.join(COUNTS), self.counts.to_bytes()).map_err(&io)?;
         fs::write(folder.join(ROWS), files::block_to_bytes(&self.vectors)).map_err(&io)?;
         if self.vectors.len() >= graph::MIN_ROWS {
             match Graph::build(&self.vectors, plan.stop) {

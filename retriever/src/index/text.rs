@@ -3,16 +3,18 @@
 //! A query is built from terms, never parsed. Base and delta are scored with one set of statistics, so that a score does not
 //! depend on where a passage happens to lie.
 
+mod statistics;
+
 use std::path::Path;
 
 use roaring::RoaringBitmap;
-use tantivy::query::{
-    Bm25StatisticsProvider, BooleanQuery, EnableScoring, Occur, Query, TermQuery,
-};
+use tantivy::query::{BooleanQuery, EnableScoring, Occur, Query, TermQuery};
 use tantivy::schema::{FAST, Field, IndexRecordOption, Schema, TextFieldIndexing, TextOptions};
 use tantivy::tokenizer::TokenizerManager;
 use tantivy::{Index, IndexReader, IndexWriter, ReloadPolicy, Searcher, TantivyDocument, Term};
 
+use self::statistics::Counted;
+pub(crate) use self::statistics::Statistics;
 use super::{Best, Scored, analysis};
 use crate::RetrieverError;
 
@@ -158,52 +160,6 @@ impl TextView {
     }
 }
 
-/// Passages and lengths of all views together.
-struct Together<'a>(&'a [&'a TextView]);
-
-impl Bm25StatisticsProvider for Together<'_> {
-    fn total_num_tokens(&self, field: Field) -> tantivy::Result<u64> {
-        self.sum(|searcher| Bm25StatisticsProvider::total_num_tokens(searcher, field))
-    }
-
-    fn total_num_docs(&self) -> tantivy::Result<u64> {
-        self.sum(Bm25StatisticsProvider::total_num_docs)
-    }
-
-    fn doc_freq(&self, term: &Term) -> tantivy::Result<u64> {
-        self.sum(|searcher| Bm25StatisticsProvider::doc_freq(searcher, term))
-    }
-}
-
-impl Together<'_> {
-    fn sum(&self, of: impl Fn(&Searcher) -> tantivy::Result<u64>) -> tantivy::Result<u64> {
-        self.0.iter().map(|view| of(&view.searcher)).sum()
-    }
-}
-
-/// How many passages hold each term, and how many passages there are.
-pub(crate) struct DocumentFrequencies {
-    pub(crate) terms: Vec<u64>,
-    pub(crate) passages: u64,
-}
-
-/// Counts over all views; a term that cannot be counted is held by none.
-pub(crate) fn document_frequencies(views: &[&TextView], terms: &[String]) -> DocumentFrequencies {
-    let together = Together(views);
-    let count = |term: &String| {
-        let words = views.first().map(|view| view.fields.words);
-        words.map_or(0, |words| {
-            together
-                .doc_freq(&Term::from_field_text(words, term))
-                .unwrap_or(0)
-        })
-    };
-    DocumentFrequencies {
-        terms: terms.iter().map(count).collect(),
-        passages: views.iter().map(|view| view.passages()).sum(),
-    }
-}
-
 /// BM25's: `ln(1 + (N − n + ½) / (n + ½))`.
 pub(crate) fn inverse_frequency(frequency: u64, passages: u64) -> f32 {
     #[expect(clippy::cast_precision_loss, reason = "counts of passages")]
@@ -214,6 +170,7 @@ pub(crate) fn inverse_frequency(frequency: u64, passages: u64) -> f32 {
 /// BM25 over all views, the best `limit` of the allowed passages.
 pub(crate) fn search(
     views: &[&TextView],
+    statistics: &Statistics,
     terms: &[String],
     allowed: &RoaringBitmap,
     limit: usize,
@@ -222,17 +179,17 @@ pub(crate) fn search(
         return Ok(Vec::new());
     }
     let failed = RetrieverError::text_index("searching");
-    let together = Together(views);
+    let counted = statistics.of(views);
     let mut best = Best::new(limit);
     for view in views {
-        search_view(view, &together, terms, allowed, &mut best).map_err(&failed)?;
+        search_view(view, &counted, terms, allowed, &mut best).map_err(&failed)?;
     }
     Ok(best.into_sorted())
 }
 
 fn search_view(
     view: &TextView,
-    together: &Together<'_>,
+    counted: &Counted<'_>,
     terms: &[String],
     allowed: &RoaringBitmap,
     best: &mut Best,
@@ -246,7 +203,7 @@ fn search_view(
             (Occur::Should, query)
         })
         .collect();
-    let scoring = EnableScoring::enabled_from_statistics_provider(together, &view.searcher);
+    let scoring = EnableScoring::enabled_from_statistics_provider(counted, &view.searcher);
     let weight = BooleanQuery::new(clauses).weight(scoring)?;
     for segment in view.searcher.segment_readers() {
         let keys = segment.fast_fields().u64("key")?;
@@ -287,16 +244,33 @@ mod tests {
         writer.commit().unwrap()
     }
 
+    fn found(views: &[&TextView], terms: &[String], allowed: &RoaringBitmap) -> Vec<Scored> {
+        let statistics = Statistics::over(views, allowed).unwrap();
+        search(views, &statistics, terms, allowed, 5).unwrap()
+    }
+
+    #[test]
+    fn what_is_not_readable_changes_no_score() {
+        let terms = analysis::query_terms("pump reset error days", 16);
+        let readable: RoaringBitmap = [1, 3, 4, 7].into_iter().collect();
+        let want = found(&[&view([1, 3, 4, 7].into_iter())], &terms, &readable);
+        assert_eq!(want.len(), 3);
+        for cut in 0..8 {
+            let (base, delta) = (view(0..cut), view(cut..8));
+            assert_eq!(found(&[&base, &delta], &terms, &readable), want, "{cut}");
+        }
+    }
+
     #[test]
     fn scores_do_not_depend_on_how_passages_are_divided() {
         let whole = view(0..8);
         let all: RoaringBitmap = (0..8).collect();
         for query in ["pump reset error", "days", "err-4012"] {
             let terms = analysis::query_terms(query, 16);
-            let want = search(&[&whole], &terms, &all, 5).unwrap();
+            let want = found(&[&whole], &terms, &all);
             for cut in 0..8 {
                 let (base, delta) = (view(0..cut), view(cut..8));
-                let got = search(&[&base, &delta], &terms, &all, 5).unwrap();
+                let got = found(&[&base, &delta], &terms, &all);
                 assert_eq!(got.len(), want.len());
                 for (got, want) in got.iter().zip(&want) {
                     assert_eq!(got.0, want.0, "{query} cut at {cut}");
@@ -311,8 +285,7 @@ mod tests {
         let whole = view(0..8);
         let terms = analysis::query_terms("pump", 16);
         let allowed: RoaringBitmap = [1, 5].into_iter().collect();
-        let mut got: Vec<u32> = search(&[&whole], &terms, &allowed, 5)
-            .unwrap()
+        let mut got: Vec<u32> = found(&[&whole], &terms, &allowed)
             .into_iter()
             .map(|scored| scored.0)
             .collect();

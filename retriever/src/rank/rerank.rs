@@ -1,16 +1,34 @@
 //! Rerankers: a closer look at the best candidates.
 
 use std::collections::HashMap;
+use std::ops::Range;
 use std::sync::Arc;
 
 use rayon::prelude::*;
 
 use crate::embed::{Embedder, StaticTable, normalise};
-use crate::index::TokenCounts;
 use crate::index::vector::dot;
 
 /// Tokens of a query that take part.
 const MAX_QUERY_TOKENS: usize = 128;
+
+/// A query whose words have weights.
+pub(crate) struct WeightedQuery<'a> {
+    pub text: &'a str,
+    /// Where each word starts and ends, bytes, in order, and what it is worth: nothing for a stop word.
+    pub words: Vec<(Range<usize>, f32)>,
+}
+
+impl WeightedQuery<'_> {
+    /// What the word at a byte is worth.
+    fn weight(&self, byte: usize) -> f32 {
+        let next = self.words.partition_point(|(range, _)| range.start <= byte);
+        match next.checked_sub(1).map(|word| &self.words[word]) {
+            Some((range, weight)) if range.contains(&byte) => *weight,
+            _ => 0.0,
+        }
+    }
+}
 
 /// A passage as a reranker sees it.
 pub(crate) struct Candidate {
@@ -23,8 +41,8 @@ pub(crate) trait Reranker: Send + Sync {
     /// For explanations.
     fn name(&self) -> &'static str;
 
-    /// One score a candidate, in their order; `counts` are the token frequencies of the generation.
-    fn score(&self, query: &str, candidates: &[Candidate], counts: &[&TokenCounts]) -> Vec<f32>;
+    /// One score a candidate, in their order.
+    fn score(&self, query: &WeightedQuery<'_>, candidates: &[Candidate]) -> Vec<f32>;
 }
 
 /// Late interaction: for each token of the query the most similar token of the passage, weighted by how rare the query's token
@@ -50,16 +68,21 @@ impl StaticLateInteraction {
         unit
     }
 
-    /// The different tokens of a query, each with its unit vector and its weight.
-    fn query(&self, query: &str, counts: &[&TokenCounts]) -> Vec<(Vec<f32>, f32)> {
-        let mut tokens: Vec<u32> = self.table.tokenize(query).iter().map(|t| t.id).collect();
-        tokens.truncate(MAX_QUERY_TOKENS);
-        tokens.sort_unstable();
-        tokens.dedup();
-        let weight = |token: u32| TokenCounts::inverse_frequency(counts, token);
+    /// The different tokens of a query, each with its unit vector and the weight of the word that it is of.
+    fn query(&self, query: &WeightedQuery<'_>) -> Vec<(Vec<f32>, f32)> {
+        let mut tokens: Vec<(u32, f32)> = self
+            .table
+            .tokenize(query.text)
+            .iter()
+            .take(MAX_QUERY_TOKENS)
+            .map(|token| (token.id, query.weight(token.start as usize)))
+            .filter(|(_, weight)| *weight > 0.0)
+            .collect();
+        tokens.sort_unstable_by(|a, b| a.0.cmp(&b.0).then(b.1.total_cmp(&a.1)));
+        tokens.dedup_by_key(|token| token.0);
         tokens
             .into_iter()
-            .map(|token| (self.unit(token), weight(token)))
+            .map(|(token, weight)| (self.unit(token), weight))
             .collect()
     }
 
@@ -87,8 +110,8 @@ impl Reranker for StaticLateInteraction {
         "static-late-interaction"
     }
 
-    fn score(&self, query: &str, candidates: &[Candidate], counts: &[&TokenCounts]) -> Vec<f32> {
-        let query = self.query(query, counts);
+    fn score(&self, query: &WeightedQuery<'_>, candidates: &[Candidate]) -> Vec<f32> {
+        let query = self.query(query);
         let weight: f32 = query.iter().map(|(_, weight)| weight).sum();
         if weight <= 0.0 {
             return vec![0.0; candidates.len()];
@@ -128,6 +151,14 @@ impl Reranker for StaticLateInteraction {
 mod tests {
     use super::*;
 
+    /// Every word is worth the same.
+    fn evenly(text: &str) -> WeightedQuery<'_> {
+        WeightedQuery {
+            text,
+            words: vec![(0..text.len(), 1.0)],
+        }
+    }
+
     /// What every reranker must keep.
     fn keeps_the_contract(reranker: &dyn Reranker, tokens: impl Fn(&str) -> Vec<u32>) {
         let texts = ["the pump resets itself", "holidays are paid", "", "pump"];
@@ -138,12 +169,12 @@ mod tests {
             })
             .collect();
         for query in ["how do I reset the pump?", "", "👩‍🚀"] {
-            let scores = reranker.score(query, &candidates, &[]);
+            let scores = reranker.score(&evenly(query), &candidates);
             assert_eq!(scores.len(), candidates.len());
             assert!(scores.iter().all(|score| score.is_finite()));
-            assert_eq!(scores, reranker.score(query, &candidates, &[]));
+            assert_eq!(scores, reranker.score(&evenly(query), &candidates));
         }
-        assert!(reranker.score("pump", &[], &[]).is_empty());
+        assert!(reranker.score(&evenly("pump"), &[]).is_empty());
         assert!(!reranker.name().is_empty());
     }
 
@@ -159,7 +190,7 @@ mod tests {
                 tokens: tokens(text),
             })
             .collect();
-        let scores = reranker.score("reset the pump", &candidates, &[]);
+        let scores = reranker.score(&evenly("reset the pump"), &candidates);
         assert!(scores[0] > scores[1]);
     }
 }

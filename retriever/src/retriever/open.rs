@@ -190,7 +190,7 @@ impl Inner {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::embed::tests::Letters;
+    use crate::embed::{self, Embedder, tests::Letters};
     use crate::{Access, Content, DocumentId, DocumentInput, Retriever, SearchRequest};
 
     fn open_with(folder: &Path, embedder: Arc<dyn Embedder>) -> Retriever {
@@ -223,6 +223,7 @@ mod tests {
         drop(retriever);
 
         let retriever = open_with(folder.path(), Arc::new(Letters));
+        retriever.settle();
         assert_eq!(nearest(&retriever, "zebra zoo zzz"), "zzz");
         assert_eq!(retriever.embedder(), "letters");
         assert_ne!(retriever.pipeline(), before);

@@ -126,7 +126,6 @@ fn indexed<'a>(
             key,
             words: ingest::words(document.title.as_deref(), &passage.heading, context, text),
             vector: part.vector.clone(),
-            tokens: part.tokens.clone(),
         }
     })
 }

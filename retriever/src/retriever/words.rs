@@ -1,8 +1,7 @@
 //! The words of a text as the text index sees them, and what each is worth: for answers without a model.
 
 use crate::index::analysis::query_terms;
-use crate::index::text;
-use crate::{Retriever, rank};
+use crate::{Access, Retriever, RetrieverError, Timestamp, rank};
 
 /// Different terms of a text that are looked at.
 const MAX_TERMS: usize = 4096;
@@ -27,22 +26,21 @@ impl Retriever {
         query_terms(text, MAX_TERMS)
     }
 
-    /// The terms of a question with their inverse document frequency, `ln(1 + (N − n + ½) / (n + ½))` over all passages.
-    #[must_use]
-    pub fn term_weights(&self, question: &str) -> Vec<(String, f32)> {
+    /// The terms of a question with their inverse document frequency, `ln(1 + (N − n + ½) / (n + ½))` over the passages that the
+    /// caller may read.
+    ///
+    /// # Errors
+    /// An index cannot be read.
+    pub fn term_weights(
+        &self,
+        question: &str,
+        access: &Access,
+    ) -> Result<Vec<(String, f32)>, RetrieverError> {
         let terms = query_terms(question, self.inner.settings.limits.query_terms);
         let published = self.inner.current.load();
-        let frequencies = published.document_frequencies(&terms);
-        terms
-            .into_iter()
-            .zip(frequencies.terms)
-            .map(|(term, frequency)| {
-                (
-                    term,
-                    text::inverse_frequency(frequency, frequencies.passages),
-                )
-            })
-            .collect()
+        let readable = published.readable(access, Timestamp::now())?;
+        let weights = published.inverse_frequencies(&terms, &readable);
+        Ok(terms.into_iter().zip(weights).collect())
     }
 
     /// What decides which passages are found, and in which order.

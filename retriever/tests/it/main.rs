@@ -15,6 +15,7 @@ mod documents;
 mod freshness;
 mod generations;
 mod growth;
+mod pipelines;
 mod searching;
 mod supersession;
 

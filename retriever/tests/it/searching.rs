@@ -238,6 +238,8 @@ fn texts_are_embedded_and_reranked_on_their_own() {
     let scores = retriever.rerank(
         "reset pump",
         &["holiday pay".into(), "reset the pump".into()],
+        &everyone(),
     );
+    let scores = scores.unwrap();
     assert!(scores[1] > scores[0]);
 }

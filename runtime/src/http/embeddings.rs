@@ -64,7 +64,7 @@ pub(super) async fn create(
         .sum();
     let (vectors, embedder) = tokio::task::spawn_blocking(move || {
         let vectors = retriever.embed(&texts);
-        (vectors, retriever.embedder().to_owned())
+        (vectors, retriever.embedder())
     })
     .await?;
     if let (Some(wanted), Some(vector)) = (request.dimensions, vectors.first())

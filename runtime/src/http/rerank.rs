@@ -68,7 +68,7 @@ pub(super) async fn v2(
 
 async fn rerank(
     State(http): State<Http>,
-    _caller: Authorized<Searching>,
+    caller: Authorized<Searching>,
     Json(request): Json<RerankRequest>,
     version: &str,
 ) -> Result<JsonResponse<Value>, ApiError> {
@@ -83,11 +83,12 @@ async fn rerank(
     }
     let with_documents = request.return_documents.unwrap_or(false);
     let (query, retriever) = (request.query, Arc::clone(http.quoin.retriever()));
+    let access = caller.0.access.clone();
     let (texts, scores) = tokio::task::spawn_blocking(move || {
-        let scores = retriever.rerank(&query, &texts);
-        (texts, scores)
+        let scores = retriever.rerank(&query, &texts, &access)?;
+        Ok::<_, quoin_retriever::RetrieverError>((texts, scores))
     })
-    .await?;
+    .await??;
     let mut order: Vec<(usize, f32)> = scores.into_iter().enumerate().collect();
     order.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
     let results: Vec<Value> = order

@@ -15,7 +15,7 @@ use crate::http::identity::{Administering, Authorized};
 #[utoipa::path(
     get, path = "/admin/v1/index", tag = "admin",
     responses(
-        (status = 200, description = "`{generation, generations}`.", body = Object),
+        (status = 200, description = "`{generation, generations, pipeline, building}`; `building` is null, or `{pipeline, documents, goes_on}` of the pipeline of the settings while another one serves.", body = Object),
         (status = "default", description = "The error.", body = ErrorBody),
     )
 )]
@@ -23,8 +23,8 @@ pub(in crate::http) async fn list(
     State(http): State<Http>,
     _caller: Authorized<Administering>,
 ) -> Result<JsonResponse<Value>, ApiError> {
-    let (generation, kept) = blocking(&http, |retriever| {
-        Ok((retriever.generation(), retriever.generations()?))
+    let (now, kept) = blocking(&http, |retriever| {
+        Ok((retriever.statistics(), retriever.generations()?))
     })
     .await?;
     let kept: Vec<Value> = kept
@@ -39,9 +39,12 @@ pub(in crate::http) async fn list(
             })
         })
         .collect();
-    Ok(JsonResponse(
-        json!({"generation": generation, "generations": kept}),
-    ))
+    Ok(JsonResponse(json!({
+        "generation": now.generation,
+        "generations": kept,
+        "pipeline": now.pipeline,
+        "building": now.building,
+    })))
 }
 
 /// Builds the index anew from the catalogue, and switches to it.
