@@ -8,7 +8,7 @@
 
 use std::collections::HashSet;
 
-use quoin_retriever::{Hit, Retriever};
+use quoin_retriever::{Access, Hit, Retriever, RetrieverError};
 
 use crate::answer::citable::citable;
 use crate::answer::prompt::{PromptPassage, PromptSentence};
@@ -35,10 +35,18 @@ pub struct Extracted {
 
 /// The best sentences for `question`, best first, at most `most`. Empty when there are no hits.
 ///
-/// Blocking: reads the index's statistics and embeds the sentences.
-#[must_use]
-pub fn extract(retriever: &Retriever, question: &str, hits: &[Hit], most: usize) -> Vec<Extracted> {
-    let weights = retriever.term_weights(question);
+/// Blocking: reads the statistics of what the caller may read, and embeds the sentences.
+///
+/// # Errors
+/// The index cannot be read.
+pub fn extract(
+    retriever: &Retriever,
+    question: &str,
+    access: &Access,
+    hits: &[Hit],
+    most: usize,
+) -> Result<Vec<Extracted>, RetrieverError> {
+    let weights = retriever.term_weights(question, access)?;
     let total: f32 = weights.iter().map(|(_, weight)| weight).sum();
     let mut candidates = Vec::new();
     for (rank, hit) in hits.iter().take(MAX_PASSAGES).enumerate() {
@@ -78,7 +86,7 @@ pub fn extract(retriever: &Retriever, question: &str, hits: &[Hit], most: usize)
         })
         .collect();
     scored.sort_by(|(left, _), (right, _)| right.score.total_cmp(&left.score));
-    complementary(scored, &weights, total, most)
+    Ok(complementary(scored, &weights, total, most))
 }
 
 /// The best sentence, then those nearly as good that hold terms of the question which the chosen ones do not.

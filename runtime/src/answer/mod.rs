@@ -254,15 +254,18 @@ impl Quoin {
             found.hits.clone(),
             Arc::clone(ask),
         );
+        let access = caller.access.clone();
         let extracted = tokio::task::spawn_blocking(move || {
             extractive::extract(
                 &retriever,
                 &asked.request.question,
+                &access,
                 &hits,
                 asked.max_citations,
             )
         })
-        .await?;
+        .await?
+        .map_err(AnswerError::Retrieval)?;
         let best = extracted.first().map_or(0.0, |one| one.score);
         let mut draught = Draught::abstained(release.at(found.generation));
         draught.confidence = f64::from(best.clamp(0.0, 1.0));
