@@ -83,7 +83,7 @@ async fn rerank(
     }
     let with_documents = request.return_documents.unwrap_or(false);
     let (query, retriever) = (request.query, Arc::clone(http.quoin.retriever()));
-    let access = caller.0.access.clone();
+    let access = caller.access.clone();
     let (texts, scores) = tokio::task::spawn_blocking(move || {
         let scores = retriever.rerank(&query, &texts, &access)?;
         Ok::<_, quoin_retriever::RetrieverError>((texts, scores))
