@@ -6,7 +6,7 @@ pub(crate) mod rerank;
 use crate::settings::{Fusion, RankingSettings};
 
 /// Changes whenever the same lists and settings would be put in another order.
-const VERSION: &str = "rank-1";
+const VERSION: &str = "rank-2";
 
 /// Fingerprint of everything that decides the order of hits, but for the reranker itself, which has a name of its own.
 pub(crate) fn pipeline(settings: &RankingSettings, query_terms: usize) -> String {
@@ -67,7 +67,7 @@ mod tests {
     fn the_fingerprint_of_the_defaults() {
         assert_eq!(
             pipeline(&RankingSettings::default(), 256),
-            "rank-1/terms:256/depth:200/min-max:0.25/on-demand:50:0.2"
+            "rank-2/terms:256/depth:200/min-max:0.25/on-demand:50:0.2"
         );
     }
 }

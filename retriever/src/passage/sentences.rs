@@ -91,8 +91,9 @@ impl Lines {
         }
         let starts_item = is_list_item(words);
         let indented = line.starts_with("    ") || line.starts_with('\t');
-        self.indented_code =
-            indented && !starts_item && (self.indented_code || self.paragraph.is_none());
+        self.indented_code = indented
+            && !starts_item
+            && (self.indented_code || (self.paragraph.is_none() && !is_prose(words)));
         let hashes = words.bytes().take_while(|byte| *byte == b'#').count();
         let heading = (1..=6).contains(&hashes) && words[hashes..].starts_with(' ');
         let row = words.starts_with('|') || words.contains(" | ");
@@ -104,6 +105,15 @@ impl Lines {
             LineKind::Continues
         }
     }
+}
+
+/// Whether an indented line reads as words rather than as code: several words, and hardly any other signs.
+fn is_prose(words: &str) -> bool {
+    let signs = words
+        .chars()
+        .filter(|c| !c.is_alphanumeric() && !c.is_whitespace() && !",.'\"-:;()?!’“”".contains(*c));
+    let ends_as_code = words.ends_with([';', '{', '}', '(', ')']) || words.contains("()");
+    words.split_whitespace().count() >= 5 && signs.count() == 0 && !ends_as_code
 }
 
 fn is_list_item(words: &str) -> bool {
@@ -179,6 +189,16 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    #[test]
+    fn an_indented_paragraph_of_words_is_no_code() {
+        let text = "You must:\n\n    a) give notice that you changed the files and the date of\n    any change.\n\n    \
+            The work must carry prominent notices that say who has\n    modified it. They stay.\n\n    let x = f(y);\n    g(x);\n";
+        let found: Vec<&str> = sentences(text).into_iter().map(|r| &text[r]).collect();
+        assert_eq!(found.len(), 6, "{found:?}");
+        assert!(found[2].ends_with("modified it."));
+        assert_eq!(found[5], "g(x);");
+    }
 
     fn cut(text: &str) -> Vec<&str> {
         sentences(text)
