@@ -15,7 +15,7 @@ pub use self::sentences::sentences;
 use self::split::Splitter;
 
 /// Changes whenever the same text and outline would be cut differently.
-pub(crate) const VERSION: &str = "passage-1";
+pub(crate) const VERSION: &str = "passage-2";
 
 /// A token of the embedder and the byte of the text where it starts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
