@@ -148,6 +148,51 @@ mod tests {
     use super::*;
 
     #[test]
+    fn documents_of_the_tables_before_pipelines_stay_and_wait_to_be_cut() {
+        let mut connection = Connection::open_in_memory().unwrap();
+        connection
+            .pragma_update(None, "foreign_keys", true)
+            .unwrap();
+        connection
+            .execute_batch(
+                "CREATE TABLE retriever_meta (name TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+                 INSERT INTO retriever_meta (name, value) VALUES ('schema_version', 3);",
+            )
+            .unwrap();
+        for step in &STEPS[..3] {
+            connection.execute_batch(step).unwrap();
+        }
+        connection
+            .execute_batch(
+                "INSERT INTO documents VALUES (1, 'a', 7, 9, 0, x'00', 'old', 'text', NULL, NULL, NULL, '[\"public\"]', '{}',
+                     NULL, NULL, NULL, 1, 1, NULL);
+                 INSERT INTO document_texts VALUES (1, 'a walrus', '[]');
+                 INSERT INTO passages VALUES (1, 1, 0, 0, 8, 0, 8, NULL, '[]', NULL, 'a walrus', x'', x'');
+                 INSERT INTO retriever_meta VALUES ('active_snapshot', 9);",
+            )
+            .unwrap();
+        migrate(&mut connection).unwrap();
+        let number = |sql| {
+            connection
+                .query_row(sql, [], |row| row.get::<_, i64>(0))
+                .unwrap()
+        };
+        assert_eq!(
+            number("SELECT version FROM documents WHERE acl = '[\"public\"]'"),
+            7
+        );
+        assert_eq!(
+            number("SELECT count(*) FROM document_texts WHERE text = 'a walrus'"),
+            1
+        );
+        assert_eq!(number("SELECT count(*) FROM passages"), 0);
+        assert_eq!(
+            number("SELECT value FROM retriever_meta WHERE name = 'active_snapshot'"),
+            0
+        );
+    }
+
+    #[test]
     fn a_newer_catalogue_is_refused_by_name() {
         let mut connection = Connection::open_in_memory().unwrap();
         migrate(&mut connection).unwrap();
