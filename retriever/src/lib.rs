@@ -33,7 +33,6 @@ pub use self::error::RetrieverError;
 pub use self::filters::{Filters, OneOrMany};
 pub use self::index::snapshot::Manifest;
 pub use self::passage::sentences;
-pub use self::pipeline::EmbedderSource;
 pub use self::retriever::{
     Building, GenerationInfo, PipelineFingerprints, Retriever, Statistics, VerifyReport,
 };

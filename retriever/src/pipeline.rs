@@ -2,7 +2,6 @@
 //!
 //! A generation is of one pipeline. Several can have cut the same documents: one serves, another is being built or was left.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -13,19 +12,6 @@ use crate::rank::rerank::{Reranker, StaticLateInteraction};
 use crate::settings::{PassageSettings, RerankerKind, RetrieverSettings};
 use crate::{RetrieverError, ingest};
 
-/// Where an embedder comes from.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum EmbedderSource {
-    /// The one in the binary.
-    #[default]
-    Bundled,
-    /// A folder with a model.
-    Folder(PathBuf),
-    /// Handed over by the program, which alone can make it again.
-    Given,
-}
-
 /// What embeds and what reranks; the rest of the retriever knows their traits only.
 #[derive(Clone)]
 pub(crate) struct Models {
@@ -34,24 +20,11 @@ pub(crate) struct Models {
 }
 
 impl Models {
+    /// Those in the binary.
+    ///
     /// # Errors
-    /// The files are not there, or are not what they should be.
-    pub(crate) fn load(
-        source: &EmbedderSource,
-        reranker: RerankerKind,
-    ) -> Result<Self, RetrieverError> {
-        match source {
-            EmbedderSource::Bundled => Self::bundled(reranker),
-            EmbedderSource::Folder(folder) => Err(RetrieverError::Embedder {
-                problem: format!("no reader of models for `{}`", folder.display()),
-            }),
-            EmbedderSource::Given => Err(RetrieverError::Embedder {
-                problem: "the program that gave it is not this one".to_owned(),
-            }),
-        }
-    }
-
-    fn bundled(reranker: RerankerKind) -> Result<Self, RetrieverError> {
+    /// The files in the binary do not fit together.
+    pub(crate) fn bundled(reranker: RerankerKind) -> Result<Self, RetrieverError> {
         let table = embed::bundled()?;
         let reranker: Option<Arc<dyn Reranker>> = match reranker {
             RerankerKind::Off => None,
@@ -69,14 +42,12 @@ impl Models {
 /// The settings that make a pipeline, as the catalogue keeps them so that it can be made again.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct MadeBy {
-    pub(crate) embedder: EmbedderSource,
     pub(crate) passages: PassageSettings,
 }
 
 impl MadeBy {
     pub(crate) fn of(settings: &RetrieverSettings) -> Self {
         Self {
-            embedder: settings.embedder.clone(),
             passages: settings.passages.clone(),
         }
     }
@@ -133,7 +104,7 @@ impl Pipeline {
         let refused = |problem: String| RetrieverError::Embedder { problem };
         let made_by = MadeBy::from_json(&stored.made_by)
             .map_err(|error| refused(format!("its settings cannot be read: {error}")))?;
-        let models = Models::load(&made_by.embedder, reranker)?;
+        let models = Models::bundled(reranker)?;
         if !stored.fingerprint.contains(models.embedder.fingerprint()) {
             return Err(refused(format!(
                 "`{}` is not the embedder of `{}`",

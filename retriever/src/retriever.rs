@@ -91,7 +91,7 @@ impl Retriever {
     /// The folder cannot be written, the catalogue is damaged, newer than this program, or lost while snapshots of it are there,
     /// or the default access list breaks the rule of tokens.
     pub fn open(folder: &Path, settings: RetrieverSettings) -> Result<Self, RetrieverError> {
-        let models = Models::load(&settings.embedder, settings.ranking.reranker)?;
+        let models = Models::bundled(settings.ranking.reranker)?;
         Self::open_with(folder, settings, models)
     }
 

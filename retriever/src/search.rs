@@ -274,20 +274,20 @@ impl Inner {
     ) -> Result<StageRankings, RetrieverError> {
         let published = self.current.load();
         let readable = published.readable(access, Timestamp::now())?;
-        let allowed = readable.keys.clone();
+        let allowed = &readable.keys;
         let terms = analysis::query_terms(query, self.settings.limits.query_terms);
         // A document's passages share its place: more of them are needed for so many documents.
-        let text = published.search_text(&terms, &readable, &allowed, depth * 4)?;
+        let text = published.search_text(&terms, &readable, allowed, depth * 4)?;
         let vector = published.search_vectors(
             &published.pipeline.embedder.embed(query),
-            &allowed,
+            allowed,
             depth * 4,
         )?;
         let served = self.rank(&Asked {
             published: &published,
             query,
             readable: &readable,
-            allowed: &allowed,
+            allowed,
             depth: self.settings.ranking.depth,
             rerank: true,
         })?;

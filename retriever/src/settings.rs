@@ -4,8 +4,6 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::EmbedderSource;
-
 /// Everything the retriever can be told.
 #[derive(Clone, Debug, Default)]
 pub struct RetrieverSettings {
@@ -13,8 +11,6 @@ pub struct RetrieverSettings {
     pub default_acl: Option<Vec<String>>,
     /// What one document may cost.
     pub limits: Limits,
-    /// Where the embedder comes from.
-    pub embedder: EmbedderSource,
     /// How documents are cut.
     pub passages: PassageSettings,
     /// How stages are combined.

@@ -58,7 +58,7 @@ fn unreadable(connection: &Connection) -> rusqlite::Result<Vec<String>> {
 /// Texts that are not those whose digests are stored, and passages that are not slices of them.
 fn damaged(connection: &Connection) -> rusqlite::Result<Vec<String>> {
     let mut documents = connection.prepare(
-        "SELECT d.ordinal, d.id, d.content_hash, (SELECT total(passages) FROM cuts WHERE document = d.ordinal), d.format,
+        "SELECT d.ordinal, d.id, d.content_hash, (SELECT coalesce(sum(passages), 0) FROM cuts WHERE document = d.ordinal), d.format,
          d.title, t.outline, t.text
          FROM documents d LEFT JOIN document_texts t ON t.document = d.ordinal ORDER BY d.ordinal",
     )?;
@@ -80,8 +80,7 @@ fn damaged(connection: &Connection) -> rusqlite::Result<Vec<String>> {
                 name(row, 1)?
             ));
         }
-        #[expect(clippy::cast_possible_truncation, reason = "a sum of counts")]
-        let want = row.get::<_, f64>(3)? as i64;
+        let want: i64 = row.get(3)?;
         if count != want {
             problems.push(format!(
                 "`{}` has {want} passages, {count} are stored",

@@ -39,8 +39,8 @@ pub(crate) struct StoredText {
 const READING: &str = "reading";
 
 impl Catalogue {
-    /// All documents with their passages of one pipeline, and the generation in which they stand so. One whose row is damaged is passed over: nobody could say
-    /// who may read it.
+    /// All documents with their passages of one pipeline, and the generation in which they stand so. One whose row is damaged is
+    /// passed over: nobody could say who may read it.
     pub(crate) fn documents(&self, pipeline: u32) -> Result<(u64, Vec<Entry>), RetrieverError> {
         let failed = RetrieverError::storage("reading the documents");
         self.with_reader("reading the documents", |connection| {
@@ -53,6 +53,17 @@ impl Catalogue {
                 entries.extend(undamaged(row, 0, entry(row)).map_err(&failed)?);
             }
             Ok((generation, entries))
+        })
+    }
+
+    /// Whether no document is there.
+    pub(crate) fn is_empty(&self) -> Result<bool, RetrieverError> {
+        self.with_reader(READING, |connection| {
+            connection
+                .query_row("SELECT NOT EXISTS (SELECT 1 FROM documents)", [], |row| {
+                    row.get(0)
+                })
+                .map_err(RetrieverError::storage(READING))
         })
     }
 

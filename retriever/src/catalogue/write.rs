@@ -42,19 +42,10 @@ impl Catalogue {
         &self,
         work: impl FnOnce(&Written<'_>) -> Result<T, RetrieverError>,
     ) -> Result<T, RetrieverError> {
-        let failed = RetrieverError::storage("committing a write");
-        let mut connection = self.writer();
-        let transaction = connection
-            .transaction_with_behavior(TransactionBehavior::Immediate)
-            .map_err(&failed)?;
-        let generation = next(&transaction, "generation", 1).map_err(&failed)?;
-        let written = Written {
-            transaction,
-            generation: generation + 1,
-        };
-        let done = work(&written)?;
-        written.transaction.commit().map_err(failed)?;
-        Ok(done)
+        self.transact(
+            work,
+            |connection| Ok(next(connection, "generation", 1)? + 1),
+        )
     }
 
     /// Runs `work` as [`Self::write`] does, for what no search sees: the generation stays.
@@ -62,15 +53,24 @@ impl Catalogue {
         &self,
         work: impl FnOnce(&Written<'_>) -> Result<T, RetrieverError>,
     ) -> Result<T, RetrieverError> {
-        let failed = RetrieverError::storage("committing passages");
+        self.transact(work, |connection| {
+            super::row::counter(connection, "generation")
+        })
+    }
+
+    fn transact<T>(
+        &self,
+        work: impl FnOnce(&Written<'_>) -> Result<T, RetrieverError>,
+        generation: impl FnOnce(&Connection) -> rusqlite::Result<u64>,
+    ) -> Result<T, RetrieverError> {
+        let failed = RetrieverError::storage("committing a write");
         let mut connection = self.writer();
         let transaction = connection
             .transaction_with_behavior(TransactionBehavior::Immediate)
             .map_err(&failed)?;
-        let generation = super::row::counter(&transaction, "generation").map_err(&failed)?;
         let written = Written {
+            generation: generation(&transaction).map_err(&failed)?,
             transaction,
-            generation,
         };
         let done = work(&written)?;
         written.transaction.commit().map_err(failed)?;
@@ -139,25 +139,51 @@ impl Written<'_> {
         new: NewContent<'_>,
         pipeline: u32,
     ) -> Result<Range<u32>, RetrieverError> {
-        let failed = RetrieverError::storage(WRITING);
-        self.remove_rows(&document.id)
+        let ordinal = self
+            .remove_rows(&document.id)
             .and_then(|()| self.insert_document(document, new))
             .and_then(|ordinal| {
                 self.transaction
                     .prepare_cached(
                         "INSERT INTO document_texts (document, text, outline) VALUES (?1, ?2, ?3)",
                     )?
-                    .execute(params![ordinal, new.text, json(&new.outline)])
+                    .execute(params![ordinal, new.text, json(&new.outline)])?;
+                Ok(ordinal)
             })
-            .map_err(failed)?;
-        self.put_cut(&document.id, new, pipeline)
+            .map_err(RetrieverError::storage(WRITING))?;
+        self.insert_cut(ordinal, new, pipeline)
     }
 
-    /// Puts the passages that a pipeline makes of a stored document in the place of those that it made before, and returns
-    /// their keys.
+    /// Puts the passages that a pipeline makes of a stored document in the place of those that it made before; `false` when the
+    /// document is gone, or its content is another by now.
     pub(crate) fn put_cut(
         &self,
         id: &DocumentId,
+        new: NewContent<'_>,
+        pipeline: u32,
+    ) -> Result<bool, RetrieverError> {
+        let ordinal: Option<i64> = self
+            .transaction
+            .prepare_cached("SELECT ordinal FROM documents WHERE id = ?1 AND content_hash = ?2")
+            .and_then(|mut statement| {
+                let found = params![id.as_str(), new.content_hash];
+                statement.query_row(found, |row| row.get(0)).optional()
+            })
+            .map_err(RetrieverError::storage(WRITING))?;
+        let Some(ordinal) = ordinal else {
+            return Ok(false);
+        };
+        self.transaction
+            .prepare_cached("DELETE FROM passages WHERE document = ?1 AND pipeline = ?2")
+            .and_then(|mut statement| statement.execute(params![ordinal, pipeline]))
+            .map_err(RetrieverError::storage(WRITING))?;
+        self.insert_cut(ordinal, new, pipeline)?;
+        Ok(true)
+    }
+
+    fn insert_cut(
+        &self,
+        ordinal: i64,
         new: NewContent<'_>,
         pipeline: u32,
     ) -> Result<Range<u32>, RetrieverError> {
@@ -173,37 +199,18 @@ impl Written<'_> {
             })
         };
         let keys = key(first)?..key(first + count)?;
-        self.insert_cut(id, new, pipeline, &keys)
+        self.insert_passages(ordinal, new, pipeline, &keys)
             .map_err(RetrieverError::storage(WRITING))?;
         Ok(keys)
     }
 
-    /// Whether a document is there and its content is what it was.
-    pub(crate) fn holds(
+    fn insert_passages(
         &self,
-        id: &DocumentId,
-        content_hash: &[u8],
-    ) -> Result<bool, RetrieverError> {
-        self.transaction
-            .prepare_cached("SELECT 1 FROM documents WHERE id = ?1 AND content_hash = ?2")
-            .and_then(|mut statement| statement.exists(params![id.as_str(), content_hash]))
-            .map_err(RetrieverError::storage(WRITING))
-    }
-
-    fn insert_cut(
-        &self,
-        id: &DocumentId,
+        ordinal: i64,
         new: NewContent<'_>,
         pipeline: u32,
         keys: &Range<u32>,
     ) -> rusqlite::Result<()> {
-        let ordinal: i64 = self
-            .transaction
-            .prepare_cached("SELECT ordinal FROM documents WHERE id = ?1")?
-            .query_row([id.as_str()], |row| row.get(0))?;
-        self.transaction
-            .prepare_cached("DELETE FROM passages WHERE document = ?1 AND pipeline = ?2")?
-            .execute(params![ordinal, pipeline])?;
         self.transaction
             .prepare_cached(
                 "INSERT OR REPLACE INTO cuts (document, pipeline, first_passage, passages) VALUES (?1, ?2, ?3, ?4)",

@@ -17,6 +17,9 @@ pub(crate) const VERSION: &str = "terms-1";
 /// Longer terms are cut: nobody types them, and their beginning still finds them.
 const MAX_TERM_BYTES: usize = 256;
 
+/// Parts of an identifier that take part in what it is worth.
+const MAX_TERMS_OF_WORD: usize = 8;
+
 const STOP_WORDS: &str = "a about above after again all also am an and any are as at be because been before being below \
 between both but by can could did do does doing down during each few for from further had has have having he her here \
 hers him his how i if in into is it its itself just me more most my no nor not of off on once only or other our ours out \
@@ -38,10 +41,7 @@ static STOP: LazyLock<HashSet<&str>> = LazyLock::new(|| STOP_WORDS.split_whitesp
 /// The different terms of a query, in order, at most `limit`. Stop words are left out unless nothing else is there.
 pub(crate) fn query_terms(query: &str, limit: usize) -> Vec<String> {
     let words = raw_terms(query, true);
-    let mut kept: Vec<&String> = words
-        .iter()
-        .filter(|word| !STOP.contains(word.as_str()))
-        .collect();
+    let mut kept = without_stop_words(&words);
     if kept.is_empty() {
         kept = words.iter().collect();
     }
@@ -50,12 +50,17 @@ pub(crate) fn query_terms(query: &str, limit: usize) -> Vec<String> {
 
 /// The terms of one word of a query; none for a stop word.
 pub(crate) fn content_terms(word: &str) -> Vec<String> {
-    let words = raw_terms(word, true);
-    let kept: Vec<&String> = words
+    stemmed(
+        &without_stop_words(&raw_terms(word, true)),
+        MAX_TERMS_OF_WORD,
+    )
+}
+
+fn without_stop_words(words: &[String]) -> Vec<&String> {
+    words
         .iter()
         .filter(|word| !STOP.contains(word.as_str()))
-        .collect();
-    stemmed(&kept, 8)
+        .collect()
 }
 
 fn stemmed(kept: &[&String], limit: usize) -> Vec<String> {

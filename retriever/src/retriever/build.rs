@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, PoisonError};
 
 use super::{Building, Inner};
-use crate::catalogue::{self, NewContent, Serving};
+use crate::catalogue::{self, NewContent, Serving, StoredPipeline};
 use crate::index::publish::Published;
 use crate::index::roster::{Entry, Roster};
 use crate::index::snapshot::Snapshot;
@@ -27,15 +27,19 @@ impl Inner {
                 return Ok(Arc::clone(loaded));
             }
         }
-        let stored = self
-            .catalogue
-            .pipelines()?
-            .into_iter()
-            .find(|stored| stored.number == number);
+        let stored = self.stored_pipeline(|stored| stored.number == number)?;
         let stored = stored.ok_or_else(|| RetrieverError::Embedder {
             problem: format!("pipeline `{number}` is not kept"),
         })?;
         Pipeline::load(stored, self.settings.ranking.reranker).map(Arc::new)
+    }
+
+    /// The first pipeline that the catalogue knows and that is wanted.
+    pub(super) fn stored_pipeline(
+        &self,
+        wanted: impl Fn(&StoredPipeline) -> bool,
+    ) -> Result<Option<StoredPipeline>, RetrieverError> {
+        Ok(self.catalogue.pipelines()?.into_iter().find(wanted))
     }
 
     /// How far the pipeline of the settings is, if another one serves.
@@ -175,18 +179,15 @@ impl Inner {
         self.catalogue.write_unseen(|written| {
             let mut done = 0;
             for (entry, stored, passages) in &cuts {
+                let content = NewContent {
+                    text: &stored.text,
+                    outline: &stored.outline,
+                    content_hash: &entry.content_hash,
+                    passages,
+                };
                 // It may have been replaced or deleted meanwhile.
-                let id = &entry.document.id;
-                if written.holds(id, &entry.content_hash)? {
-                    let content = NewContent {
-                        text: &stored.text,
-                        outline: &stored.outline,
-                        content_hash: &entry.content_hash,
-                        passages,
-                    };
-                    written.put_cut(id, content, pipeline.number)?;
-                    done += 1;
-                }
+                let is_there = written.put_cut(&entry.document.id, content, pipeline.number)?;
+                done += usize::from(is_there);
             }
             Ok(done)
         })

@@ -50,7 +50,7 @@ impl Inner {
     }
 
     fn info(&self, manifest: Manifest) -> GenerationInfo {
-        let serving = self.serving();
+        let serving = self.serving_snapshot();
         GenerationInfo {
             number: manifest.generation,
             active: serving == Some(manifest.generation),
@@ -60,7 +60,7 @@ impl Inner {
         }
     }
 
-    fn serving(&self) -> Option<u64> {
+    fn serving_snapshot(&self) -> Option<u64> {
         let published = self.current.load();
         published.base.as_ref().map(|base| base.manifest.generation)
     }
@@ -103,16 +103,19 @@ impl Inner {
             .snapshots
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        self.wanted.compaction_begins();
-        self.compact_now()
-            .inspect_err(|_| self.wanted.purge_at(std::time::Instant::now()))
+        self.compact_alone()
     }
 
     /// As [`Self::compact`], while a pipeline is being built, which may hold the lock already.
     pub(super) fn compact_beside_a_build(&self) -> Result<(), RetrieverError> {
-        let Ok(_one_at_a_time) = self.snapshots.try_lock() else {
-            return Ok(());
-        };
+        match self.snapshots.try_lock() {
+            Ok(_one_at_a_time) => self.compact_alone(),
+            Err(_) => Ok(()),
+        }
+    }
+
+    /// With the lock of snapshots held.
+    fn compact_alone(&self) -> Result<(), RetrieverError> {
         self.wanted.compaction_begins();
         self.compact_now()
             .inspect_err(|_| self.wanted.purge_at(std::time::Instant::now()))
@@ -211,17 +214,17 @@ impl Inner {
         let pipelines = self.catalogue.pipelines()?;
         let kept_snapshots = self.settings.compaction.kept_snapshots.max(1);
         for pipeline in &pipelines {
-            let is_serving = pipeline.number == serving.pipeline;
-            let kept = match pipeline.number {
-                _ if is_serving => kept_snapshots,
-                // One of each pipeline that one can change to at once.
-                number if [serving.previous, serving.left].contains(&number) => 1,
-                _ => 0,
+            // One of each pipeline that one can change to at once.
+            let can_return = [serving.previous, serving.left].contains(&pipeline.number);
+            let kept = if pipeline.number == serving.pipeline {
+                kept_snapshots
+            } else {
+                if can_return {
+                    self.rewrite_without_deleted(pipeline, unpurged)?;
+                }
+                usize::from(can_return)
             };
-            if kept == 1 && !is_serving {
-                self.rewrite_without_deleted(pipeline, unpurged)?;
-            }
-            self.prune_pipeline(pipeline, kept.min(kept_snapshots), unpurged)?;
+            self.prune_pipeline(pipeline, kept, unpurged)?;
             let forgotten = kept == 0 && pipeline.number != self.configured.number;
             if forgotten {
                 let stop = || self.wanted.stopping();
@@ -231,7 +234,7 @@ impl Inner {
         self.note_purge(unpurged)
     }
 
-    /// The numbers of a pipeline's snapshots, ascending.
+    /// The manifests of a pipeline's snapshots, by number.
     fn snapshots_of(&self, fingerprint: &str) -> Result<Vec<Manifest>, RetrieverError> {
         let manifests = snapshot::list(&self.generations)?
             .into_iter()
@@ -249,7 +252,7 @@ impl Inner {
         kept: usize,
         unpurged: Option<u64>,
     ) -> Result<(), RetrieverError> {
-        let active = self.serving();
+        let active = self.serving_snapshot();
         let manifests = self.snapshots_of(&pipeline.fingerprint)?;
         let excess = manifests.len().saturating_sub(kept);
         for (position, manifest) in manifests.iter().enumerate() {
@@ -286,7 +289,9 @@ impl Inner {
             }
             return Ok(());
         };
-        let clean = self.serving().is_none_or(|number| number >= deleted);
+        let clean = self
+            .serving_snapshot()
+            .is_none_or(|number| number >= deleted);
         if clean && self.catalogue.empty_log()? {
             self.catalogue.mark_purged(deleted)?;
         } else {
@@ -332,11 +337,7 @@ impl Inner {
     }
 
     fn pipeline_of(&self, manifest: &Manifest) -> Result<Arc<Pipeline>, RetrieverError> {
-        let stored = self
-            .catalogue
-            .pipelines()?
-            .into_iter()
-            .find(|stored| stored.fingerprint == manifest.pipeline);
+        let stored = self.stored_pipeline(|stored| stored.fingerprint == manifest.pipeline)?;
         let refused = |problem: String| RetrieverError::Snapshot {
             generation: manifest.generation,
             problem,
@@ -354,11 +355,7 @@ impl Inner {
     /// To the pipeline that served before, if one is kept; else to the snapshot before the present one.
     pub(super) fn rollback(&self) -> Result<GenerationInfo, RetrieverError> {
         let previous = self.catalogue.serving()?.previous;
-        let of_previous = self
-            .catalogue
-            .pipelines()?
-            .into_iter()
-            .find(|pipeline| pipeline.number == previous);
+        let of_previous = self.stored_pipeline(|pipeline| pipeline.number == previous)?;
         if let Some(pipeline) = of_previous
             && let Some(newest) = self.snapshots_of(&pipeline.fingerprint)?.pop()
         {
@@ -370,7 +367,7 @@ impl Inner {
             })?;
             return Ok(back);
         }
-        let serving = self.serving();
+        let serving = self.serving_snapshot();
         let fingerprint = self.current.load().pipeline.fingerprint.clone();
         let mut before = self.snapshots_of(&fingerprint)?;
         before.retain(|manifest| serving.is_some_and(|serving| manifest.generation < serving));

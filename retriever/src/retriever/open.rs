@@ -101,8 +101,8 @@ impl Inner {
     fn pipeline_to_serve(&self) -> Result<Arc<Pipeline>, RetrieverError> {
         let serving = self.catalogue.serving()?;
         let configured = self.configured.number;
-        let nothing_there = self.catalogue.documents(0)?.1.is_empty();
-        if ![0, configured].contains(&serving.pipeline) && !nothing_there {
+        let is_another = ![0, configured].contains(&serving.pipeline);
+        if is_another && !self.catalogue.is_empty()? {
             match self.pipeline(serving.pipeline) {
                 Ok(pipeline) => {
                     if serving.left == configured {
