@@ -233,12 +233,20 @@ pub(crate) fn words(
 
 /// Fingerprint of everything that decides passages, vectors and words.
 pub(crate) fn pipeline(embedder: &dyn Embedder, settings: &PassageSettings) -> String {
+    let PassageSettings {
+        target_tokens,
+        max_tokens,
+        overlap_tokens,
+    } = settings;
+    // What was cut without overlap before there was one is still the same.
+    let overlap = match overlap_tokens {
+        0 => String::new(),
+        tokens => format!("+{tokens}"),
+    };
     format!(
-        "{}/{}:{}-{}/{}/{VERSION}/{}",
+        "{}/{}:{target_tokens}-{max_tokens}{overlap}/{}/{VERSION}/{}",
         read::VERSION,
         passage::VERSION,
-        settings.target_tokens,
-        settings.max_tokens,
         embedder.fingerprint(),
         crate::index::analysis::VERSION,
     )

@@ -37,7 +37,8 @@ pub use self::retriever::{
     Building, GenerationInfo, PipelineFingerprints, Retriever, Statistics, VerifyReport,
 };
 pub use self::search::{
-    Explanation, Hit, SearchRequest, SearchResult, SearchTimings, Stage, StageRankings, Stages,
+    Dropped, Explanation, Hit, Reason, SearchRequest, SearchResult, SearchTimings, Signals, Stage,
+    StageRankings, Stages,
 };
 pub use self::settings::{
     CompactionSettings, Fusion, Limits, PassageSettings, RankingSettings, RerankerKind,

@@ -65,11 +65,31 @@ pub(crate) fn cut(
     passages
 }
 
-struct Open {
+/// A part of a text that is never cut, and what it is of.
+#[derive(Clone)]
+struct Piece {
     range: Range<usize>,
-    only_headings: bool,
-    context: Option<String>,
+    is_heading: bool,
+    is_row: bool,
+    is_prose: bool,
     page: Option<u32>,
+}
+
+/// A passage that still grows.
+struct Open {
+    pieces: Vec<Piece>,
+    context: Option<String>,
+}
+
+impl Open {
+    fn range(&self) -> Range<usize> {
+        let start = self.pieces.first().map_or(0, |piece| piece.range.start);
+        start..self.pieces.last().map_or(start, |piece| piece.range.end)
+    }
+
+    fn only_headings(&self) -> bool {
+        self.pieces.iter().all(|piece| piece.is_heading)
+    }
 }
 
 struct Cutter<'a> {
@@ -86,7 +106,7 @@ impl Cutter<'_> {
     fn block(&mut self, block: &Block) {
         match block.kind {
             BlockKind::Heading(level) => {
-                if self.open.as_ref().is_some_and(|open| !open.only_headings) {
+                if self.open.as_ref().is_some_and(|open| !open.only_headings()) {
                     self.close();
                 }
                 while self
@@ -109,38 +129,78 @@ impl Cutter<'_> {
         }
     }
 
-    fn add(&mut self, piece: Range<usize>, block: &Block) {
-        let is_heading = matches!(block.kind, BlockKind::Heading(_));
+    fn add(&mut self, range: Range<usize>, block: &Block) {
+        let piece = Piece {
+            range,
+            is_heading: matches!(block.kind, BlockKind::Heading(_)),
+            is_row: block.kind == BlockKind::TableRow,
+            is_prose: matches!(block.kind, BlockKind::Paragraph | BlockKind::ListItem),
+            page: block.page,
+        };
+        let mut repeated = None;
         if let Some(open) = &self.open {
-            let joined = self.splitter.cost(open.range.start..piece.end);
-            let full = self.splitter.cost(open.range.clone()) >= self.settings.target_tokens;
-            if joined > self.settings.max_tokens || (full && !open.only_headings) {
+            let range = open.range();
+            let joined = self.splitter.cost(range.start..piece.range.end);
+            let full = self.splitter.cost(range) >= self.settings.target_tokens;
+            if joined > self.settings.max_tokens || (full && !open.only_headings()) {
+                repeated = self.overlap(&open.pieces, &piece);
                 self.close();
             }
         }
-        if let Some(open) = &mut self.open {
-            open.range.end = piece.end;
-            open.only_headings &= is_heading;
-        } else {
-            let context = self
-                .table_head
-                .clone()
-                .filter(|_| block.kind == BlockKind::TableRow)
-                .and_then(|head| self.text[head].lines().next())
-                .map(|line| truncated(line, 512).to_owned());
-            self.open = Some(Open {
-                range: piece,
-                only_headings: is_heading,
-                context,
-                page: block.page,
-            });
+        match &mut self.open {
+            Some(open) => open.pieces.push(piece),
+            None => {
+                let pieces: Vec<Piece> = repeated.into_iter().chain([piece]).collect();
+                self.open = Some(Open {
+                    context: self.context(&pieces[0]),
+                    pieces,
+                });
+            }
         }
+    }
+
+    /// The end of a passage that is closed for its size, as far as it is to be repeated before the next piece: never all of it.
+    fn overlap(&self, pieces: &[Piece], next: &Piece) -> Option<Piece> {
+        if self.settings.overlap_tokens == 0 {
+            return None;
+        }
+        let (first, last) = (pieces.first()?.range.start, pieces.last()?.range.end);
+        let fits = |start: usize| {
+            start > first
+                && self.splitter.cost(start..last) <= self.settings.overlap_tokens
+                && self.splitter.cost(start..next.range.end) <= self.settings.max_tokens
+        };
+        let mut found = None;
+        for piece in pieces.iter().rev().take_while(|piece| !piece.is_heading) {
+            let starts = match piece.is_prose {
+                true => sentences(&self.text[piece.range.clone()]),
+                false => vec![0..piece.range.len()],
+            };
+            for sentence in starts.iter().rev() {
+                let start = piece.range.start + sentence.start;
+                if !fits(start) {
+                    return found;
+                }
+                found = Some(Piece {
+                    range: start..last,
+                    ..piece.clone()
+                });
+            }
+        }
+        found
+    }
+
+    /// The head of the table that a passage goes on with.
+    fn context(&self, first: &Piece) -> Option<String> {
+        let head = self.table_head.clone().filter(|_| first.is_row)?;
+        let line = self.text[head].lines().next()?;
+        Some(truncated(line, 512).to_owned())
     }
 
     fn close(&mut self) {
         let Some(open) = self.open.take() else { return };
         self.passages.push(Passage {
-            bytes: open.range,
+            bytes: open.range(),
             chars: 0..0,
             heading: self
                 .headings
@@ -148,7 +208,7 @@ impl Cutter<'_> {
                 .map(|(_, words)| words.clone())
                 .collect(),
             context: open.context,
-            page: open.page,
+            page: open.pieces.first().and_then(|piece| piece.page),
         });
     }
 }
@@ -175,14 +235,13 @@ fn truncated(text: &str, bytes: usize) -> &str {
     &text[..text.floor_char_boundary(bytes)]
 }
 
+/// Passages may overlap, but start in order.
 fn count_code_points(text: &str, passages: &mut [Passage]) {
     let (mut byte, mut chars) = (0, 0);
     for passage in passages {
         chars += text[byte..passage.bytes.start].chars().count();
-        let inside = text[passage.bytes.clone()].chars().count();
-        passage.chars = chars..chars + inside;
-        chars += inside;
-        byte = passage.bytes.end;
+        passage.chars = chars..chars + text[passage.bytes.clone()].chars().count();
+        byte = passage.bytes.start;
     }
 }
 
@@ -227,7 +286,30 @@ mod tests {
         PassageSettings {
             target_tokens: 6,
             max_tokens: 9,
+            overlap_tokens: 0,
         }
+    }
+
+    fn overlapping() -> PassageSettings {
+        PassageSettings {
+            overlap_tokens: 3,
+            ..small()
+        }
+    }
+
+    #[test]
+    fn an_overlap_repeats_whole_sentences_under_the_same_heading_only() {
+        let text = "# A\nOne two three. Four five. Six seven.\n\nEight nine. Ten eleven twelve. End.\n# B\nLast.";
+        let (text, passages) = cut_text(text, Format::Markdown, &overlapping());
+        let got: Vec<_> = passages.iter().map(|p| &text[p.bytes.clone()]).collect();
+        assert_eq!(
+            got,
+            [
+                "# A\nOne two three. Four five. Six seven.",
+                "Six seven.\n\nEight nine. Ten eleven twelve. End.",
+                "# B\nLast."
+            ]
+        );
     }
 
     #[test]
@@ -291,6 +373,30 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn overlapping_passages_go_on_and_stay_small(
+            text in r"(# |## |- |\||\n|\n\n|\|---\||[a-z]{1,9}[ .]|[A-Z][a-z]{1,4} |日本語。|é){0,150}"
+        ) {
+            let settings = overlapping();
+            for format in [Format::Text, Format::Markdown] {
+                let (text, passages) = cut_text(&text, format, &settings);
+                for pair in passages.windows(2) {
+                    prop_assert!(pair[1].bytes.start > pair[0].bytes.start);
+                    prop_assert!(pair[1].bytes.end > pair[0].bytes.end);
+                    let twice = pair[0].bytes.end.max(pair[1].bytes.start) - pair[1].bytes.start;
+                    let twice = &text[pair[1].bytes.start..pair[1].bytes.start + twice];
+                    prop_assert!(tokens(twice).len() <= settings.overlap_tokens + 1, "{}", twice);
+                }
+                for passage in &passages {
+                    let slice = &text[passage.bytes.clone()];
+                    let by_chars: String =
+                        text.chars().skip(passage.chars.start).take(passage.chars.len()).collect();
+                    prop_assert_eq!(&by_chars, slice);
+                    prop_assert!(tokens(slice).len() <= settings.max_tokens + 1, "{}", slice);
+                }
+            }
+        }
+
         #[test]
         fn passages_are_in_order_hold_everything_and_stay_small(
             text in r"(# |## |- |\||\n|\n\n|```\n| |[a-z]{1,9}[ .]|[A-Z][a-z]{1,4} |[0-9]{1,3}|日本語。|שלום |👩‍🚀|é){0,150}"

@@ -20,7 +20,7 @@ use crate::index::delta::DeltaWriter;
 use crate::index::publish::Current;
 use crate::pipeline::{Models, Pipeline};
 use crate::rank::rerank::Candidate;
-use crate::search::{SearchRequest, SearchResult, StageRankings};
+use crate::search::{Hit, SearchRequest, SearchResult, StageRankings};
 use crate::settings::RetrieverSettings;
 use crate::{Access, AccessList, DocumentId, RetrieverError, Timestamp};
 
@@ -226,6 +226,15 @@ impl Retriever {
         access: &Access,
     ) -> Result<SearchResult, RetrieverError> {
         self.inner.search(request, access)
+    }
+
+    /// The passages that stand right before and after `hits` in their documents, in the order of the hits, none twice and none that
+    /// is a hit itself. Their scores are 0: nothing ranked them. A document that has changed since it was found has none.
+    ///
+    /// # Errors
+    /// The catalogue cannot be read.
+    pub fn neighbours(&self, hits: &[Hit], access: &Access) -> Result<Vec<Hit>, RetrieverError> {
+        self.inner.neighbours(hits, access)
     }
 
     /// What every stage makes of a query, by document, for evaluation.

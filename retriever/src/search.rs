@@ -1,22 +1,26 @@
 //! One search, top to bottom.
 
+mod confidence;
+mod duplicates;
+mod explain;
+mod hits;
+mod neighbours;
 mod types;
 
-use std::collections::HashMap;
 use std::time::Instant;
 
 use roaring::RoaringBitmap;
 
-use crate::catalogue::PassageRow;
 use crate::index::publish::{Published, Readable};
 use crate::index::{Scored, analysis, best_first};
 use crate::rank::fusion::{fuse, min_max};
 use crate::rank::rerank::Candidate;
 use crate::retriever::Inner;
-use crate::{Access, DocumentId, PassageId, RetrieverError, Timestamp};
+use crate::{Access, DocumentId, RetrieverError, Timestamp};
 
 pub use self::types::{
-    Explanation, Hit, SearchRequest, SearchResult, SearchTimings, Stage, StageRankings, Stages,
+    Dropped, Explanation, Hit, Reason, SearchRequest, SearchResult, SearchTimings, Signals, Stage,
+    StageRankings, Stages,
 };
 
 /// A hit whose passage vanishes while it is fetched was just replaced: the search is made again on what is there now.
@@ -103,23 +107,31 @@ impl Inner {
         };
         let ranked = self.rank(&asked)?;
         clock.lap();
-        let (hits, vanished) = self.fetch(&ranked, request.top_k, access)?;
+        let chosen = self.choose(&ranked, &asked, request.top_k, access)?;
+        let signals = confidence::signals(&asked, &ranked, &chosen.hits);
         let timings = SearchTimings {
             access_ms,
             fetch_ms: clock.lap(),
             total_ms: clock.total(),
             ..ranked.timings
         };
-        let explanation = request
-            .explain
-            .then(|| self.explain(&published, &ranked, &allowed));
+        let explanation = match request.explain {
+            true => Some(Explanation {
+                signals,
+                ..self.explain(&asked, &ranked, &chosen, access)?
+            }),
+            false => None,
+        };
         let result = SearchResult {
             generation: published.generation,
-            hits,
+            hits: chosen.hits,
+            confidence: signals
+                .as_ref()
+                .map_or(0.0, |signals| confidence::of(&asked, signals)),
             timings,
             explanation,
         };
-        Ok((result, vanished))
+        Ok((result, chosen.vanished))
     }
 
     /// Text and vector index, fusion, reranker.
@@ -200,71 +212,6 @@ impl Inner {
         mixed
     }
 
-    /// Fetches the best passages, puts each to the one function that decides, and counts those that have vanished since.
-    fn fetch(
-        &self,
-        ranked: &Ranked,
-        top_k: usize,
-        access: &Access,
-    ) -> Result<(Vec<Hit>, usize), RetrieverError> {
-        let best = &ranked.last[..ranked.last.len().min(top_k)];
-        let keys: Vec<u32> = best.iter().map(|scored| scored.0).collect();
-        let rows = self.catalogue.passage_rows(&keys)?;
-        let text = ranks(&ranked.text);
-        let vector = ranks(&ranked.vector);
-        let fused = ranks(&ranked.fused);
-        let reranked = ranked.reranked.as_ref().map(|list| {
-            let mut list = list.clone();
-            list.sort_by(best_first);
-            ranks(&list)
-        });
-        let mut hits = Vec::with_capacity(rows.len());
-        let mut vanished = 0;
-        for ((key, score), row) in best.iter().zip(rows) {
-            let Some(row) = row else {
-                vanished += 1;
-                continue;
-            };
-            if !access.may_read(&row.acl) {
-                vanished += 1;
-                continue;
-            }
-            let stages = Stages {
-                bm25: text.get(key).copied(),
-                vector: vector.get(key).copied(),
-                fused: fused.get(key).copied(),
-                rerank: reranked.as_ref().and_then(|ranks| ranks.get(key).copied()),
-            };
-            hits.push(hit(row, *score, stages));
-        }
-        Ok((hits, vanished))
-    }
-
-    fn explain(
-        &self,
-        published: &Published,
-        ranked: &Ranked,
-        allowed: &RoaringBitmap,
-    ) -> Explanation {
-        let ranking = &self.settings.ranking;
-        let reranker = published
-            .pipeline
-            .reranker
-            .as_ref()
-            .filter(|_| ranked.reranked.is_some());
-        Explanation {
-            terms: ranked.terms.clone(),
-            searchable_passages: allowed.len(),
-            bm25_candidates: ranked.text.len(),
-            vector_candidates: ranked.vector.len(),
-            fusion: format!(
-                "{:?}, vector weight {}",
-                ranking.fusion, ranking.vector_weight
-            ),
-            reranker: reranker.map(|reranker| reranker.name()),
-        }
-    }
-
     /// What every stage makes of a query, by document.
     pub(crate) fn rankings(
         &self,
@@ -298,37 +245,6 @@ impl Inner {
             fused: documents(&served.fused),
             reranked: documents(&served.last),
         })
-    }
-}
-
-fn ranks(list: &[Scored]) -> HashMap<u32, Stage> {
-    list.iter()
-        .enumerate()
-        .map(|(position, (key, score))| {
-            let stage = Stage {
-                rank: position + 1,
-                score: *score,
-            };
-            (*key, stage)
-        })
-        .collect()
-}
-
-fn hit(row: PassageRow, score: f32, stages: Stages) -> Hit {
-    Hit {
-        passage: PassageId::new(&row.document, row.position),
-        document: row.document,
-        version: row.version,
-        title: row.title,
-        uri: row.uri,
-        heading: row.heading,
-        text: row.text,
-        start: row.start_char,
-        end: row.end_char,
-        page: row.page,
-        position: row.position,
-        score,
-        stages,
     }
 }
 

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::RetrieverError;
+
 /// Everything the retriever can be told.
 #[derive(Clone, Debug, Default)]
 pub struct RetrieverSettings {
@@ -55,13 +57,54 @@ impl Default for Limits {
     }
 }
 
+impl PassageSettings {
+    /// Largest `max_tokens`.
+    pub const MOST_TOKENS: usize = 2048;
+
+    /// # Errors
+    /// A number is out of its range, or they do not fit together.
+    pub fn check(&self) -> Result<(), RetrieverError> {
+        let wrong = |field, problem| Err(RetrieverError::invalid(field, problem));
+        if !(16..=Self::MOST_TOKENS).contains(&self.max_tokens) {
+            let most = Self::MOST_TOKENS;
+            return wrong(
+                "max_tokens",
+                format!("is 16 to {most}, got {}", self.max_tokens),
+            );
+        }
+        if self.target_tokens == 0 || self.target_tokens > self.max_tokens {
+            let most = self.max_tokens;
+            return wrong(
+                "target_tokens",
+                format!("is 1 to `max_tokens`, {most}, got {}", self.target_tokens),
+            );
+        }
+        if self.overlap_tokens > self.target_tokens / 2 {
+            let most = self.target_tokens / 2;
+            return wrong(
+                "overlap_tokens",
+                format!(
+                    "is at most half of `target_tokens`, {most}, got {}",
+                    self.overlap_tokens
+                ),
+            );
+        }
+        Ok(())
+    }
+}
+
 /// How documents are cut, in the embedder's tokens.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct PassageSettings {
     /// A passage is closed when it has this many.
     pub target_tokens: usize,
     /// No passage has more.
     pub max_tokens: usize,
+    /// How much of a passage's end is repeated at the beginning of the next one under the same heading, at most: whole sentences,
+    /// rows and lines.
+    #[serde(default)]
+    pub overlap_tokens: usize,
 }
 
 impl Default for PassageSettings {
@@ -69,6 +112,7 @@ impl Default for PassageSettings {
         Self {
             target_tokens: 200,
             max_tokens: 256,
+            overlap_tokens: 0,
         }
     }
 }

@@ -41,8 +41,10 @@ impl SearchRequest {
 pub struct SearchResult {
     /// The generation that was searched.
     pub generation: u64,
-    /// Best first.
+    /// Best first; near-duplicates of better ones come last, and only where nothing else fills their places.
     pub hits: Vec<Hit>,
+    /// How likely it is that the first hit answers the query, 0 to 1; see `search/confidence.rs`.
+    pub confidence: f32,
     /// Where the time went.
     pub timings: SearchTimings,
     /// How the hits came about, where that was asked.
@@ -79,6 +81,12 @@ pub struct Hit {
     pub score: f32,
     /// What each stage made of it.
     pub stages: Stages,
+    /// Passages that say the same, which it stands for.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub duplicates: Vec<PassageId>,
+    /// The better hit that says the same.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub duplicate_of: Option<PassageId>,
 }
 
 /// Rank and score of a passage in the stages that saw it.
@@ -120,11 +128,23 @@ pub struct SearchTimings {
     pub total_ms: f64,
 }
 
+/// What the confidence of a result is made from.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Signals {
+    /// Of the weight of the query's words, each worth its inverse document frequency: the share of those that the first hit has,
+    /// with its title and headings.
+    pub covered: f32,
+    /// The first hit's cosine with the query; 0 where the vector index did not hand it on.
+    pub cosine: f32,
+}
+
 /// How a result came about. Counts cover what the caller may read, and nothing else.
 #[derive(Clone, Debug, Serialize)]
 pub struct Explanation {
     /// The query's terms in the text index.
     pub terms: Vec<String>,
+    /// Words of the query that took no part because every text has them.
+    pub stop_words: Vec<String>,
     /// Passages that could have been ranked.
     pub searchable_passages: u64,
     /// How many the text index handed on.
@@ -135,6 +155,40 @@ pub struct Explanation {
     pub fusion: String,
     /// The reranker that ran.
     pub reranker: Option<&'static str>,
+    /// What the confidence was made from.
+    pub signals: Option<Signals>,
+    /// The best of what is not among the hits, in order of rank, with the reason.
+    pub dropped: Vec<Dropped>,
+}
+
+/// A passage that was ranked but is no hit.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Dropped {
+    /// The document it is from.
+    pub document: DocumentId,
+    /// The passage's name.
+    pub passage: PassageId,
+    /// After the last stage, from 1.
+    pub rank: usize,
+    /// Of the last stage.
+    pub score: f32,
+    /// What each stage made of it.
+    pub stages: Stages,
+    /// Why it is no hit.
+    pub reason: Reason,
+    /// The hit that says the same, for a near-duplicate.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub duplicate_of: Option<PassageId>,
+}
+
+/// Why a passage that was ranked is no hit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Reason {
+    /// Better ones filled `top_k`.
+    BeyondTopK,
+    /// A hit says the same.
+    NearDuplicate,
 }
 
 /// Rankings of documents by each stage, for evaluation: a document counts by its best passage.

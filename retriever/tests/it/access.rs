@@ -150,6 +150,7 @@ fn a_large_text_is_refused_as_fast_as_a_missing_one() {
         passages: quoin_retriever::PassageSettings {
             target_tokens: 200_000,
             max_tokens: 250_000,
+            ..quoin_retriever::PassageSettings::default()
         },
         ..RetrieverSettings::default()
     };
