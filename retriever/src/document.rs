@@ -1,5 +1,7 @@
 //! Documents as callers hand them in and get them back.
 
+mod format;
+
 use std::fmt;
 use std::str::FromStr;
 
@@ -7,6 +9,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::{Access, AccessList, RetrieverError, Timestamp};
+
+pub use self::format::Format;
 
 /// Free metadata of a document; filters match on its values.
 pub type Metadata = serde_json::Map<String, Value>;
@@ -93,55 +97,6 @@ impl PassageId {
 impl fmt::Display for PassageId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
-    }
-}
-
-/// How a document's content is written.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Format {
-    /// Plain text.
-    #[default]
-    Text,
-    /// `CommonMark` with tables, and YAML front matter.
-    Markdown,
-    /// HTML, of which the text is kept.
-    Html,
-}
-
-impl Format {
-    /// The name that errors, the catalogue and the API use.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Text => "text",
-            Self::Markdown => "markdown",
-            Self::Html => "html",
-        }
-    }
-
-    /// By MIME type, parameters ignored; `None` for a type that no reader knows.
-    #[must_use]
-    pub fn from_content_type(content_type: &str) -> Option<Self> {
-        let kind = content_type.split(';').next().unwrap_or_default();
-        match kind.trim().to_ascii_lowercase().as_str() {
-            "text/plain" => Some(Self::Text),
-            "text/markdown" | "text/x-markdown" => Some(Self::Markdown),
-            "text/html" | "application/xhtml+xml" => Some(Self::Html),
-            _ => None,
-        }
-    }
-
-    /// By file name extension; `None` for one that no reader knows.
-    #[must_use]
-    pub fn from_path(path: &std::path::Path) -> Option<Self> {
-        let extension = path.extension()?.to_str()?.to_ascii_lowercase();
-        match extension.as_str() {
-            "txt" | "text" | "rst" | "adoc" | "log" => Some(Self::Text),
-            "md" | "markdown" | "mdown" => Some(Self::Markdown),
-            "html" | "htm" | "xhtml" => Some(Self::Html),
-            _ => None,
-        }
     }
 }
 
@@ -244,6 +199,9 @@ pub struct Stored {
     pub generation: u64,
     /// Whether the same document was there already, so that nothing was done.
     pub unchanged: bool,
+    /// What of it could not be read, such as a page that is only an image.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
 }
 
 /// A document as it stands, without its text.
@@ -276,6 +234,9 @@ pub struct Document {
     pub(crate) supersedes_as: Access,
     /// How many passages it has.
     pub passages: usize,
+    /// What of it could not be read.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
     /// The generation of its last change.
     pub generation: u64,
     /// When it was last changed.
@@ -335,14 +296,5 @@ mod tests {
             assert!(DocumentId::new(id).is_err(), "{id:?}");
         }
         assert!(DocumentId::new("x".repeat(513)).is_err());
-    }
-
-    #[test]
-    fn the_content_type_tells_the_format() {
-        assert_eq!(
-            Format::from_content_type("Text/HTML; charset=utf-8"),
-            Some(Format::Html)
-        );
-        assert_eq!(Format::from_content_type("application/pdf"), None);
     }
 }

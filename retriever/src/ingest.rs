@@ -41,7 +41,11 @@ pub(crate) fn draft(
     for token in input.default_acl.iter().flatten() {
         check_token("default_acl", token)?;
     }
-    let (format, read) = read::read(input.content, &settings.limits)?;
+    let (format, read) = read::read(
+        input.content,
+        &settings.limits,
+        settings.reader_command.as_deref(),
+    )?;
     let stated = read.stated;
     let mut metadata = stated.metadata;
     metadata.extend(input.metadata);
@@ -68,6 +72,7 @@ pub(crate) fn draft(
         supersedes: input.supersedes.or(stated.supersedes),
         supersedes_as: Access::admin(),
         passages: 0,
+        warnings: read.warnings,
         generation: 0,
         updated_at: Timestamp::now(),
         id: input.id,

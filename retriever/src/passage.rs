@@ -218,7 +218,7 @@ mod tests {
             text: text.to_owned(),
             format,
         };
-        let (_, read) = crate::read::read(content, &Limits::default()).unwrap();
+        let (_, read) = crate::read::read(content, &Limits::default(), None).unwrap();
         let passages = cut(&read.text, &read.outline, &tokens(&read.text), settings);
         (read.text, passages)
     }

@@ -5,7 +5,7 @@ use rusqlite::{Connection, TransactionBehavior};
 use crate::RetrieverError;
 
 /// Each step brings the tables from its index to the next version. Steps are never changed, only added.
-const STEPS: [&str; 4] = [
+const STEPS: [&str; 5] = [
     "
     CREATE TABLE documents (
         ordinal         INTEGER PRIMARY KEY,
@@ -100,6 +100,8 @@ const STEPS: [&str; 4] = [
     INSERT OR REPLACE INTO retriever_meta (name, value)
         VALUES ('active_snapshot', 0), ('active_pipeline', 0), ('previous_pipeline', 0), ('left_pipeline', 0);
 ",
+    // What of a document could not be read, as JSON.
+    "ALTER TABLE documents ADD COLUMN warnings TEXT NOT NULL DEFAULT '[]';",
 ];
 
 /// Creates the tables, or brings older ones up to date; each step in a transaction of its own.

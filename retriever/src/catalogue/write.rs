@@ -246,8 +246,8 @@ impl Written<'_> {
         self.transaction
             .prepare_cached(
                 "INSERT INTO documents (id, version, generation, updated_at, content_hash, format, title, uri,
-                 source, acl, metadata, effective_from, effective_until, supersedes, supersedes_as)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)
+                 source, acl, metadata, effective_from, effective_until, supersedes, supersedes_as, warnings)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)
                  RETURNING ordinal",
             )?
             .query_row(
@@ -267,6 +267,7 @@ impl Written<'_> {
                     document.effective_until.map(Timestamp::as_milliseconds),
                     document.supersedes.as_ref().map(DocumentId::as_str),
                     document.supersedes_as.stored().map(json),
+                    json(&document.warnings),
                 ],
                 |row| row.get(0),
             )
@@ -277,7 +278,8 @@ impl Written<'_> {
         self.transaction
             .prepare_cached(
                 "UPDATE documents SET version = ?2, generation = ?3, updated_at = ?4, uri = ?5, source = ?6, acl = ?7,
-                 metadata = ?8, effective_from = ?9, effective_until = ?10, supersedes = ?11, supersedes_as = ?12 WHERE id = ?1",
+                 metadata = ?8, effective_from = ?9, effective_until = ?10, supersedes = ?11, supersedes_as = ?12,
+                 warnings = ?13 WHERE id = ?1",
             )
             .and_then(|mut statement| {
                 statement.execute(params![
@@ -293,6 +295,7 @@ impl Written<'_> {
                     document.effective_until.map(Timestamp::as_milliseconds),
                     document.supersedes.as_ref().map(DocumentId::as_str),
                     document.supersedes_as.stored().map(json),
+                    json(&document.warnings),
                 ])
             })
             .map_err(RetrieverError::storage(WRITING))?;
