@@ -197,7 +197,6 @@ fn read_file(
 
 pub use self::isolated::read_worker;
 
-
 /// Reads a document's content within its limits.
 ///
 /// # Errors

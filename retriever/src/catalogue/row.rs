@@ -93,9 +93,8 @@ pub(super) fn entry(row: &Row<'_>) -> rusqlite::Result<Entry> {
         version: row.get::<_, i64>(1)?.cast_unsigned(),
         generation: row.get::<_, i64>(2)?.cast_unsigned(),
         updated_at: instant(row, 3)?.ok_or(rusqlite::Error::InvalidQuery)?,
-        format: Format::from_name(&format).ok_or_else(|| {
-            broken(5, RetrieverError::invalid("format", "is of no reader"))
-        })?,
+        format: Format::from_name(&format)
+            .ok_or_else(|| broken(5, RetrieverError::invalid("format", "is of no reader")))?,
         title: row.get(6)?,
         uri: row.get(7)?,
         source: row.get(8)?,

@@ -130,12 +130,69 @@ const FORMATS: [Known; 11] = [
             "application/x-sh",
         ],
         extensions: &[
-            "rs", "py", "pyi", "js", "mjs", "cjs", "jsx", "ts", "tsx", "go", "java", "kt", "kts",
-            "scala", "c", "h", "cc", "cpp", "cxx", "hh", "hpp", "cs", "fs", "swift", "m", "rb",
-            "php", "pl", "pm", "lua", "r", "jl", "hs", "ml", "ex", "exs", "erl", "clj", "dart",
-            "sh", "bash", "zsh", "fish", "ps1", "bat", "sql", "css", "scss", "vue", "svelte",
-            "yaml", "yml", "toml", "ini", "cfg", "conf", "properties", "proto", "graphql", "tf",
-            "cmake", "gradle", "xml",
+            "rs",
+            "py",
+            "pyi",
+            "js",
+            "mjs",
+            "cjs",
+            "jsx",
+            "ts",
+            "tsx",
+            "go",
+            "java",
+            "kt",
+            "kts",
+            "scala",
+            "c",
+            "h",
+            "cc",
+            "cpp",
+            "cxx",
+            "hh",
+            "hpp",
+            "cs",
+            "fs",
+            "swift",
+            "m",
+            "rb",
+            "php",
+            "pl",
+            "pm",
+            "lua",
+            "r",
+            "jl",
+            "hs",
+            "ml",
+            "ex",
+            "exs",
+            "erl",
+            "clj",
+            "dart",
+            "sh",
+            "bash",
+            "zsh",
+            "fish",
+            "ps1",
+            "bat",
+            "sql",
+            "css",
+            "scss",
+            "vue",
+            "svelte",
+            "yaml",
+            "yml",
+            "toml",
+            "ini",
+            "cfg",
+            "conf",
+            "properties",
+            "proto",
+            "graphql",
+            "tf",
+            "cmake",
+            "gradle",
+            "xml",
         ],
     },
 ];
@@ -223,13 +280,21 @@ mod tests {
             let json = serde_json::to_string(&known.format).unwrap();
             assert_eq!(json, format!("\"{}\"", known.name));
             for kind in known.media_types {
-                assert_eq!(Format::from_content_type(kind), Some(known.format), "{kind}");
+                assert_eq!(
+                    Format::from_content_type(kind),
+                    Some(known.format),
+                    "{kind}"
+                );
             }
             for extension in known.extensions {
                 let path = format!("a/b.{}", extension.to_uppercase());
                 assert_eq!(Format::from_path(Path::new(&path)), Some(known.format));
             }
-            assert!(FORMATS[..place].iter().all(|other| other.format != known.format));
+            assert!(
+                FORMATS[..place]
+                    .iter()
+                    .all(|other| other.format != known.format)
+            );
         }
         assert_eq!(Format::from_name("word"), None);
         assert_eq!(Format::from_path(Path::new("Makefile")), None);

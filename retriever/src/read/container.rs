@@ -23,7 +23,8 @@ impl<'a> Container<'a> {
         format: &'static str,
         limits: &Limits,
     ) -> Result<Self, RetrieverError> {
-        let archive = ZipArchive::new(Cursor::new(bytes)).map_err(|error| unreadable(format, &error))?;
+        let archive =
+            ZipArchive::new(Cursor::new(bytes)).map_err(|error| unreadable(format, &error))?;
         if archive.len() > limits.archive_entries {
             return Err(RetrieverError::TooLarge {
                 what: "a zip",
@@ -65,11 +66,7 @@ impl<'a> Container<'a> {
         Ok(())
     }
 
-    fn inflate(
-        &mut self,
-        place: usize,
-        mut take: impl FnMut(&[u8]),
-    ) -> Result<(), RetrieverError> {
+    fn inflate(&mut self, place: usize, mut take: impl FnMut(&[u8])) -> Result<(), RetrieverError> {
         let mut part = self
             .archive
             .by_index(place)

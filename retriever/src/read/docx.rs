@@ -11,7 +11,14 @@ use crate::settings::Limits;
 
 const FORMAT: &str = "docx";
 /// Elements that are left out with all that they hold.
-const SKIPPED: [&str; 6] = ["del", "delText", "instrText", "Fallback", "pict", "moveFrom"];
+const SKIPPED: [&str; 6] = [
+    "del",
+    "delText",
+    "instrText",
+    "Fallback",
+    "pict",
+    "moveFrom",
+];
 
 pub(super) fn read(
     bytes: &[u8],
@@ -81,7 +88,9 @@ fn styles(xml: &str, budget: &Budget) -> Result<HashMap<String, Style>, Retrieve
                 open = Some((id, Style::default()));
             }
             Node::Open(tag) => {
-                let Some((_, style)) = &mut open else { continue };
+                let Some((_, style)) = &mut open else {
+                    continue;
+                };
                 match tag.name.as_str() {
                     "name" => by_name(tag.get("val").unwrap_or_default(), style),
                     "outlineLvl" => style.heading = outline_level(&tag).or(style.heading),
@@ -196,7 +205,10 @@ impl<'s> Body<'s> {
                 }
             }
             "tc" => {
-                let row = self.tables.last_mut().and_then(|table| table.rows.last_mut());
+                let row = self
+                    .tables
+                    .last_mut()
+                    .and_then(|table| table.rows.last_mut());
                 if let Some(row) = row {
                     row.push(String::new());
                 }

@@ -138,7 +138,11 @@ fn in_child(
     let (input, output) = (child.0.stdin.take(), child.0.stdout.take());
     // A child that ends early closes the pipe: its answer says why.
     let writing = thread::spawn(move || {
-        input.map(|mut input| input.write_all(&head).and_then(|()| input.write_all(&bytes)))
+        input.map(|mut input| {
+            input
+                .write_all(&head)
+                .and_then(|()| input.write_all(&bytes))
+        })
     });
     let most = limits.text_bytes.saturating_mul(OUTPUT_FACTOR) as u64;
     let reading = thread::spawn(move || {

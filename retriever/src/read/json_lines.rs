@@ -12,7 +12,9 @@ const MAX_DEPTH: usize = 12;
 /// The largest single value: it is held in memory as a tree, bytes.
 const MAX_VALUE_BYTES: usize = 16 << 20;
 /// Keys that name a record, the best first.
-const NAMES: [&str; 7] = ["title", "name", "subject", "headline", "question", "id", "_id"];
+const NAMES: [&str; 7] = [
+    "title", "name", "subject", "headline", "question", "id", "_id",
+];
 /// A longer name is a text.
 const MAX_NAME_BYTES: usize = 200;
 
@@ -169,7 +171,10 @@ mod tests {
         let read = read(
             "{\"title\":\"Pump\",\"price\":{\"net\":5},\"tags\":[\"a\",\"b\"]}\n{oops\n{\"text\":\"no name\"}\n",
         );
-        assert_eq!(read.text, "Pump\n\nprice.net: 5\n\ntags: a, b\n\ntext: no name");
+        assert_eq!(
+            read.text,
+            "Pump\n\nprice.net: 5\n\ntags: a, b\n\ntext: no name"
+        );
         assert_eq!(read.warnings.len(), 1);
         assert!(read.warnings[0].starts_with("line 2 was left out"));
     }

@@ -2,6 +2,7 @@
 
 mod layout;
 mod page;
+mod widths;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -34,6 +35,7 @@ pub(super) fn read(
     if document.is_encrypted() && document.decrypt("").is_err() {
         return Err(unreadable(PASSWORD));
     }
+    widths::list_ranges(&mut document);
     let numbers: Vec<u32> = document.get_pages().into_keys().collect();
     if numbers.len() > limits.pages {
         return Err(RetrieverError::TooLarge {
@@ -101,7 +103,9 @@ fn title(document: &Document) -> Option<String> {
     let bytes = information.get(b"Title").ok()?.as_str().ok()?;
     let words = match bytes.strip_prefix(b"\xfe\xff") {
         Some(wide) => {
-            let units = wide.chunks_exact(2).map(|two| u16::from_be_bytes([two[0], two[1]]));
+            let units = wide
+                .chunks_exact(2)
+                .map(|two| u16::from_be_bytes([two[0], two[1]]));
             String::from_utf16_lossy(&units.collect::<Vec<u16>>())
         }
         None => String::from_utf8_lossy(bytes).into_owned(),
@@ -113,7 +117,9 @@ fn title(document: &Document) -> Option<String> {
         && !matches!(lower.as_str(), "untitled" | "document" | "(anonymous)")
         && !lower.starts_with("microsoft word - ")
         && std::path::Path::new(&lower).extension().is_none_or(|kind| {
-            !["doc", "docx", "pdf", "htm", "html", "indd"].iter().any(|one| kind == *one)
+            !["doc", "docx", "pdf", "htm", "html", "indd"]
+                .iter()
+                .any(|one| kind == *one)
         });
     written.then(|| words.to_owned())
 }

@@ -40,7 +40,9 @@ pub(super) fn read(
             warnings.add(format!("slide {number} has no text (an image?)"));
         }
         let notes = relations(&mut container, path, budget)?;
-        let notes = notes.into_iter().find(|one| one.kind.ends_with("/notesSlide"));
+        let notes = notes
+            .into_iter()
+            .find(|one| one.kind.ends_with("/notesSlide"));
         if let Some(notes) = notes
             && let Some(notes) = container.text(&notes.target)?
         {

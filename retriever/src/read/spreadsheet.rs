@@ -77,13 +77,15 @@ impl Sheets<'_> {
         let names: Vec<String> = shown.map(|sheet| sheet.name.clone()).collect();
         let hidden = book.sheets_metadata().len() - names.len();
         if hidden > 0 {
-            self.warnings.add(format!("{hidden} hidden sheets were not read"));
+            self.warnings
+                .add(format!("{hidden} hidden sheets were not read"));
         }
         for name in names {
             let mut cells = match book.worksheet_cells_reader(&name) {
                 Ok(cells) => cells,
                 Err(error) => {
-                    self.warnings.add(format!("sheet `{name}` was not read: {error}"));
+                    self.warnings
+                        .add(format!("sheet `{name}` was not read: {error}"));
                     continue;
                 }
             };

@@ -102,16 +102,19 @@ fn heading_level(line: &Line, body: f64, words: &str) -> Option<u8> {
 }
 
 fn is_marker(words: &str) -> bool {
-    matches!(words, "•" | "●" | "▪" | "■" | "◦" | "○" | "–" | "—" | "-" | "*" | "·" | "‣" | "\u{f0b7}")
-        || words.len() <= 5
-            && words.ends_with(['.', ')'])
-            && words.starts_with(|one: char| one == '(' || one.is_alphanumeric())
+    matches!(
+        words,
+        "•" | "●" | "▪" | "■" | "◦" | "○" | "–" | "—" | "-" | "*" | "·" | "‣" | "\u{f0b7}"
+    ) || words.len() <= 5
+        && words.ends_with(['.', ')'])
+        && words.starts_with(|one: char| one == '(' || one.is_alphanumeric())
 }
 
 /// What follows the sign of an item.
 fn item(words: &str) -> Option<&str> {
     let (first, rest) = words.split_once(' ')?;
-    let sign = is_marker(first) && !first.starts_with(char::is_alphanumeric) && !first.starts_with('(');
+    let sign =
+        is_marker(first) && !first.starts_with(char::is_alphanumeric) && !first.starts_with('(');
     sign.then(|| rest.trim_start())
 }
 
