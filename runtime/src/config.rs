@@ -61,6 +61,9 @@ pub struct Config {
     pub retrieval: RetrievalConfig,
     /// Logs.
     pub log: LogConfig,
+    /// The command that reads files in a child process; the command line sets it to this program.
+    #[serde(skip)]
+    pub reader_command: Option<Vec<std::ffi::OsString>>,
 }
 
 /// The data folder; `./quoin-data` unless told.

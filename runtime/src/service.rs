@@ -168,6 +168,7 @@ impl Quoin {
         let lock = lock(&data)?;
         let settings = RetrieverSettings {
             default_acl: config.retrieval.default_acl.clone(),
+            reader_command: config.reader_command.clone(),
             ..RetrieverSettings::default()
         };
         let retriever = Arc::new(Retriever::open(&data, settings)?);

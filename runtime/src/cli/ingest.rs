@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use clap::Args;
 use indicatif::ProgressBar;
+use quoin_retriever::Format;
 use serde::Serialize;
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
@@ -24,6 +25,8 @@ const BATCH_BYTES: u64 = 4 << 20;
 const ENVELOPE_BYTES: usize = 64 << 10;
 /// How much of a file is searched for the zero bytes that text does not have.
 const SNIFF_BYTES: usize = 8 << 10;
+/// Nobody writes a longer line of code, bytes.
+const CODE_LINE_BYTES: usize = 10_000;
 /// Most skipped files that are listed one by one.
 const LISTED_SKIPS: usize = 10;
 
@@ -60,10 +63,21 @@ struct Summary {
     generation: Option<u64>,
     /// Milliseconds.
     elapsed_ms: u64,
+    /// Read, but not all of it.
+    warnings: Vec<Warned>,
+    /// How many paths were left out, by reason.
+    skipped_by_reason: BTreeMap<String, usize>,
     /// Left out on purpose.
     skipped: Vec<Skipped>,
     /// Should be in the catalogue and are not.
     failed: Vec<Failed>,
+}
+
+/// What could not be read of a document that was stored.
+#[derive(Debug, Serialize)]
+struct Warned {
+    id: String,
+    warnings: Vec<String>,
 }
 
 /// A batch that was read, and what could not be.
@@ -99,6 +113,7 @@ impl Ingest {
         client.close().await;
         let mut summary = result?;
         summary.elapsed_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+        summary.count_skipped();
         summary.print(setting.output)
     }
 
@@ -169,6 +184,7 @@ impl Summary {
                     self.stored += 1;
                     self.passages += result["passages"].as_u64().unwrap_or(0);
                 }
+                self.note_warnings(result);
                 continue;
             }
             let reason = result["error"]["message"].as_str();
@@ -181,11 +197,30 @@ impl Summary {
         }
     }
 
+    fn note_warnings(&mut self, result: &Value) {
+        let lines = result["warnings"].as_array();
+        let lines = lines.into_iter().flatten().filter_map(Value::as_str);
+        let warnings: Vec<String> = lines.map(str::to_owned).collect();
+        if !warnings.is_empty() {
+            self.warnings.push(Warned {
+                id: result["id"].as_str().unwrap_or_default().to_owned(),
+                warnings,
+            });
+        }
+    }
+
     fn fail(&mut self, path: &std::path::Path, failure: &Failure) {
         self.failed.push(Failed {
             path: path.to_owned(),
             reason: failure.in_one_line(),
         });
+    }
+
+    fn count_skipped(&mut self) {
+        for skipped in &self.skipped {
+            let reason = skipped.reason.clone();
+            *self.skipped_by_reason.entry(reason).or_default() += 1;
+        }
     }
 
     fn print(&self, output: Output) -> Result<(), Failure> {
@@ -199,9 +234,9 @@ impl Summary {
             return Err(Failure::new(format!("{failed} could not be ingested")));
         }
         if self.read == 0 {
-            return Err(Failure::new("nothing was read").hint(
-                "Markdown, plain text and HTML are read: .md .markdown .txt .text .rst .html .htm",
-            ));
+            return Err(
+                Failure::new("nothing was read").hint("`quoin ingest --help` lists what is read")
+            );
         }
         Ok(())
     }
@@ -209,6 +244,11 @@ impl Summary {
     fn print_text(&self, output: Output) -> Result<(), Failure> {
         for failed in &self.failed {
             output.warn(format!("{}: {}", failed.path.display(), failed.reason));
+        }
+        for warned in &self.warnings {
+            for warning in &warned.warnings {
+                output.warn(format!("{}: {warning}", warned.id));
+            }
         }
         self.note_skipped(output);
         let elapsed = output::duration(Duration::from_millis(self.elapsed_ms));
@@ -238,14 +278,10 @@ impl Summary {
             }
             return;
         }
-        let mut by_reason: BTreeMap<&str, usize> = BTreeMap::new();
-        for skipped in &self.skipped {
-            *by_reason.entry(&skipped.reason).or_default() += 1;
-        }
-        for (reason, number) in by_reason {
+        for (reason, number) in &self.skipped_by_reason {
             output.note(format!(
                 "skipped {}: {reason}",
-                output::count(number, "path")
+                output::count(*number, "path")
             ));
         }
     }
@@ -277,6 +313,21 @@ fn read_batches(
     let _ = batches.blocking_send(batch);
 }
 
+/// Why content is not for reading, whatever its name says.
+fn not_meant(format: Format, content: &[u8]) -> Option<&'static str> {
+    if format.is_file() {
+        return None;
+    }
+    if content[..content.len().min(SNIFF_BYTES)].contains(&0) {
+        return Some("binary");
+    }
+    let made = |line: &[u8]| line.len() > CODE_LINE_BYTES;
+    if format == Format::Code && content.split(|byte| *byte == b'\n').any(made) {
+        return Some("code that a program made: a line of more than 10 KB");
+    }
+    None
+}
+
 fn read_into(batch: &mut Batch, file: Found, acl: Option<&[String]>, source: Option<&str>) {
     let content = match std::fs::read(&file.path) {
         Ok(content) => content,
@@ -288,17 +339,17 @@ fn read_into(batch: &mut Batch, file: Found, acl: Option<&[String]>, source: Opt
             return;
         }
     };
-    if content[..content.len().min(SNIFF_BYTES)].contains(&0) {
+    if let Some(reason) = not_meant(file.format, &content) {
         batch.skipped.push(Skipped {
             path: file.path,
-            reason: "binary".to_owned(),
+            reason: reason.to_owned(),
         });
         return;
     }
     let mut document = json!({
         "id": file.id,
         "content_base64": transport::base64(&content),
-        "content_type": file.content_type,
+        "content_type": file.format.media_type(),
     });
     if let Some(acl) = acl {
         document["default_acl"] = json!(acl);

@@ -33,6 +33,8 @@ use failure::{Context as _, Exit, Failure};
 use output::Output;
 use transport::Client;
 
+/// The subcommand that the child process is started with.
+const READ_DOCUMENT: &str = "read-document";
 /// Longest wait at the end for work that nobody waits for, such as a model that is still being read.
 const LEFTOVER_PATIENCE: Duration = Duration::from_secs(1);
 
@@ -90,8 +92,8 @@ enum Command {
     Serve(serve::Serve),
     /// Read files and folders into the catalogue
     ///
-    /// Reads Markdown (.md, .markdown), plain text (.txt, .text, .rst) and HTML (.html, .htm). A document's id is its path
-    /// below PATH, with the name of PATH before it when there are several. Ingesting it again replaces it, or changes
+    /// Reads PDF, Word (.docx), PowerPoint (.pptx), workbooks (.xlsx, .xls, .ods), HTML, Markdown, plain text, CSV, JSON (.json,
+    /// .jsonl), e-mail (.eml) and source code. A document's id is its path below PATH, with the name of PATH before it when there are several. Ingesting it again replaces it, or changes
     /// nothing when its content and its list of readers are the same. One bad file costs no other.
     Ingest(ingest::Ingest),
     /// Ask a question; the answer comes with its quotes
@@ -130,6 +132,9 @@ enum Command {
     Backup(backup::Backup),
     /// Check the machine, the data folder, the index and the models
     Doctor,
+    /// Read one file from stdin, under limits; the process that ingests starts it
+    #[command(name = READ_DOCUMENT, hide = true)]
+    ReadDocument,
 }
 
 /// What a command works with.
@@ -151,6 +156,9 @@ impl Setting {
         if let Some(data) = global.data {
             config.data = DataFolder(data);
         }
+        config.reader_command = std::env::current_exe()
+            .ok()
+            .map(|program| vec![program.into(), READ_DOCUMENT.into()]);
         Ok(Self {
             config,
             file: global.config,
@@ -188,6 +196,10 @@ pub fn run() -> ExitCode {
 }
 
 fn dispatch(cli: Cli) -> Result<(), Failure> {
+    // Before there are threads: it limits its own memory.
+    if matches!(cli.command, Command::ReadDocument) {
+        return quoin_retriever::read_worker().context(|| "cannot read the file".to_owned());
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
@@ -219,6 +231,8 @@ async fn command(cli: Cli) -> Result<(), Failure> {
         Command::Config(config) => config.run(&setting),
         Command::Backup(backup) => backup.run(&setting).await,
         Command::Doctor => doctor::run(&setting).await,
+        // It ran before there was a runtime.
+        Command::ReadDocument => Ok(()),
     }
 }
 

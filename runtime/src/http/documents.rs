@@ -40,7 +40,7 @@ pub(super) struct DocumentBody {
     /// Or a file, in base64, with its `content_type`.
     #[serde(default)]
     content_base64: Option<String>,
-    /// `text/plain`, `text/markdown` or `text/html`.
+    /// Such as `text/plain`, `text/markdown`, `text/html`, `text/csv`, `application/pdf` or `message/rfc822`.
     #[serde(default)]
     content_type: Option<String>,
     /// Shown beside quotes.
@@ -299,7 +299,9 @@ fn unknown_type(name: &str) -> ApiError {
     let name: String = name.chars().take(80).collect();
     ApiError::invalid(
         "content_type",
-        format!("`content_type` must be text/plain, text/markdown or text/html, got `{name}`"),
+        format!(
+            "`content_type` must be a media type that a reader knows, such as text/markdown or application/pdf, got `{name}`"
+        ),
     )
 }
 
