@@ -17,6 +17,8 @@ pub struct RetrieverSettings {
     pub ranking: RankingSettings,
     /// When the delta is folded into a new snapshot.
     pub compaction: CompactionSettings,
+    /// Places outside the retriever that hold something of documents. A deletion is not done before each is noted as purged.
+    pub outer_places: Vec<&'static str>,
 }
 
 /// What one document may cost.
