@@ -445,6 +445,15 @@ impl Retriever {
         self.inner.verify()
     }
 
+    /// Checks as [`Retriever::verify`] does, and rebuilds the snapshots that are damaged. What is damaged in the catalogue itself
+    /// stays in `problems`: nothing else holds it, so it is put again, or comes from a backup.
+    ///
+    /// # Errors
+    /// As [`Retriever::verify`], or a damaged snapshot cannot be removed.
+    pub fn repair(&self) -> Result<VerifyReport, RetrieverError> {
+        self.inner.repair()
+    }
+
     /// Waits until no background work is due or running.
     pub fn settle(&self) {
         self.maintenance.settle();

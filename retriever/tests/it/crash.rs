@@ -108,7 +108,7 @@ impl Expected {
         let mut texts: BTreeMap<String, Option<String>> = BTreeMap::new();
         for document in listed {
             let text = retriever.text(&document.id, &Access::admin()).unwrap();
-            let list = document.acl.iter().next().unwrap();
+            let list = document.acl.tokens().next().unwrap();
             for (access, finds) in [(Access::admin(), true), (everyone(), list == "public")] {
                 let hits = crate::found(retriever, &text, &access);
                 assert_eq!(

@@ -159,6 +159,7 @@ failures! {
     axum::Error,
     tokio::task::JoinError,
     tracing_subscriber::filter::ParseError,
+    rusqlite::Error,
     quoin_engine::EngineError,
     quoin_eval::EvalError,
     quoin_retriever::RetrieverError,
