@@ -89,10 +89,11 @@ fn other_passage_rules_pass_over_a_damaged_text() {
 fn serves_or_says(damage: impl Fn(&mut Vec<u8>), file: &str, seed: usize) {
     let folder = tempfile::tempdir().unwrap();
     let retriever = open(folder.path());
-    for number in 0..60 {
+    let inputs = (0..60).map(|number| {
         let text = format!("walrus {number} {}", format!("filler{number} ").repeat(60));
-        retriever.put(public(&format!("d{number}"), &text)).unwrap();
-    }
+        public(&format!("d{number}"), &text)
+    });
+    retriever.put_batch(inputs.collect()).unwrap();
     retriever.rebuild().unwrap();
     let number = retriever.generations().unwrap().pop().unwrap().number;
     drop(retriever);

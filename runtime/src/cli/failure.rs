@@ -165,6 +165,7 @@ failures! {
     quoin_retriever::RetrieverError,
     crate::config::ConfigError,
     crate::service::OpenError,
+    crate::storage::StorageError,
     crate::telemetry::TelemetryError,
 }
 

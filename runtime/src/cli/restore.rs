@@ -11,6 +11,7 @@ use rusqlite::{Connection, OpenFlags};
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 use serde::Deserialize;
 use serde_json::json;
+use tokio::runtime::Handle;
 
 use super::Setting;
 use super::failure::{Context as _, Failure};
@@ -18,6 +19,7 @@ use super::output;
 use crate::backup::{self, DATABASE, Manifest, RECEIPT_KEY};
 use crate::erasure::REQUEST_LOG;
 use crate::service;
+use crate::storage::{Erasure, Storage};
 
 /// What `quoin restore` is told.
 #[derive(Args, Debug)]
@@ -174,15 +176,33 @@ fn delete_again(folder: &Path, deleted: &BTreeSet<String>) -> Result<usize, Fail
     };
     let retriever = Retriever::open(folder, settings)?;
     let mut count = 0;
+    let mut erased = Vec::new();
     for id in deleted {
         match retriever.delete(&DocumentId::new(id.clone())?, &Access::admin()) {
-            Ok(_) => count += 1,
+            Ok(receipt) => {
+                count += 1;
+                erased.push(Erasure {
+                    document: id.clone(),
+                    generation: receipt.generation,
+                });
+            }
             // It was put after the backup was made.
             Err(RetrieverError::NotFound(_)) => {}
             Err(error) => return Err(error.into()),
         }
     }
     retriever.settle();
+    let storage = Storage::open(&folder.join(DATABASE))?;
+    let last = erased.last().map_or(0, |erasure| erasure.generation);
+    let purged = Handle::current().block_on(async {
+        let purged = storage.erase(erased).await;
+        storage.close().await;
+        purged
+    })?;
+    // Else the server purges it at its start.
+    if purged {
+        retriever.note_purged(REQUEST_LOG, last)?;
+    }
     Ok(count)
 }
 

@@ -108,6 +108,10 @@ async fn what_was_logged_about_a_deleted_document_goes_with_it() {
 #[tokio::test]
 async fn receipts_are_for_administrators_and_of_what_was_deleted() {
     let app = TestApp::with_pages().await;
+    let missing = app.get("/admin/v1/deletions/leave.md").await;
+    assert_eq!(missing.status, 404, "{}", missing.text);
+    let listed = app.get("/admin/v1/deletions").await.body;
+    assert_eq!(listed, json!({"deletions": [], "next": null}));
     let reader = app.key(&["answer", "ingest"], &[]).await;
     for path in [
         "/admin/v1/deletions",
@@ -117,8 +121,4 @@ async fn receipts_are_for_administrators_and_of_what_was_deleted() {
         let refused = app.with_key(&reader, Method::GET, path, None).await;
         assert_eq!(refused.status, 403, "{path}: {}", refused.text);
     }
-    let missing = app.get("/admin/v1/deletions/leave.md").await;
-    assert_eq!(missing.status, 404, "{}", missing.text);
-    let listed = app.get("/admin/v1/deletions").await.body;
-    assert_eq!(listed, json!({"deletions": [], "next": null}));
 }
