@@ -271,19 +271,6 @@ pub enum Purge {
     Done,
 }
 
-/// The answer to a deletion: no search finds the document any more, also after a crash.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct DeletionReceipt {
-    /// What was deleted.
-    pub id: DocumentId,
-    /// When.
-    pub deleted_at: Timestamp,
-    /// The first generation without it.
-    pub generation: u64,
-    /// Whether its bytes are gone too.
-    pub purge: Purge,
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -7,6 +7,7 @@ mod access;
 mod catalogue;
 mod document;
 mod embed;
+mod erasure;
 mod error;
 mod filters;
 mod index;
@@ -26,9 +27,9 @@ mod growth;
 
 pub use self::access::{Access, AccessList, PUBLIC, check_token};
 pub use self::document::{
-    Content, DeletionReceipt, Document, DocumentId, DocumentInput, Format, Metadata, Page,
-    PassageId, Purge, Stored,
+    Content, Document, DocumentId, DocumentInput, Format, Metadata, Page, PassageId, Purge, Stored,
 };
+pub use self::erasure::{BackupHolding, DeletionReceipt, ErasureReport, Finding, PlacePurge};
 pub use self::error::RetrieverError;
 pub use self::filters::{Filters, OneOrMany};
 pub use self::index::snapshot::Manifest;

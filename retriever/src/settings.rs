@@ -21,6 +21,8 @@ pub struct RetrieverSettings {
     pub reader_command: Option<Vec<OsString>>,
     /// When the delta is folded into a new snapshot.
     pub compaction: CompactionSettings,
+    /// Places outside the retriever that hold something of documents. A deletion is not done before each is noted as purged.
+    pub outer_places: Vec<&'static str>,
 }
 
 /// What one document may cost.

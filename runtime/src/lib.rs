@@ -5,9 +5,11 @@
 //! their own, which know neither each other nor HTTP.
 
 pub mod answer;
+mod backup;
 pub mod caller;
 pub mod cli;
 pub mod config;
+mod erasure;
 pub mod http;
 pub mod models;
 pub mod processor;

@@ -14,6 +14,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::config::Config;
+use crate::erasure;
 use crate::models::{BASE, BaseState, BaseUnknown, Models};
 use crate::storage::{Storage, StorageError};
 
@@ -138,6 +139,7 @@ impl Quoin {
         let opened = Instant::now();
         let quoin = tokio::task::spawn_blocking(move || Self::open_folder(config)).await??;
         let quoin = Arc::new(quoin);
+        erasure::purge_until_done(&quoin);
         match (options.generator, options.load) {
             (Some(generator), _) => {
                 quoin.models.set_base(BaseState::Ready(generator));
@@ -169,6 +171,7 @@ impl Quoin {
         let settings = RetrieverSettings {
             default_acl: config.retrieval.default_acl.clone(),
             reader_command: config.reader_command.clone(),
+            outer_places: vec![erasure::REQUEST_LOG],
             ..RetrieverSettings::default()
         };
         let retriever = Arc::new(Retriever::open(&data, settings)?);
@@ -300,7 +303,7 @@ fn make_private(folder: &Path) -> std::io::Result<()> {
 }
 
 /// Takes the folder for this process, and leaves its number for those who come later.
-fn lock(data: &Path) -> Result<File, OpenError> {
+pub(crate) fn lock(data: &Path) -> Result<File, OpenError> {
     let path = data.join("quoin.lock");
     let io = |source| OpenError::Folder {
         path: path.clone(),

@@ -81,17 +81,6 @@ impl Catalogue {
     pub(crate) fn empty_log(&self) -> Result<bool, RetrieverError> {
         empty_log(&self.writer()).map_err(RetrieverError::storage("emptying its log"))
     }
-
-    /// Notes that no file holds what was deleted up to a generation.
-    pub(crate) fn mark_purged(&self, generation: u64) -> Result<(), RetrieverError> {
-        self.writer()
-            .execute(
-                "UPDATE deletions SET purged_at = ?1 WHERE purged_at IS NULL AND generation <= ?2",
-                params![Timestamp::now().as_milliseconds(), signed(generation)],
-            )
-            .map_err(RetrieverError::storage("noting a purge"))?;
-        Ok(())
-    }
 }
 
 fn empty_log(connection: &Connection) -> rusqlite::Result<bool> {
@@ -110,7 +99,7 @@ fn next(connection: &Connection, counter: &str, by: u64) -> rusqlite::Result<u64
         .map(i64::cast_unsigned)
 }
 
-fn signed(number: u64) -> i64 {
+pub(super) fn signed(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }
 
@@ -119,6 +108,10 @@ fn size(number: usize) -> i64 {
 }
 
 impl Written<'_> {
+    pub(super) fn connection(&self) -> &Connection {
+        &self.transaction
+    }
+
     /// The version that a document's next put gets, also after a deletion.
     pub(crate) fn next_version(&self, id: &DocumentId) -> Result<u64, RetrieverError> {
         let last: Option<i64> = self
@@ -302,33 +295,7 @@ impl Written<'_> {
         Ok(())
     }
 
-    /// Removes a document and notes that its words must leave the snapshots as well.
-    pub(crate) fn delete(&self, id: &DocumentId, at: Timestamp) -> Result<(), RetrieverError> {
-        let failed = RetrieverError::storage("deleting a document");
-        let version: Option<i64> = self
-            .transaction
-            .query_row(
-                "SELECT version FROM documents WHERE id = ?1",
-                [id.as_str()],
-                |row| row.get(0),
-            )
-            .optional()
-            .map_err(&failed)?;
-        let Some(version) = version else {
-            return Err(RetrieverError::NotFound(id.clone()));
-        };
-        self.remove_rows(id)
-            .and_then(|()| {
-                self.transaction.execute(
-                    "INSERT INTO deletions (document, version, generation, deleted_at) VALUES (?1, ?2, ?3, ?4)",
-                    params![id.as_str(), version, signed(self.generation), at.as_milliseconds()],
-                )
-            })
-            .map_err(failed)?;
-        Ok(())
-    }
-
-    fn remove_rows(&self, id: &DocumentId) -> rusqlite::Result<()> {
+    pub(super) fn remove_rows(&self, id: &DocumentId) -> rusqlite::Result<()> {
         self.transaction
             .prepare_cached("DELETE FROM documents WHERE id = ?1")?
             .execute([id.as_str()])?;

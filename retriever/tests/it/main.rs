@@ -12,6 +12,7 @@ mod bad_input;
 mod crash;
 mod damage;
 mod documents;
+mod erasure;
 mod freshness;
 mod generations;
 mod growth;

@@ -159,11 +159,13 @@ failures! {
     axum::Error,
     tokio::task::JoinError,
     tracing_subscriber::filter::ParseError,
+    rusqlite::Error,
     quoin_engine::EngineError,
     quoin_eval::EvalError,
     quoin_retriever::RetrieverError,
     crate::config::ConfigError,
     crate::service::OpenError,
+    crate::storage::StorageError,
     crate::telemetry::TelemetryError,
 }
 

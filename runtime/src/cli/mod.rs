@@ -16,6 +16,7 @@ mod ingest;
 mod keys;
 mod models;
 mod output;
+mod restore;
 mod search;
 mod serve;
 mod socket;
@@ -130,6 +131,11 @@ enum Command {
     ///
     /// What is left out, the index and the bundled models, is made again from them.
     Backup(backup::Backup),
+    /// Put a backup in the place of the data folder
+    ///
+    /// Checks every digest first, and replaces the folder whole or not at all. What was deleted after the backup was made is
+    /// deleted again: a restore brings no deleted document back. Stop the server first.
+    Restore(restore::Restore),
     /// Check the machine, the data folder, the index and the models
     Doctor,
     /// Read one file from stdin, under limits; the process that ingests starts it
@@ -230,6 +236,7 @@ async fn command(cli: Cli) -> Result<(), Failure> {
         Command::Models(models) => models.run(&setting).await,
         Command::Config(config) => config.run(&setting),
         Command::Backup(backup) => backup.run(&setting).await,
+        Command::Restore(restore) => restore.run(&setting).await,
         Command::Doctor => doctor::run(&setting).await,
         // It ran before there was a runtime.
         Command::ReadDocument => Ok(()),

@@ -25,6 +25,7 @@ use super::body::DocumentJson;
 use super::error::{ApiError, ErrorBody};
 use super::identity::{Authorized, Ingesting, Searching};
 use super::{Http, limits};
+use crate::erasure;
 
 const PREFIX: &str = "/v1/documents/";
 const DEFAULT_LIMIT: usize = 100;
@@ -227,7 +228,16 @@ pub(super) async fn delete(
     let id = id_in(&uri)?;
     let access = caller.access.clone();
     let retriever = Arc::clone(http.quoin.retriever());
-    let receipt = tokio::task::spawn_blocking(move || retriever.delete(&id, &access)).await??;
+    let deleted = id.clone();
+    let receipt =
+        tokio::task::spawn_blocking(move || retriever.delete(&deleted, &access)).await??;
+    // It is deleted whatever comes of this, which is tried again in the background.
+    if let Err(error) = erasure::purge(&http.quoin).await {
+        tracing::warn!(error = &*error, "the request log is not purged yet");
+        return Ok(JsonResponse(receipt));
+    }
+    let retriever = Arc::clone(http.quoin.retriever());
+    let receipt = tokio::task::spawn_blocking(move || retriever.receipt(&id)).await??;
     Ok(JsonResponse(receipt))
 }
 

@@ -108,5 +108,10 @@ fn describe() {
     describe_gauge!("quoin_documents", "Documents in the catalogue");
     describe_gauge!("quoin_passages", "Passages in the index");
     describe_gauge!("quoin_index_generation", "Generation of the index");
+    describe_gauge!(
+        "quoin_deletion_pending_seconds",
+        Unit::Seconds,
+        "Age of the oldest deletion that is not purged from everywhere"
+    );
     describe_gauge!("quoin_ready", "1 when answers can be made");
 }

@@ -13,5 +13,6 @@ mod evaluation;
 mod keys;
 mod ownership;
 mod place;
+mod restore;
 mod serving;
 mod usage;
