@@ -26,8 +26,8 @@ mod growth;
 
 pub use self::access::{Access, AccessList, PUBLIC, check_token};
 pub use self::document::{
-    Content, DeletionReceipt, Document, DocumentId, DocumentInput, Format, Metadata, Page,
-    PassageId, Purge, Stored,
+    Content, DeletionReceipt, Document, DocumentChange, DocumentId, DocumentInput, Format,
+    Metadata, Page, PassageId, Purge, Stored,
 };
 pub use self::error::RetrieverError;
 pub use self::filters::{Filters, OneOrMany};

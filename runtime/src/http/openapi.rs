@@ -20,6 +20,7 @@ use super::{
         search::search,
         documents::list,
         documents::put,
+        documents::change,
         documents::show,
         documents::text,
         documents::delete,
