@@ -11,6 +11,7 @@ use walkdir::{DirEntry, WalkDir};
 
 use super::failure::Failure;
 use super::output;
+use crate::sources::rules;
 
 /// Extensions that have a reader, with the content type to announce.
 const CONTENT_TYPES: [(&str, &str); 7] = [
@@ -180,6 +181,9 @@ fn note_error(root: &Path, error: &walkdir::Error, seen: &mut Walk) {
 
 fn consider(root: &Path, base: &str, limit_bytes: u64, entry: &DirEntry, seen: &mut Walk) {
     let path = entry.path();
+    if rules::is_rule(path) {
+        return skip(seen, path, "says something about others");
+    }
     let extension = path
         .extension()
         .and_then(OsStr::to_str)

@@ -53,6 +53,8 @@ use super::{
         admin::adapters::verify,
         admin::adapters::aliases,
         admin::adapters::set_alias,
+        admin::sources::list,
+        admin::sources::scan,
         admin::status::config,
         admin::status::status,
         admin::backup::create,
