@@ -14,4 +14,5 @@ mod keys;
 mod ownership;
 mod place;
 mod serving;
+mod sources;
 mod usage;
