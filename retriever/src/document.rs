@@ -186,6 +186,23 @@ impl DocumentInput {
     }
 }
 
+/// What to change about a stored document. `None` leaves a field as it is, `Some(None)` removes what it says.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct DocumentChange {
+    /// Who may read it.
+    pub acl: Option<Option<Vec<String>>>,
+    /// Shown beside quotes, and searched: the only field for which passages are made again.
+    pub title: Option<Option<String>>,
+    /// Where it came from.
+    pub uri: Option<Option<String>>,
+    /// Merged into what is there: nested objects too, and null removes a key.
+    pub metadata: Option<Option<Metadata>>,
+    /// Not shown before this instant.
+    pub effective_from: Option<Option<Timestamp>>,
+    /// Not found from this instant on.
+    pub effective_until: Option<Option<Timestamp>>,
+}
+
 /// The answer to a put: it is durable, and searches find it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Stored {

@@ -100,7 +100,11 @@ fn check_bytes(
 }
 
 /// What the input said and what front matter said are held to the same rules.
-fn check_said(document: &Document, settings: &RetrieverSettings) -> Result<(), RetrieverError> {
+pub(crate) fn check_said(
+    document: &Document,
+    settings: &RetrieverSettings,
+) -> Result<(), RetrieverError> {
+    check_bytes("title", document.title.as_deref(), MAX_TITLE_BYTES)?;
     check_bytes("uri", document.uri.as_deref(), MAX_URI_BYTES)?;
     check_bytes("source", document.source.as_deref(), MAX_SOURCE_BYTES)?;
     check_metadata(&document.metadata, settings)?;
@@ -139,7 +143,7 @@ fn check_metadata(
 }
 
 /// Covers what passages depend on: text, outline, title and format.
-fn content_hash(document: &Document, text: &str, outline: &[Block]) -> Vec<u8> {
+pub(crate) fn content_hash(document: &Document, text: &str, outline: &[Block]) -> Vec<u8> {
     let outline = serde_json::to_string(outline).unwrap_or_default();
     let title = document.title.as_deref().unwrap_or_default();
     digest([document.format.name(), title, &outline, text].map(str::as_bytes))

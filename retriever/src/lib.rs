@@ -27,7 +27,8 @@ mod growth;
 
 pub use self::access::{Access, AccessList, PUBLIC, check_token};
 pub use self::document::{
-    Content, Document, DocumentId, DocumentInput, Format, Metadata, Page, PassageId, Purge, Stored,
+    Content, Document, DocumentChange, DocumentId, DocumentInput, Format, Metadata, Page,
+    PassageId, Purge, Stored,
 };
 pub use self::erasure::{BackupHolding, DeletionReceipt, ErasureReport, Finding, PlacePurge};
 pub use self::error::RetrieverError;

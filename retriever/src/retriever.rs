@@ -1,6 +1,7 @@
 //! The retriever: opening it, writing to it, and what it says about itself.
 
 mod build;
+mod change;
 mod erasing;
 mod generations;
 mod maintenance;
@@ -16,7 +17,7 @@ use std::sync::{Arc, Mutex};
 use serde::Serialize;
 
 use crate::catalogue::Catalogue;
-use crate::document::{Document, DocumentInput, Page, Stored};
+use crate::document::{Document, DocumentChange, DocumentInput, Page, Stored};
 use crate::erasure::{DeletionReceipt, ErasureReport, ReceiptKey};
 use crate::index::delta::DeltaWriter;
 use crate::index::publish::Current;
@@ -152,6 +153,22 @@ impl Retriever {
         writer: &Access,
     ) -> Result<Vec<Result<Stored, RetrieverError>>, RetrieverError> {
         self.inner.put_batch(inputs, writer)
+    }
+
+    /// Changes what is said about a document, but not its text. When this returns, it is on disk, and the next search, listing
+    /// or reading goes by it; no passage is made again unless the title changes. A list that is removed becomes the default of
+    /// the settings, as for a document that never had one.
+    ///
+    /// # Errors
+    /// `NotFound` when there is none, and when the writer may not read it; the change breaks a rule or a limit, or the catalogue
+    /// cannot write: then nothing has changed.
+    pub fn change_as(
+        &self,
+        id: &DocumentId,
+        change: DocumentChange,
+        writer: &Access,
+    ) -> Result<Stored, RetrieverError> {
+        self.inner.change(id, change, writer)
     }
 
     /// Deletes a document. When this returns no search finds it, also after a crash; its words leave the snapshots soon after.

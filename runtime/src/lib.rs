@@ -16,5 +16,6 @@ pub mod processor;
 pub mod release;
 pub mod samples;
 pub mod service;
+pub mod sources;
 pub mod storage;
 pub mod telemetry;

@@ -16,6 +16,7 @@ use utoipa::ToSchema;
 use crate::config::Config;
 use crate::erasure;
 use crate::models::{BASE, BaseState, BaseUnknown, Models};
+use crate::sources::Sources;
 use crate::storage::{Storage, StorageError};
 
 /// When the language model is loaded.
@@ -117,6 +118,7 @@ pub struct Quoin {
     storage: Storage,
     models: Arc<Models>,
     started: SystemTime,
+    sources: Sources,
     /// Locked for as long as the process lives.
     _lock: File,
 }
@@ -182,6 +184,7 @@ impl Quoin {
             registry,
             storage: Storage::open(&data.join("quoin.db"))?,
             started: SystemTime::now(),
+            sources: Sources::default(),
             _lock: lock,
             config,
         })
@@ -209,6 +212,12 @@ impl Quoin {
     #[must_use]
     pub const fn storage(&self) -> &Storage {
         &self.storage
+    }
+
+    /// The followed folders.
+    #[must_use]
+    pub const fn sources(&self) -> &Sources {
+        &self.sources
     }
 
     /// The language models in memory.

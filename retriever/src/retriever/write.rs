@@ -124,7 +124,7 @@ impl Inner {
     }
 
     /// Holds a prepared document against what is current now that the lock is held: another may have written in between.
-    fn settle_against(
+    pub(super) fn settle_against(
         &self,
         mut one: Prepared,
         now: &Published,
@@ -184,7 +184,7 @@ impl Inner {
     }
 
     /// Makes a committed write visible. Should the delta fail, it is made anew from the catalogue.
-    fn publish(
+    pub(super) fn publish(
         &self,
         delta: &mut MutexGuard<'_, DeltaWriter>,
         generation: u64,

@@ -9,6 +9,7 @@
 
 mod access;
 mod bad_input;
+mod changes;
 mod crash;
 mod damage;
 mod documents;

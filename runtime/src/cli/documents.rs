@@ -34,6 +34,14 @@ pub enum Documents {
         #[arg(long)]
         text: bool,
     },
+    /// Say who may read a document; the next request goes by it, and nothing is indexed again
+    SetAcl {
+        /// Document id
+        id: String,
+        /// Access tokens, such as `public` or `group:hr`; an empty one leaves it to admins
+        #[arg(long, required = true, value_delimiter = ',', value_name = "TOKEN,…")]
+        acl: Vec<String>,
+    },
     /// Delete documents; nothing finds them once this has answered
     Delete {
         /// Document ids
@@ -80,6 +88,7 @@ impl Documents {
             Self::List { limit, after } => list(&client, limit, after, setting.output).await,
             Self::Show { id, text: true } => show_text(&client, &id, setting.output).await,
             Self::Show { id, text: false } => show(&client, &id, setting.output).await,
+            Self::SetAcl { id, acl } => set_acl(&client, &id, acl, setting.output).await,
             Self::Delete { ids } => delete(&client, &ids, setting.output).await,
             Self::Receipt { id } => receipt(&client, &id, setting.output).await,
             Self::VerifyErased { id, text, phrase } => {
@@ -177,6 +186,26 @@ async fn show_text(client: &Client, id: &str, output: Output) -> Result<(), Fail
         return output.json(&answer);
     }
     output.line(answer["text"].as_str().unwrap_or_default())
+}
+
+async fn set_acl(
+    client: &Client,
+    id: &str,
+    mut acl: Vec<String>,
+    output: Output,
+) -> Result<(), Failure> {
+    acl.retain(|token| !token.is_empty());
+    let path = format!("/v1/documents/{}", segment(id));
+    let body = json!({ "acl": acl });
+    let changed = client.send(http::Method::PATCH, &path, Some(&body)).await?;
+    if output.is_json() {
+        return output.json(&changed);
+    }
+    let readers = match acl.is_empty() {
+        true => "admins".to_owned(),
+        false => acl.join(","),
+    };
+    output.line(format!("{id} is for {readers} now"))
 }
 
 async fn delete(client: &Client, ids: &[String], output: Output) -> Result<(), Failure> {

@@ -11,6 +11,7 @@ mod doctor;
 mod documents;
 mod eval;
 mod failure;
+mod follow;
 mod index;
 mod ingest;
 mod keys;
@@ -20,6 +21,7 @@ mod restore;
 mod search;
 mod serve;
 mod socket;
+mod sources;
 mod transport;
 mod walk;
 
@@ -109,6 +111,9 @@ enum Command {
     /// Look at documents, or delete them
     #[command(subcommand)]
     Documents(documents::Documents),
+    /// Look at followed folders, or scan one now
+    #[command(subcommand)]
+    Sources(sources::Sources),
     /// Look at the generations of the index, rebuild, verify or switch them
     #[command(subcommand)]
     Index(index::Index),
@@ -229,6 +234,7 @@ async fn command(cli: Cli) -> Result<(), Failure> {
         Command::Ask(ask) => ask.run(&setting).await,
         Command::Search(search) => search.run(&setting).await,
         Command::Documents(documents) => documents.run(&setting).await,
+        Command::Sources(sources) => sources.run(&setting).await,
         Command::Index(index) => index.run(&setting).await,
         Command::Adapters(adapters) => adapters.run(&setting).await,
         Command::Eval(eval) => eval.run(&setting).await,

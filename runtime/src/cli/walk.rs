@@ -12,6 +12,7 @@ use walkdir::{DirEntry, WalkDir};
 
 use super::failure::Failure;
 use super::output;
+use crate::sources::rules;
 
 /// A file to read.
 #[derive(Debug)]
@@ -170,6 +171,9 @@ fn note_error(root: &Path, error: &walkdir::Error, seen: &mut Walk) {
 
 fn consider(root: &Path, base: &str, limit_bytes: u64, entry: &DirEntry, seen: &mut Walk) {
     let path = entry.path();
+    if rules::is_rule(path) {
+        return skip(seen, path, "says something about others");
+    }
     let Some(format) = Format::from_path(path) else {
         let reason = match path.extension().and_then(OsStr::to_str) {
             Some(extension) => format!("no reader for .{}", extension.to_ascii_lowercase()),

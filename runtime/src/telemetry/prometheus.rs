@@ -99,6 +99,18 @@ fn describe() {
         "quoin_quote_failures_total",
         "Citations that the last gate held back"
     );
+    describe_counter!(
+        "quoin_source_put_total",
+        "Documents put because files of followed folders are new or changed"
+    );
+    describe_counter!(
+        "quoin_source_moved_total",
+        "Files of followed folders that moved and kept their documents"
+    );
+    describe_counter!(
+        "quoin_source_deleted_total",
+        "Documents deleted because files of followed folders are gone"
+    );
     describe_counter!("quoin_prompt_tokens_total", "Tokens of prompts");
     describe_counter!("quoin_completion_tokens_total", "Tokens generated");
     describe_counter!(

@@ -15,4 +15,5 @@ mod ownership;
 mod place;
 mod restore;
 mod serving;
+mod sources;
 mod usage;

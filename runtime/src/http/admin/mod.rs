@@ -6,6 +6,7 @@ pub(super) mod deletions;
 pub(super) mod index;
 pub(super) mod ingest;
 pub(super) mod keys;
+pub(super) mod sources;
 pub(super) mod status;
 
 use axum::Router;
@@ -34,6 +35,8 @@ pub(super) fn routes() -> Router<Http> {
         .route("/adapters/{version}/verify", post(adapters::verify))
         .route("/aliases", get(adapters::aliases))
         .route("/aliases/{alias}", put(adapters::set_alias))
+        .route("/sources", get(sources::list))
+        .route("/sources/{name}/scan", post(sources::scan))
         .route("/config", get(status::config))
         .route("/status", get(status::status))
         .route("/backup", post(backup::create))
