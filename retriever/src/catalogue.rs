@@ -2,9 +2,10 @@
 //!
 //! An acknowledged write is on disk (WAL, `synchronous = FULL`). Deleted rows are overwritten (`secure_delete`). The file is
 //! shared with the runtime's own tables: ours are `documents`, `document_texts`, `pipelines`, `cuts`,
-//! `passages`, `deletions` and `retriever_meta`. Passages are of one pipeline each; deletions and access lists of none.
+//! `passages`, `deletions`, `purges`, `backups` and `retriever_meta`. Passages are of one pipeline each; deletions and access lists of none.
 
 mod check;
+mod deletions;
 mod pipelines;
 mod read;
 mod row;
@@ -18,6 +19,7 @@ use rusqlite::{Connection, OpenFlags};
 
 use crate::RetrieverError;
 
+pub(crate) use self::deletions::{Backup, Deletion};
 pub(crate) use self::pipelines::{Serving, StoredPipeline};
 pub(crate) use self::read::PassageRow;
 pub(crate) use self::row::is_damage;

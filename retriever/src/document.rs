@@ -1,5 +1,7 @@
 //! Documents as callers hand them in and get them back.
 
+mod format;
+
 use std::fmt;
 use std::str::FromStr;
 
@@ -7,6 +9,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::{Access, AccessList, RetrieverError, Timestamp};
+
+pub use self::format::Format;
 
 /// Free metadata of a document; filters match on its values.
 pub type Metadata = serde_json::Map<String, Value>;
@@ -96,55 +100,6 @@ impl fmt::Display for PassageId {
     }
 }
 
-/// How a document's content is written.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Format {
-    /// Plain text.
-    #[default]
-    Text,
-    /// `CommonMark` with tables, and YAML front matter.
-    Markdown,
-    /// HTML, of which the text is kept.
-    Html,
-}
-
-impl Format {
-    /// The name that errors, the catalogue and the API use.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Text => "text",
-            Self::Markdown => "markdown",
-            Self::Html => "html",
-        }
-    }
-
-    /// By MIME type, parameters ignored; `None` for a type that no reader knows.
-    #[must_use]
-    pub fn from_content_type(content_type: &str) -> Option<Self> {
-        let kind = content_type.split(';').next().unwrap_or_default();
-        match kind.trim().to_ascii_lowercase().as_str() {
-            "text/plain" => Some(Self::Text),
-            "text/markdown" | "text/x-markdown" => Some(Self::Markdown),
-            "text/html" | "application/xhtml+xml" => Some(Self::Html),
-            _ => None,
-        }
-    }
-
-    /// By file name extension; `None` for one that no reader knows.
-    #[must_use]
-    pub fn from_path(path: &std::path::Path) -> Option<Self> {
-        let extension = path.extension()?.to_str()?.to_ascii_lowercase();
-        match extension.as_str() {
-            "txt" | "text" | "rst" | "adoc" | "log" => Some(Self::Text),
-            "md" | "markdown" | "mdown" => Some(Self::Markdown),
-            "html" | "htm" | "xhtml" => Some(Self::Html),
-            _ => None,
-        }
-    }
-}
-
 /// What a document holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Content {
@@ -231,6 +186,23 @@ impl DocumentInput {
     }
 }
 
+/// What to change about a stored document. `None` leaves a field as it is, `Some(None)` removes what it says.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct DocumentChange {
+    /// Who may read it.
+    pub acl: Option<Option<Vec<String>>>,
+    /// Shown beside quotes, and searched: the only field for which passages are made again.
+    pub title: Option<Option<String>>,
+    /// Where it came from.
+    pub uri: Option<Option<String>>,
+    /// Merged into what is there: nested objects too, and null removes a key.
+    pub metadata: Option<Option<Metadata>>,
+    /// Not shown before this instant.
+    pub effective_from: Option<Option<Timestamp>>,
+    /// Not found from this instant on.
+    pub effective_until: Option<Option<Timestamp>>,
+}
+
 /// The answer to a put: it is durable, and searches find it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Stored {
@@ -244,6 +216,9 @@ pub struct Stored {
     pub generation: u64,
     /// Whether the same document was there already, so that nothing was done.
     pub unchanged: bool,
+    /// What of it could not be read, such as a page that is only an image.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
 }
 
 /// A document as it stands, without its text.
@@ -276,6 +251,9 @@ pub struct Document {
     pub(crate) supersedes_as: Access,
     /// How many passages it has.
     pub passages: usize,
+    /// What of it could not be read.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
     /// The generation of its last change.
     pub generation: u64,
     /// When it was last changed.
@@ -310,19 +288,6 @@ pub enum Purge {
     Done,
 }
 
-/// The answer to a deletion: no search finds the document any more, also after a crash.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct DeletionReceipt {
-    /// What was deleted.
-    pub id: DocumentId,
-    /// When.
-    pub deleted_at: Timestamp,
-    /// The first generation without it.
-    pub generation: u64,
-    /// Whether its bytes are gone too.
-    pub purge: Purge,
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -335,14 +300,5 @@ mod tests {
             assert!(DocumentId::new(id).is_err(), "{id:?}");
         }
         assert!(DocumentId::new("x".repeat(513)).is_err());
-    }
-
-    #[test]
-    fn the_content_type_tells_the_format() {
-        assert_eq!(
-            Format::from_content_type("Text/HTML; charset=utf-8"),
-            Some(Format::Html)
-        );
-        assert_eq!(Format::from_content_type("application/pdf"), None);
     }
 }

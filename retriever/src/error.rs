@@ -43,6 +43,9 @@ pub enum RetrieverError {
     /// There is no such document, or the caller may not see it.
     #[error("there is no document `{0}`")]
     NotFound(DocumentId),
+    /// No document of that id was deleted.
+    #[error("no document `{0}` was deleted")]
+    NotDeleted(DocumentId),
     /// No snapshot of that generation is kept.
     #[error("there is no snapshot of generation `{wanted}`; kept: {kept:?}")]
     UnknownGeneration {
@@ -141,6 +144,7 @@ impl RetrieverError {
                 | Self::Unreadable { .. }
                 | Self::TooLarge { .. }
                 | Self::NotFound(_)
+                | Self::NotDeleted(_)
                 | Self::UnknownGeneration { .. }
                 | Self::NoEarlierSnapshot { .. }
         )

@@ -41,7 +41,11 @@ pub(crate) fn draft(
     for token in input.default_acl.iter().flatten() {
         check_token("default_acl", token)?;
     }
-    let (format, read) = read::read(input.content, &settings.limits)?;
+    let (format, read) = read::read(
+        input.content,
+        &settings.limits,
+        settings.reader_command.as_deref(),
+    )?;
     let stated = read.stated;
     let mut metadata = stated.metadata;
     metadata.extend(input.metadata);
@@ -68,6 +72,7 @@ pub(crate) fn draft(
         supersedes: input.supersedes.or(stated.supersedes),
         supersedes_as: Access::admin(),
         passages: 0,
+        warnings: read.warnings,
         generation: 0,
         updated_at: Timestamp::now(),
         id: input.id,
@@ -95,7 +100,11 @@ fn check_bytes(
 }
 
 /// What the input said and what front matter said are held to the same rules.
-fn check_said(document: &Document, settings: &RetrieverSettings) -> Result<(), RetrieverError> {
+pub(crate) fn check_said(
+    document: &Document,
+    settings: &RetrieverSettings,
+) -> Result<(), RetrieverError> {
+    check_bytes("title", document.title.as_deref(), MAX_TITLE_BYTES)?;
     check_bytes("uri", document.uri.as_deref(), MAX_URI_BYTES)?;
     check_bytes("source", document.source.as_deref(), MAX_SOURCE_BYTES)?;
     check_metadata(&document.metadata, settings)?;
@@ -134,7 +143,7 @@ fn check_metadata(
 }
 
 /// Covers what passages depend on: text, outline, title and format.
-fn content_hash(document: &Document, text: &str, outline: &[Block]) -> Vec<u8> {
+pub(crate) fn content_hash(document: &Document, text: &str, outline: &[Block]) -> Vec<u8> {
     let outline = serde_json::to_string(outline).unwrap_or_default();
     let title = document.title.as_deref().unwrap_or_default();
     digest([document.format.name(), title, &outline, text].map(str::as_bytes))

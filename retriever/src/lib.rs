@@ -7,6 +7,7 @@ mod access;
 mod catalogue;
 mod document;
 mod embed;
+mod erasure;
 mod error;
 mod filters;
 mod index;
@@ -26,13 +27,15 @@ mod growth;
 
 pub use self::access::{Access, AccessList, PUBLIC, check_token};
 pub use self::document::{
-    Content, DeletionReceipt, Document, DocumentId, DocumentInput, Format, Metadata, Page,
+    Content, Document, DocumentChange, DocumentId, DocumentInput, Format, Metadata, Page,
     PassageId, Purge, Stored,
 };
+pub use self::erasure::{BackupHolding, DeletionReceipt, ErasureReport, Finding, PlacePurge};
 pub use self::error::RetrieverError;
 pub use self::filters::{Filters, OneOrMany};
 pub use self::index::snapshot::Manifest;
 pub use self::passage::sentences;
+pub use self::read::read_worker;
 pub use self::retriever::{
     Building, GenerationInfo, PipelineFingerprints, Retriever, Statistics, VerifyReport,
 };

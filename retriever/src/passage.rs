@@ -1,7 +1,7 @@
 //! Passages: contiguous slices of a document's text that keep its structure.
 //!
 //! A heading starts a passage. Paragraphs, list items, table rows and code blocks stay whole unless one alone exceeds a
-//! passage; then it is cut between sentences or lines, then between words, then between characters.
+//! passage; then it is cut between sentences or lines, then between words, then between characters. A page ends a passage.
 
 mod sentences;
 mod split;
@@ -15,7 +15,7 @@ pub use self::sentences::sentences;
 use self::split::Splitter;
 
 /// Changes whenever the same text and outline would be cut differently.
-pub(crate) const VERSION: &str = "passage-2";
+pub(crate) const VERSION: &str = "passage-3";
 
 /// A token of the embedder and the byte of the text where it starts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,7 +35,7 @@ pub(crate) struct Passage {
     pub heading: Vec<String>,
     /// The head of the table whose rows it starts with, when the head is in an earlier passage.
     pub context: Option<String>,
-    /// The page it starts on.
+    /// The page it is on.
     pub page: Option<u32>,
 }
 
@@ -90,6 +90,18 @@ impl Open {
     fn only_headings(&self) -> bool {
         self.pieces.iter().all(|piece| piece.is_heading)
     }
+
+    /// The page of its body; of headings alone, the first one's.
+    fn page(&self) -> Option<u32> {
+        let body = self.pieces.iter().find(|piece| !piece.is_heading);
+        body.or(self.pieces.first()).and_then(|piece| piece.page)
+    }
+
+    /// Whether the next page begins: a quote from a passage is then on the page that the passage names. Headings go with what
+    /// stands under them.
+    fn ends_at(&self, page: Option<u32>) -> bool {
+        !self.only_headings() && self.page() != page
+    }
 }
 
 struct Cutter<'a> {
@@ -137,6 +149,13 @@ impl Cutter<'_> {
             is_prose: matches!(block.kind, BlockKind::Paragraph | BlockKind::ListItem),
             page: block.page,
         };
+        if self
+            .open
+            .as_ref()
+            .is_some_and(|open| open.ends_at(piece.page))
+        {
+            self.close();
+        }
         let mut repeated = None;
         if let Some(open) = &self.open {
             let range = open.range();
@@ -147,15 +166,14 @@ impl Cutter<'_> {
                 self.close();
             }
         }
-        match &mut self.open {
-            Some(open) => open.pieces.push(piece),
-            None => {
-                let pieces: Vec<Piece> = repeated.into_iter().chain([piece]).collect();
-                self.open = Some(Open {
-                    context: self.context(&pieces[0]),
-                    pieces,
-                });
-            }
+        if let Some(open) = &mut self.open {
+            open.pieces.push(piece);
+        } else {
+            let pieces: Vec<Piece> = repeated.into_iter().chain([piece]).collect();
+            self.open = Some(Open {
+                context: self.context(&pieces[0]),
+                pieces,
+            });
         }
     }
 
@@ -172,9 +190,10 @@ impl Cutter<'_> {
         };
         let mut found = None;
         for piece in pieces.iter().rev().take_while(|piece| !piece.is_heading) {
-            let starts = match piece.is_prose {
-                true => sentences(&self.text[piece.range.clone()]),
-                false => vec![0..piece.range.len()],
+            let starts = if piece.is_prose {
+                sentences(&self.text[piece.range.clone()])
+            } else {
+                std::iter::once(0..piece.range.len()).collect()
             };
             for sentence in starts.iter().rev() {
                 let start = piece.range.start + sentence.start;
@@ -207,8 +226,8 @@ impl Cutter<'_> {
                 .iter()
                 .map(|(_, words)| words.clone())
                 .collect(),
+            page: open.page(),
             context: open.context,
-            page: open.pieces.first().and_then(|piece| piece.page),
         });
     }
 }
@@ -277,7 +296,7 @@ mod tests {
             text: text.to_owned(),
             format,
         };
-        let (_, read) = crate::read::read(content, &Limits::default()).unwrap();
+        let (_, read) = crate::read::read(content, &Limits::default(), None).unwrap();
         let passages = cut(&read.text, &read.outline, &tokens(&read.text), settings);
         (read.text, passages)
     }
@@ -330,6 +349,34 @@ mod tests {
                 ("## Pay\nMonthly.", "Handbook/Pay".to_owned())
             ]
         );
+    }
+
+    #[test]
+    fn a_passage_ends_with_its_page_and_a_heading_goes_with_what_follows() {
+        let text = "One. Two. Title Three.";
+        let block = |range: Range<usize>, kind, page| Block {
+            start: range.start,
+            end: range.end,
+            kind,
+            page: Some(page),
+        };
+        let outline = [
+            block(0..4, BlockKind::Paragraph, 1),
+            block(5..9, BlockKind::Paragraph, 2),
+            block(10..15, BlockKind::Heading(1), 2),
+            block(16..22, BlockKind::Paragraph, 3),
+        ];
+        let passages = cut(text, &outline, &tokens(text), &PassageSettings::default());
+        let got: Vec<_> = passages
+            .iter()
+            .map(|p| (&text[p.bytes.clone()], p.page))
+            .collect();
+        let expected = [
+            ("One.", Some(1)),
+            ("Two.", Some(2)),
+            ("Title Three.", Some(3)),
+        ];
+        assert_eq!(got, expected);
     }
 
     #[test]

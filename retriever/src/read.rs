@@ -3,11 +3,26 @@
 //! Offsets everywhere refer to that text. The outline says what each part of it is, so that the text can be cut again
 //! without the original. A reader never recurses with its input and stops at its limits.
 
+mod container;
+mod delimited;
+mod docx;
 mod front_matter;
 mod html;
+mod isolated;
+mod json_lines;
+mod mail;
 mod markdown;
+mod pdf;
 mod plain;
+mod pptx;
+mod signature;
+mod source_code;
+mod spreadsheet;
+mod structure;
+mod warnings;
+mod xml;
 
+use std::ffi::OsString;
 use std::ops::Range;
 use std::time::Instant;
 
@@ -18,7 +33,7 @@ use crate::settings::Limits;
 use crate::{DocumentId, RetrieverError, Timestamp};
 
 /// Changes whenever a reader would give another text or outline for the same bytes.
-pub(crate) const VERSION: &str = "read-1";
+pub(crate) const VERSION: &str = "read-2";
 
 /// What a part of a text is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -70,6 +85,8 @@ pub(crate) struct ReadDocument {
     pub outline: Vec<Block>,
     /// What the document says about itself; the input's own words go first.
     pub stated: Stated,
+    /// What could not be read, for people; bounded by [`warnings::Warnings`].
+    pub warnings: Vec<String>,
 }
 
 /// What a document says about itself, in front matter or a `<title>`.
@@ -142,8 +159,43 @@ pub(crate) fn reader(format: Format) -> &'static dyn Reader {
         Format::Text => &plain::Plain,
         Format::Markdown => &markdown::Markdown,
         Format::Html => &html::Html,
+        Format::Csv => &delimited::Delimited,
+        Format::JsonLines => &json_lines::JsonLines,
+        Format::Code => &source_code::SourceCode,
+        Format::Mail => &mail::Mail,
+        Format::Pdf | Format::Docx | Format::Pptx | Format::Spreadsheet => &Binary,
     }
 }
+
+/// Stands where text was given as a format that is not text.
+struct Binary;
+
+impl Reader for Binary {
+    fn read(&self, _: String, _: &Budget) -> Result<ReadDocument, RetrieverError> {
+        Err(RetrieverError::invalid(
+            "content_type",
+            "is of a format that is not text: send the file as bytes",
+        ))
+    }
+}
+
+/// Reads the bytes of a format that is not text, in this process.
+fn read_file(
+    format: Format,
+    bytes: &[u8],
+    limits: &Limits,
+) -> Result<ReadDocument, RetrieverError> {
+    let budget = Budget::new(limits);
+    match format {
+        Format::Pdf => pdf::read(bytes, limits, &budget),
+        Format::Docx => docx::read(bytes, limits, &budget),
+        Format::Pptx => pptx::read(bytes, limits, &budget),
+        Format::Spreadsheet => spreadsheet::read(bytes, limits, &budget),
+        _ => Binary.read(String::new(), &budget),
+    }
+}
+
+pub use self::isolated::read_worker;
 
 /// Reads a document's content within its limits.
 ///
@@ -152,6 +204,7 @@ pub(crate) fn reader(format: Format) -> &'static dyn Reader {
 pub(crate) fn read(
     content: Content,
     limits: &Limits,
+    reader_command: Option<&[OsString]>,
 ) -> Result<(Format, ReadDocument), RetrieverError> {
     let size = match &content {
         Content::Text { text, .. } => text.len(),
@@ -175,11 +228,21 @@ pub(crate) fn read(
                 RetrieverError::invalid(
                     "content_type",
                     format!(
-                        "is `text/plain`, `text/markdown` or `text/html`, got `{}`",
+                        "is one of {}, got `{}`",
+                        Format::media_types().join(", "),
                         content_type.escape_debug().take(80).collect::<String>()
                     ),
                 )
             })?;
+            signature::check(&bytes, format)?;
+            if format.is_file() {
+                let document = isolated::read(format, bytes, limits, reader_command)?;
+                return Ok((format, document));
+            }
+            if format == Format::Mail {
+                let document = mail::read(&bytes, &Budget::new(limits))?;
+                return Ok((format, document));
+            }
             (decode(bytes, format, &content_type)?, format)
         }
     };
@@ -194,12 +257,13 @@ pub(crate) fn read(
     Ok((format, document))
 }
 
-/// UTF-8, or HTML that says it is Latin-1.
+/// UTF-8; or HTML that says it is Latin-1, or a table or code that is not UTF-8, which are read as Windows-1252.
 fn decode(bytes: Vec<u8>, format: Format, content_type: &str) -> Result<String, RetrieverError> {
     match String::from_utf8(bytes) {
         Ok(text) => Ok(text),
         Err(error)
-            if format == Format::Html && html::says_latin1(error.as_bytes(), content_type) =>
+            if matches!(format, Format::Csv | Format::Code)
+                || format == Format::Html && html::says_latin1(error.as_bytes(), content_type) =>
         {
             Ok(html::decode_latin1(error.as_bytes()))
         }
@@ -258,7 +322,15 @@ mod tests {
         assert!(document.text[covered..].trim().is_empty());
     }
 
-    const FORMATS: [Format; 3] = [Format::Text, Format::Markdown, Format::Html];
+    const FORMATS: [Format; 7] = [
+        Format::Text,
+        Format::Markdown,
+        Format::Html,
+        Format::Csv,
+        Format::JsonLines,
+        Format::Code,
+        Format::Mail,
+    ];
 
     proptest! {
         #[test]
@@ -284,7 +356,7 @@ mod tests {
             bytes: b"good \xff bad".to_vec(),
             content_type: "text/plain".into(),
         };
-        let error = read(content, &Limits::default()).unwrap_err();
+        let error = read(content, &Limits::default(), None).unwrap_err();
         assert_eq!(
             error.to_string(),
             "cannot read the document as text: invalid UTF-8 at byte 5"
@@ -295,10 +367,10 @@ mod tests {
     fn a_type_that_no_reader_knows_is_refused() {
         let content = Content::Bytes {
             bytes: vec![],
-            content_type: "application/pdf".into(),
+            content_type: "image/png".into(),
         };
-        let error = read(content, &Limits::default()).unwrap_err();
-        assert!(error.to_string().contains("got `application/pdf`"));
+        let error = read(content, &Limits::default(), None).unwrap_err();
+        assert!(error.to_string().contains("got `image/png`"));
     }
 
     #[test]
@@ -307,7 +379,7 @@ mod tests {
             document_bytes: 3,
             ..Limits::default()
         };
-        let error = read(Content::text("four"), &limits).unwrap_err();
+        let error = read(Content::text("four"), &limits, None).unwrap_err();
         assert_eq!(
             error.to_string(),
             "a document may have at most 3 bytes, got 4"

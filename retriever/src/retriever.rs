@@ -1,6 +1,8 @@
 //! The retriever: opening it, writing to it, and what it says about itself.
 
 mod build;
+mod change;
+mod erasing;
 mod generations;
 mod maintenance;
 mod open;
@@ -15,7 +17,8 @@ use std::sync::{Arc, Mutex};
 use serde::Serialize;
 
 use crate::catalogue::Catalogue;
-use crate::document::{DeletionReceipt, Document, DocumentInput, Page, Stored};
+use crate::document::{Document, DocumentChange, DocumentInput, Page, Stored};
+use crate::erasure::{DeletionReceipt, ErasureReport, ReceiptKey};
 use crate::index::delta::DeltaWriter;
 use crate::index::publish::Current;
 use crate::pipeline::{Models, Pipeline};
@@ -40,6 +43,9 @@ pub(crate) struct Inner {
     pub(crate) settings: RetrieverSettings,
     pub(crate) catalogue: Catalogue,
     pub(crate) current: Current,
+    receipt_key: ReceiptKey,
+    /// The data folder.
+    data: PathBuf,
     /// The pipeline of the settings; the one that serves may be another, while this one is built or after going back.
     configured: Arc<Pipeline>,
     /// `<data>/generations`.
@@ -149,6 +155,22 @@ impl Retriever {
         self.inner.put_batch(inputs, writer)
     }
 
+    /// Changes what is said about a document, but not its text. When this returns, it is on disk, and the next search, listing
+    /// or reading goes by it; no passage is made again unless the title changes. A list that is removed becomes the default of
+    /// the settings, as for a document that never had one.
+    ///
+    /// # Errors
+    /// `NotFound` when there is none, and when the writer may not read it; the change breaks a rule or a limit, or the catalogue
+    /// cannot write: then nothing has changed.
+    pub fn change_as(
+        &self,
+        id: &DocumentId,
+        change: DocumentChange,
+        writer: &Access,
+    ) -> Result<Stored, RetrieverError> {
+        self.inner.change(id, change, writer)
+    }
+
     /// Deletes a document. When this returns no search finds it, also after a crash; its words leave the snapshots soon after.
     ///
     /// # Errors
@@ -159,6 +181,92 @@ impl Retriever {
         access: &Access,
     ) -> Result<DeletionReceipt, RetrieverError> {
         self.inner.delete(id, access)
+    }
+
+    /// What the last deletion of a document has purged until now. That it was there is told to `admin` alone: its list is gone.
+    ///
+    /// # Errors
+    /// `NotDeleted` when there was none, or the catalogue cannot be read.
+    pub fn receipt(&self, id: &DocumentId) -> Result<DeletionReceipt, RetrieverError> {
+        self.inner.receipt(id)
+    }
+
+    /// The receipts of all deletions, the last of each document, in order of their ids.
+    ///
+    /// # Errors
+    /// The catalogue cannot be read.
+    pub fn receipts(&self, page: &Page) -> Result<Vec<DeletionReceipt>, RetrieverError> {
+        let deletions = self
+            .inner
+            .catalogue
+            .deletions_after(page.after.as_ref(), page.limit)?;
+        deletions
+            .into_iter()
+            .map(|deletion| self.inner.receipt_of(deletion))
+            .collect()
+    }
+
+    /// The public key that signs receipts: Ed25519, hexadecimal.
+    #[must_use]
+    pub fn receipt_key(&self) -> String {
+        self.inner.receipt_key.public()
+    }
+
+    /// Documents whose deletion an outer place was not noted as purged of, with the generation of each, oldest first.
+    ///
+    /// # Errors
+    /// The catalogue cannot be read.
+    pub fn unpurged(
+        &self,
+        place: &str,
+        most: usize,
+    ) -> Result<Vec<(DocumentId, u64)>, RetrieverError> {
+        let deletions = self.inner.catalogue.unpurged_of(place, most)?;
+        Ok(deletions
+            .into_iter()
+            .map(|deletion| (deletion.document, deletion.generation))
+            .collect())
+    }
+
+    /// Notes that an outer place holds nothing any more of what was deleted up to a generation.
+    ///
+    /// # Errors
+    /// The catalogue cannot write.
+    pub fn note_purged(&self, place: &str, generation: u64) -> Result<(), RetrieverError> {
+        self.inner.catalogue.mark_place_purged(place, generation)
+    }
+
+    /// How long the oldest deletion waits that some place may still hold something of, seconds; 0 when none waits.
+    ///
+    /// # Errors
+    /// The catalogue cannot be read.
+    pub fn deletion_pending_seconds(&self) -> Result<u64, RetrieverError> {
+        let oldest = self.inner.catalogue.oldest_unpurged()?;
+        let waits = oldest.map_or(0, |at| {
+            Timestamp::now().as_milliseconds() - at.as_milliseconds()
+        });
+        Ok(waits.max(0).cast_unsigned() / 1000)
+    }
+
+    /// Notes a backup of the catalogue as of a generation, so that receipts of later deletions name it.
+    ///
+    /// # Errors
+    /// The catalogue cannot write.
+    pub fn note_backup(&self, path: String, generation: u64) -> Result<(), RetrieverError> {
+        self.inner.note_backup(path, generation)
+    }
+
+    /// Searches everything for what is left of a deleted document: tables, snapshots, and every file of the data folder, for
+    /// pieces of its text by their digests and for `phrases` as they are.
+    ///
+    /// # Errors
+    /// A phrase breaks a limit, or something cannot be read.
+    pub fn verify_erased(
+        &self,
+        id: &DocumentId,
+        phrases: &[String],
+    ) -> Result<ErasureReport, RetrieverError> {
+        self.inner.verify_erased(id, phrases)
     }
 
     /// A document without its text.
@@ -361,6 +469,15 @@ impl Retriever {
     /// Something cannot be read at all; what can be read and is wrong is in the report.
     pub fn verify(&self) -> Result<VerifyReport, RetrieverError> {
         self.inner.verify()
+    }
+
+    /// Checks as [`Retriever::verify`] does, and rebuilds the snapshots that are damaged. What is damaged in the catalogue itself
+    /// stays in `problems`: nothing else holds it, so it is put again, or comes from a backup.
+    ///
+    /// # Errors
+    /// As [`Retriever::verify`], or a damaged snapshot cannot be removed.
+    pub fn repair(&self) -> Result<VerifyReport, RetrieverError> {
+        self.inner.repair()
     }
 
     /// Waits until no background work is due or running.

@@ -115,19 +115,18 @@ impl Inner {
             total_ms: clock.total(),
             ..ranked.timings
         };
-        let explanation = match request.explain {
-            true => Some(Explanation {
+        let explanation = if request.explain {
+            Some(Explanation {
                 signals,
                 ..self.explain(&asked, &ranked, &chosen, access)?
-            }),
-            false => None,
+            })
+        } else {
+            None
         };
         let result = SearchResult {
             generation: published.generation,
             hits: chosen.hits,
-            confidence: signals
-                .as_ref()
-                .map_or(0.0, |signals| confidence::of(&asked, signals)),
+            confidence: signals.map_or(0.0, |signals| confidence::of(&asked, signals)),
             timings,
             explanation,
         };

@@ -1,5 +1,6 @@
 //! What can be set, with defaults that were measured.
 
+use std::ffi::OsString;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -17,12 +18,17 @@ pub struct RetrieverSettings {
     pub passages: PassageSettings,
     /// How stages are combined.
     pub ranking: RankingSettings,
+    /// The program, with its arguments, that calls [`crate::read_worker`]: files of formats that only large libraries read are
+    /// read in such a child process. `None` reads them in this process, where a hostile file can end it.
+    pub reader_command: Option<Vec<OsString>>,
     /// When the delta is folded into a new snapshot.
     pub compaction: CompactionSettings,
+    /// Places outside the retriever that hold something of documents. A deletion is not done before each is noted as purged.
+    pub outer_places: Vec<&'static str>,
 }
 
 /// What one document may cost.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Limits {
     /// Size of a document as it comes, bytes.
     pub document_bytes: usize,
@@ -34,6 +40,14 @@ pub struct Limits {
     pub metadata_bytes: usize,
     /// Time to read one document.
     pub read_time: Duration,
+    /// What the parts of a zip (an Office file) may have when inflated, all together, bytes.
+    pub expanded_bytes: usize,
+    /// Parts of a zip.
+    pub archive_entries: usize,
+    /// Pages or slides of one document.
+    pub pages: usize,
+    /// Address space of the child process that reads a file, bytes.
+    pub reader_memory_bytes: u64,
     /// A query, bytes.
     pub query_bytes: usize,
     /// Different terms of a query that take part; further ones are ignored.
@@ -50,6 +64,10 @@ impl Default for Limits {
             passages: 200_000,
             metadata_bytes: 64 << 10,
             read_time: Duration::from_secs(20),
+            expanded_bytes: 256 << 20,
+            archive_entries: 10_000,
+            pages: 10_000,
+            reader_memory_bytes: 2 << 30,
             query_bytes: 64 << 10,
             query_terms: 256,
             top_k: 1000,

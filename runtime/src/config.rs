@@ -10,6 +10,8 @@ use std::time::Duration;
 use quoin_engine::{Device, EngineError, Quantization};
 use serde::{Deserialize, Serialize};
 
+use crate::sources::settings::{self, SourceConfig};
+
 /// What was wrong with the settings.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
@@ -61,6 +63,12 @@ pub struct Config {
     pub retrieval: RetrievalConfig,
     /// Logs.
     pub log: LogConfig,
+    /// The command that reads files in a child process; the command line sets it to this program.
+    #[serde(skip)]
+    pub reader_command: Option<Vec<std::ffi::OsString>>,
+    /// Followed folders.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub sources: Vec<SourceConfig>,
 }
 
 /// The data folder; `./quoin-data` unless told.
@@ -349,6 +357,7 @@ impl Config {
             &self.model.prompt,
             &["auto", "instruct", "pointer"],
         )?;
+        settings::check(&self.sources)?;
         one_of("log.format", &self.log.format, &["text", "json"])?;
         Ok(self)
     }

@@ -5,14 +5,17 @@
 //! their own, which know neither each other nor HTTP.
 
 pub mod answer;
+mod backup;
 pub mod caller;
 pub mod cli;
 pub mod config;
+mod erasure;
 pub mod http;
 pub mod models;
 pub mod processor;
 pub mod release;
 pub mod samples;
 pub mod service;
+pub mod sources;
 pub mod storage;
 pub mod telemetry;

@@ -14,7 +14,9 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::config::Config;
+use crate::erasure;
 use crate::models::{BASE, BaseState, BaseUnknown, Models};
+use crate::sources::Sources;
 use crate::storage::{Storage, StorageError};
 
 /// When the language model is loaded.
@@ -116,6 +118,7 @@ pub struct Quoin {
     storage: Storage,
     models: Arc<Models>,
     started: SystemTime,
+    sources: Sources,
     /// Locked for as long as the process lives.
     _lock: File,
 }
@@ -138,6 +141,7 @@ impl Quoin {
         let opened = Instant::now();
         let quoin = tokio::task::spawn_blocking(move || Self::open_folder(config)).await??;
         let quoin = Arc::new(quoin);
+        erasure::purge_until_done(&quoin);
         match (options.generator, options.load) {
             (Some(generator), _) => {
                 quoin.models.set_base(BaseState::Ready(generator));
@@ -168,6 +172,8 @@ impl Quoin {
         let lock = lock(&data)?;
         let settings = RetrieverSettings {
             default_acl: config.retrieval.default_acl.clone(),
+            reader_command: config.reader_command.clone(),
+            outer_places: vec![erasure::REQUEST_LOG],
             ..RetrieverSettings::default()
         };
         let retriever = Arc::new(Retriever::open(&data, settings)?);
@@ -178,6 +184,7 @@ impl Quoin {
             registry,
             storage: Storage::open(&data.join("quoin.db"))?,
             started: SystemTime::now(),
+            sources: Sources::default(),
             _lock: lock,
             config,
         })
@@ -205,6 +212,12 @@ impl Quoin {
     #[must_use]
     pub const fn storage(&self) -> &Storage {
         &self.storage
+    }
+
+    /// The followed folders.
+    #[must_use]
+    pub const fn sources(&self) -> &Sources {
+        &self.sources
     }
 
     /// The language models in memory.
@@ -299,7 +312,7 @@ fn make_private(folder: &Path) -> std::io::Result<()> {
 }
 
 /// Takes the folder for this process, and leaves its number for those who come later.
-fn lock(data: &Path) -> Result<File, OpenError> {
+pub(crate) fn lock(data: &Path) -> Result<File, OpenError> {
     let path = data.join("quoin.lock");
     let io = |source| OpenError::Folder {
         path: path.clone(),

@@ -5,6 +5,7 @@
 //! `log.content` is on.
 
 mod clock;
+mod erase;
 mod feedback;
 mod keys;
 mod requests;
@@ -15,6 +16,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 pub use clock::{now_ms, rfc3339};
+pub use erase::Erasure;
 pub use feedback::{FeedbackInput, FeedbackRow};
 pub use keys::{KeyInfo, Keys, NewKey};
 pub use requests::{RequestRecord, Retention};
@@ -128,6 +130,15 @@ impl Storage {
         self.writer
             .run(|connection| requests::count(connection))
             .await
+    }
+
+    /// Removes from the request log and from feedback what holds something of deleted documents, also from what is logged later by
+    /// answers that began before. `false` while the database's log could not be emptied of it: call again.
+    ///
+    /// # Errors
+    /// A statement that failed.
+    pub async fn erase(&self, deleted: Vec<Erasure>) -> Result<bool, StorageError> {
+        self.writer.erase(deleted).await
     }
 
     /// Writes a consistent copy of the whole database to `target`, which must not exist.

@@ -30,8 +30,18 @@ impl Catalogue {
         let failed = RetrieverError::storage(CHECKING);
         self.with_reader(CHECKING, |connection| {
             let transaction = connection.transaction().map_err(&failed)?;
-            let mut problems = unreadable(&transaction).map_err(&failed)?;
-            problems.extend(damaged(&transaction).map_err(&failed)?);
+            let mut problems = unreadable(&transaction).unwrap_or_else(|error| {
+                vec![format!(
+                    "what is stored about documents cannot be read to its end: {error}"
+                )]
+            });
+            // The index of ids is pages of its own: it may name what cannot be read.
+            for (ordinal, id) in listed(&transaction).map_err(&failed)? {
+                match damaged(&transaction, ordinal, &id) {
+                    Ok(found) => problems.extend(found),
+                    Err(error) => problems.push(format!("`{id}` cannot be read: {error}")),
+                }
+            }
             Ok(problems)
         })
     }
@@ -55,38 +65,43 @@ fn unreadable(connection: &Connection) -> rusqlite::Result<Vec<String>> {
     Ok(problems)
 }
 
-/// Texts that are not those whose digests are stored, and passages that are not slices of them.
-fn damaged(connection: &Connection) -> rusqlite::Result<Vec<String>> {
-    let mut documents = connection.prepare(
-        "SELECT d.ordinal, d.id, d.content_hash, (SELECT coalesce(sum(passages), 0) FROM cuts WHERE document = d.ordinal), d.format,
+/// The documents by the index of their ids.
+fn listed(connection: &Connection) -> rusqlite::Result<Vec<(i64, String)>> {
+    connection
+        .prepare("SELECT ordinal, id FROM documents ORDER BY id")?
+        .query_map([], |row| Ok((row.get(0)?, name(row, 1)?)))?
+        .collect()
+}
+
+/// A text that is not the one whose digest is stored, and passages that are not slices of it.
+fn damaged(connection: &Connection, ordinal: i64, id: &str) -> rusqlite::Result<Vec<String>> {
+    let mut documents = connection.prepare_cached(
+        "SELECT d.content_hash, (SELECT coalesce(sum(passages), 0) FROM cuts WHERE document = d.ordinal), d.format,
          d.title, t.outline, t.text
-         FROM documents d LEFT JOIN document_texts t ON t.document = d.ordinal ORDER BY d.ordinal",
+         FROM documents d LEFT JOIN document_texts t ON t.document = d.ordinal WHERE d.ordinal = ?1",
     )?;
-    let mut passages = connection.prepare(
+    let mut passages = connection.prepare_cached(
         "SELECT start_byte, end_byte, text FROM passages WHERE document = ?1 ORDER BY key",
     )?;
-    let mut rows = documents.query([])?;
+    let mut rows = documents.query([ordinal])?;
+    let Some(row) = rows.next()? else {
+        return Ok(vec![format!("`{id}` is in the index of ids alone")]);
+    };
     let mut problems = Vec::new();
-    while let Some(row) = rows.next()? {
-        let text = bytes(row, 7)?;
-        let parts = [bytes(row, 4)?, bytes(row, 5)?, bytes(row, 6)?, text];
-        if ingest::digest(parts) != bytes(row, 2)? {
-            problems.push(format!("the text of `{}` is damaged", name(row, 1)?));
-        }
-        let (count, wrong) = slices(&mut passages, row.get(0)?, text)?;
-        if wrong > 0 {
-            problems.push(format!(
-                "{wrong} passages of `{}` are not slices of its text",
-                name(row, 1)?
-            ));
-        }
-        let want: i64 = row.get(3)?;
-        if count != want {
-            problems.push(format!(
-                "`{}` has {want} passages, {count} are stored",
-                name(row, 1)?
-            ));
-        }
+    let text = bytes(row, 5)?;
+    let parts = [bytes(row, 2)?, bytes(row, 3)?, bytes(row, 4)?, text];
+    if ingest::digest(parts) != bytes(row, 0)? {
+        problems.push(format!("the text of `{id}` is damaged"));
+    }
+    let (count, wrong) = slices(&mut passages, ordinal, text)?;
+    if wrong > 0 {
+        problems.push(format!(
+            "{wrong} passages of `{id}` are not slices of its text"
+        ));
+    }
+    let want: i64 = row.get(1)?;
+    if count != want {
+        problems.push(format!("`{id}` has {want} passages, {count} are stored"));
     }
     Ok(problems)
 }

@@ -8,12 +8,13 @@ use crate::document::{Document, Format};
 use crate::index::IndexedPassage;
 use crate::index::roster::Entry;
 use crate::index::vector::Vector;
-use crate::{Access, DocumentId, Timestamp};
+use crate::{Access, DocumentId, RetrieverError, Timestamp};
 
 /// Of one pipeline; a document that it has not cut yet has no passages.
 pub(super) const DOCUMENTS: &str =
     "SELECT d.id, d.version, d.generation, d.updated_at, d.content_hash, d.format, d.title, d.uri, d.source, d.acl, d.metadata,
-    d.effective_from, d.effective_until, d.supersedes, coalesce(c.first_passage, 0), coalesce(c.passages, 0), d.supersedes_as
+    d.effective_from, d.effective_until, d.supersedes, coalesce(c.first_passage, 0), coalesce(c.passages, 0), d.supersedes_as,
+    d.warnings
     FROM documents d LEFT JOIN cuts c ON c.document = d.ordinal AND c.pipeline = ?1";
 
 pub(super) const INDEXED: &str =
@@ -92,11 +93,8 @@ pub(super) fn entry(row: &Row<'_>) -> rusqlite::Result<Entry> {
         version: row.get::<_, i64>(1)?.cast_unsigned(),
         generation: row.get::<_, i64>(2)?.cast_unsigned(),
         updated_at: instant(row, 3)?.ok_or(rusqlite::Error::InvalidQuery)?,
-        format: match format.as_str() {
-            "markdown" => Format::Markdown,
-            "html" => Format::Html,
-            _ => Format::Text,
-        },
+        format: Format::from_name(&format)
+            .ok_or_else(|| broken(5, RetrieverError::invalid("format", "is of no reader")))?,
         title: row.get(6)?,
         uri: row.get(7)?,
         source: row.get(8)?,
@@ -110,6 +108,7 @@ pub(super) fn entry(row: &Row<'_>) -> rusqlite::Result<Entry> {
             .map_err(|e| broken(13, e))?,
         supersedes_as: access(row, 16)?,
         passages: passages as usize,
+        warnings: json(row, 17)?,
     };
     Ok(Entry {
         document,

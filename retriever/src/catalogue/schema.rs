@@ -5,7 +5,7 @@ use rusqlite::{Connection, TransactionBehavior};
 use crate::RetrieverError;
 
 /// Each step brings the tables from its index to the next version. Steps are never changed, only added.
-const STEPS: [&str; 4] = [
+const STEPS: [&str; 6] = [
     "
     CREATE TABLE documents (
         ordinal         INTEGER PRIMARY KEY,
@@ -99,6 +99,24 @@ const STEPS: [&str; 4] = [
     ALTER TABLE documents DROP COLUMN passages;
     INSERT OR REPLACE INTO retriever_meta (name, value)
         VALUES ('active_snapshot', 0), ('active_pipeline', 0), ('previous_pipeline', 0), ('left_pipeline', 0);
+",
+    // What of a document could not be read, as JSON.
+    "ALTER TABLE documents ADD COLUMN warnings TEXT NOT NULL DEFAULT '[]';",
+    // Digests of some of what was deleted, when each place was purged of it, and the backups that may hold it.
+    "
+    ALTER TABLE deletions ADD COLUMN trace BLOB;
+    CREATE TABLE purges (
+        deletion  INTEGER NOT NULL REFERENCES deletions(sequence),
+        place     TEXT NOT NULL,
+        purged_at INTEGER,
+        PRIMARY KEY (deletion, place)
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX purges_pending ON purges(place) WHERE purged_at IS NULL;
+    CREATE TABLE backups (
+        path       TEXT PRIMARY KEY,
+        made_at    INTEGER NOT NULL,
+        generation INTEGER NOT NULL
+    ) STRICT, WITHOUT ROWID;
 ",
 ];
 

@@ -81,17 +81,6 @@ impl Catalogue {
     pub(crate) fn empty_log(&self) -> Result<bool, RetrieverError> {
         empty_log(&self.writer()).map_err(RetrieverError::storage("emptying its log"))
     }
-
-    /// Notes that no file holds what was deleted up to a generation.
-    pub(crate) fn mark_purged(&self, generation: u64) -> Result<(), RetrieverError> {
-        self.writer()
-            .execute(
-                "UPDATE deletions SET purged_at = ?1 WHERE purged_at IS NULL AND generation <= ?2",
-                params![Timestamp::now().as_milliseconds(), signed(generation)],
-            )
-            .map_err(RetrieverError::storage("noting a purge"))?;
-        Ok(())
-    }
 }
 
 fn empty_log(connection: &Connection) -> rusqlite::Result<bool> {
@@ -110,7 +99,7 @@ fn next(connection: &Connection, counter: &str, by: u64) -> rusqlite::Result<u64
         .map(i64::cast_unsigned)
 }
 
-fn signed(number: u64) -> i64 {
+pub(super) fn signed(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }
 
@@ -119,6 +108,10 @@ fn size(number: usize) -> i64 {
 }
 
 impl Written<'_> {
+    pub(super) fn connection(&self) -> &Connection {
+        &self.transaction
+    }
+
     /// The version that a document's next put gets, also after a deletion.
     pub(crate) fn next_version(&self, id: &DocumentId) -> Result<u64, RetrieverError> {
         let last: Option<i64> = self
@@ -246,8 +239,8 @@ impl Written<'_> {
         self.transaction
             .prepare_cached(
                 "INSERT INTO documents (id, version, generation, updated_at, content_hash, format, title, uri,
-                 source, acl, metadata, effective_from, effective_until, supersedes, supersedes_as)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)
+                 source, acl, metadata, effective_from, effective_until, supersedes, supersedes_as, warnings)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)
                  RETURNING ordinal",
             )?
             .query_row(
@@ -267,6 +260,7 @@ impl Written<'_> {
                     document.effective_until.map(Timestamp::as_milliseconds),
                     document.supersedes.as_ref().map(DocumentId::as_str),
                     document.supersedes_as.stored().map(json),
+                    json(&document.warnings),
                 ],
                 |row| row.get(0),
             )
@@ -277,7 +271,8 @@ impl Written<'_> {
         self.transaction
             .prepare_cached(
                 "UPDATE documents SET version = ?2, generation = ?3, updated_at = ?4, uri = ?5, source = ?6, acl = ?7,
-                 metadata = ?8, effective_from = ?9, effective_until = ?10, supersedes = ?11, supersedes_as = ?12 WHERE id = ?1",
+                 metadata = ?8, effective_from = ?9, effective_until = ?10, supersedes = ?11, supersedes_as = ?12,
+                 warnings = ?13 WHERE id = ?1",
             )
             .and_then(|mut statement| {
                 statement.execute(params![
@@ -293,39 +288,14 @@ impl Written<'_> {
                     document.effective_until.map(Timestamp::as_milliseconds),
                     document.supersedes.as_ref().map(DocumentId::as_str),
                     document.supersedes_as.stored().map(json),
+                    json(&document.warnings),
                 ])
             })
             .map_err(RetrieverError::storage(WRITING))?;
         Ok(())
     }
 
-    /// Removes a document and notes that its words must leave the snapshots as well.
-    pub(crate) fn delete(&self, id: &DocumentId, at: Timestamp) -> Result<(), RetrieverError> {
-        let failed = RetrieverError::storage("deleting a document");
-        let version: Option<i64> = self
-            .transaction
-            .query_row(
-                "SELECT version FROM documents WHERE id = ?1",
-                [id.as_str()],
-                |row| row.get(0),
-            )
-            .optional()
-            .map_err(&failed)?;
-        let Some(version) = version else {
-            return Err(RetrieverError::NotFound(id.clone()));
-        };
-        self.remove_rows(id)
-            .and_then(|()| {
-                self.transaction.execute(
-                    "INSERT INTO deletions (document, version, generation, deleted_at) VALUES (?1, ?2, ?3, ?4)",
-                    params![id.as_str(), version, signed(self.generation), at.as_milliseconds()],
-                )
-            })
-            .map_err(failed)?;
-        Ok(())
-    }
-
-    fn remove_rows(&self, id: &DocumentId) -> rusqlite::Result<()> {
+    pub(super) fn remove_rows(&self, id: &DocumentId) -> rusqlite::Result<()> {
         self.transaction
             .prepare_cached("DELETE FROM documents WHERE id = ?1")?
             .execute([id.as_str()])?;

@@ -1,7 +1,7 @@
 //! HTML: the text that a reader of the page sees, block by block.
 //!
 //! Works on html5ever's token stream without building a tree: a million open elements cost linear time, no stack and
-//! no memory beyond the text. Scripts, styles and navigation are left out; where a page marks its `<main>`, only that is kept.
+//! no memory beyond the text. Scripts, styles, navigation and margins are left out; where a page marks its `<main>`, only that is kept.
 
 mod builder;
 mod elements;
@@ -160,6 +160,15 @@ mod tests {
     fn only_the_main_part_is_kept_where_it_is_marked() {
         let read = read("<p>menu</p><main><p>content</p></main><p>legal</p>");
         assert_eq!(read.text, "content");
+    }
+
+    #[test]
+    fn the_trail_and_the_margin_of_a_page_are_left_out() {
+        let read = read(
+            "<div id=\"main-header\"><div id=\"breadcrumb-section\"><ol><li>Space</li></ol></div><h1>Title</h1></div>
+             <aside>related</aside><p>content</p>",
+        );
+        assert_eq!(read.text, "Title\n\ncontent");
     }
 
     #[test]

@@ -28,6 +28,7 @@ impl Reader for Markdown {
             outline: blocks_between(&text, &cuts),
             stated,
             text,
+            warnings: Vec::new(),
         })
     }
 }

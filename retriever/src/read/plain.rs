@@ -1,6 +1,6 @@
 //! Plain text: paragraphs end at blank lines. The text is kept as it came.
 
-use super::{Block, BlockKind, Budget, ReadDocument, Reader, Stated, trimmed};
+use super::{Block, BlockKind, Budget, ReadDocument, Reader, trimmed};
 use crate::RetrieverError;
 
 pub(super) struct Plain;
@@ -20,9 +20,9 @@ impl Reader for Plain {
         }
         push(&mut outline, &text, start, text.len());
         Ok(ReadDocument {
-            outline,
-            stated: Stated::default(),
             text,
+            outline,
+            ..ReadDocument::default()
         })
     }
 }

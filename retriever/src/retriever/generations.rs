@@ -37,6 +37,8 @@ pub struct VerifyReport {
     pub snapshots: usize,
     /// What is wrong, and with what.
     pub problems: Vec<String>,
+    /// What was wrong and has been rebuilt from the catalogue.
+    pub repaired: Vec<String>,
 }
 
 impl Inner {
@@ -385,7 +387,7 @@ impl Inner {
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
         let mut report = VerifyReport {
-            problems: self.catalogue.check()?,
+            problems: told(self.catalogue.check()),
             ..VerifyReport::default()
         };
         for number in snapshot::list(&self.generations)? {
@@ -396,9 +398,54 @@ impl Inner {
                 report.problems.push(error.to_string());
             }
         }
-        report.problems.extend(self.catalogue.check_documents()?);
-        self.verify_served(&mut report)?;
+        report
+            .problems
+            .extend(told(self.catalogue.check_documents()));
+        if let Err(error) = self.verify_served(&mut report) {
+            report.problems.push(in_words(&error));
+        }
         Ok(report)
+    }
+
+    /// Rebuilds from the catalogue what can be rebuilt, if anything is wrong, and says what then still is.
+    pub(super) fn repair(&self) -> Result<VerifyReport, RetrieverError> {
+        let before = self.verify()?;
+        if before.problems.is_empty() {
+            return Ok(before);
+        }
+        {
+            let _one_at_a_time = self
+                .snapshots
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner);
+            let serving = self.serving_snapshot();
+            for number in snapshot::list(&self.generations)? {
+                let folder = self.generations.join(number.to_string());
+                // The one that serves is replaced first.
+                if serving != Some(number) && snapshot::verify(&folder).is_err() {
+                    snapshot::remove(&self.generations, number)?;
+                }
+            }
+        }
+        let served = self.serving_snapshot();
+        let rebuilt = self.rebuild();
+        if rebuilt.is_ok()
+            && let Some(served) = served
+            && snapshot::verify(&self.generations.join(served.to_string())).is_err()
+        {
+            snapshot::remove(&self.generations, served)?;
+        }
+        let mut after = self.verify()?;
+        if let Err(error) = rebuilt {
+            after.problems.push(in_words(&error));
+        }
+        let left = &after.problems;
+        after.repaired = before
+            .problems
+            .into_iter()
+            .filter(|problem| !left.contains(problem))
+            .collect();
+        Ok(after)
     }
 
     /// Compares what is served with the catalogue.
@@ -443,5 +490,17 @@ impl Inner {
         report.documents = entries.len();
         report.passages = published.roster.live().len();
         Ok(())
+    }
+}
+
+/// What a check found, or that it could not be made: a damaged file is a finding, not a failure.
+fn told(checked: Result<Vec<String>, RetrieverError>) -> Vec<String> {
+    checked.unwrap_or_else(|error| vec![in_words(&error)])
+}
+
+fn in_words(error: &RetrieverError) -> String {
+    match std::error::Error::source(error) {
+        Some(cause) => format!("{error}: {cause}"),
+        None => error.to_string(),
     }
 }

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 use super::Inner;
 use super::maintenance::Wanted;
 use crate::catalogue::{Catalogue, Serving};
+use crate::erasure::ReceiptKey;
 use crate::index::delta::DeltaWriter;
 use crate::index::publish::{Current, Published};
 use crate::index::roster::Roster;
@@ -37,6 +38,8 @@ pub(super) fn open(
         wanted: Arc::new(Wanted::default()),
         settings,
         catalogue,
+        receipt_key: ReceiptKey::open(folder)?,
+        data: folder.to_owned(),
         configured,
         generations,
     };

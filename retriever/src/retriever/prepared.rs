@@ -52,6 +52,7 @@ pub(super) fn is_unchanged(one: &Prepared, now: &Published) -> bool {
                 && stored.effective_until == said.effective_until
                 && stored.supersedes == said.supersedes
                 && stored.supersedes_as == said.supersedes_as
+                && stored.warnings == said.warnings
         })
 }
 
@@ -64,6 +65,7 @@ pub(super) fn unchanged(one: &Prepared, now: &Published) -> Stored {
         passages: entry.map_or(0, |entry| entry.document.passages),
         generation: now.generation,
         unchanged: true,
+        warnings: one.draft.document.warnings.clone(),
     }
 }
 
@@ -104,6 +106,7 @@ pub(super) fn store(
         passages: document.passages,
         generation: written.generation,
         unchanged: false,
+        warnings: document.warnings.clone(),
     };
     changes.entries.push(Entry {
         document,

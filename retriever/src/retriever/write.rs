@@ -9,7 +9,8 @@ use super::Inner;
 use super::prepared::{Changes, Prepared, is_unchanged, store, unchanged};
 use super::supersession::Supersession;
 use crate::catalogue::NewPassage;
-use crate::document::{DeletionReceipt, DocumentInput, Purge, Stored};
+use crate::document::{DocumentInput, Stored};
+use crate::erasure::{self, DeletionReceipt};
 use crate::index::delta::DeltaWriter;
 use crate::index::publish::Published;
 use crate::index::roster::Roster;
@@ -123,7 +124,7 @@ impl Inner {
     }
 
     /// Holds a prepared document against what is current now that the lock is held: another may have written in between.
-    fn settle_against(
+    pub(super) fn settle_against(
         &self,
         mut one: Prepared,
         now: &Published,
@@ -152,34 +153,30 @@ impl Inner {
             return Err(RetrieverError::NotFound(id.clone()));
         }
         let deleted_at = Timestamp::now();
+        let salt = erasure::salt()?;
         let generation = self.catalogue.write(|written| {
-            written.delete(id, deleted_at)?;
+            written.delete(id, deleted_at, salt, &self.settings.outer_places)?;
             Ok(written.generation)
         })?;
         self.publish(&mut delta, generation, Changes::default(), Some(id))?;
         drop(delta);
-        let purge = self.purge_now_or_soon(generation)?;
-        Ok(DeletionReceipt {
-            id: id.clone(),
-            deleted_at,
-            generation,
-            purge,
-        })
+        self.purge_now_or_soon(generation)?;
+        self.receipt(id)
     }
 
     /// Without snapshots only the log holds what was deleted, and that can be emptied at once.
-    fn purge_now_or_soon(&self, generation: u64) -> Result<Purge, RetrieverError> {
+    fn purge_now_or_soon(&self, generation: u64) -> Result<(), RetrieverError> {
         // One that is being written may hold it too.
         if let Ok(_nobody_writes_one) = self.snapshots.try_lock()
             && crate::index::snapshot::list(&self.generations)?.is_empty()
             && self.catalogue.empty_log()?
         {
             self.catalogue.mark_purged(generation)?;
-            return Ok(Purge::Done);
+            return Ok(());
         }
         let delay = self.settings.compaction.purge_delay;
         self.wanted.purge_at(std::time::Instant::now() + delay);
-        Ok(Purge::Pending)
+        Ok(())
     }
 
     pub(crate) fn lock_writing(&self) -> MutexGuard<'_, DeltaWriter> {
@@ -187,7 +184,7 @@ impl Inner {
     }
 
     /// Makes a committed write visible. Should the delta fail, it is made anew from the catalogue.
-    fn publish(
+    pub(super) fn publish(
         &self,
         delta: &mut MutexGuard<'_, DeltaWriter>,
         generation: u64,

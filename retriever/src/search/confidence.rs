@@ -51,7 +51,7 @@ pub(super) fn signals(asked: &Asked<'_>, ranked: &Ranked, hits: &[Hit]) -> Optio
 }
 
 /// The model's probability, 0 to 1.
-pub(super) fn of(asked: &Asked<'_>, signals: &Signals) -> f32 {
+pub(super) fn of(asked: &Asked<'_>, signals: Signals) -> f32 {
     let embedder = asked.published.pipeline.embedder.fingerprint();
     let model = if embedder.starts_with("static:") {
         STATIC

@@ -9,7 +9,7 @@ use crate::catalogue::PassageRow;
 use crate::index::roster::Roster;
 use crate::index::{Scored, best_first};
 use crate::retriever::Inner;
-use crate::{Access, PassageId, RetrieverError};
+use crate::{Access, PassageId, RetrieverError, Timestamp};
 
 /// Passages that are looked at beyond `top_k` to fill the places of near-duplicates.
 const LOOKED_AT_BEYOND: usize = 200;
@@ -177,7 +177,7 @@ fn standing(roster: &Roster, key: u32) -> (bool, i64) {
     let canonical = document.metadata.get(CANONICAL) == Some(&true.into());
     let from = document
         .effective_from
-        .map_or(i64::MIN, |from| from.as_milliseconds());
+        .map_or(i64::MIN, Timestamp::as_milliseconds);
     (canonical, from)
 }
 

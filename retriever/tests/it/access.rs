@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use proptest::prelude::*;
 use quoin_retriever::{
-    Access, CompactionSettings, Page, Retriever, RetrieverSettings, SearchRequest,
+    Access, CompactionSettings, DocumentChange, Page, Retriever, RetrieverSettings, SearchRequest,
 };
 
 use crate::{EndsLoops, id, with_acl};
@@ -15,6 +15,7 @@ const TOKENS: [&str; 4] = ["public", "group:hr", "group:it", "user:ann"];
 #[derive(Clone, Debug)]
 enum Step {
     Put { document: u8, acl: u8, text: u8 },
+    Patch { document: u8, acl: u8 },
     Delete { document: u8 },
     Rebuild,
     Search { caller: u8, word: u8, rerank: bool },
@@ -23,6 +24,7 @@ enum Step {
 fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         4 => (0_u8..6, 0_u8..16, 0_u8..4).prop_map(|(document, acl, text)| Step::Put { document, acl, text }),
+        2 => (0_u8..6, 0_u8..16).prop_map(|(document, acl)| Step::Patch { document, acl }),
         1 => (0_u8..6).prop_map(|document| Step::Delete { document }),
         1 => Just(Step::Rebuild),
         4 => (0_u8..16, 0_u8..4, any::<bool>()).prop_map(|(caller, word, rerank)| Step::Search { caller, word, rerank }),
@@ -34,6 +36,13 @@ fn subset(bits: u8) -> Vec<&'static str> {
         .filter(|bit| bits >> bit & 1 == 1)
         .map(|bit| TOKENS[bit])
         .collect()
+}
+
+fn listed_for(acl: &[&str]) -> DocumentChange {
+    DocumentChange {
+        acl: Some(Some(acl.iter().map(ToString::to_string).collect())),
+        ..DocumentChange::default()
+    }
 }
 
 fn readable(acl: &[&str], caller: &[&str]) -> bool {
@@ -58,6 +67,15 @@ proptest! {
                     let acl = subset(acl);
                     retriever.put(with_acl(&format!("d{document}"), &words, &acl)).unwrap();
                     model.insert(document, (acl, text));
+                }
+                Step::Patch { document, acl } => {
+                    let acl = subset(acl);
+                    let changed = retriever.change_as(&id(&format!("d{document}")), listed_for(&acl), &Access::admin());
+                    let known = model.get_mut(&document);
+                    prop_assert_eq!(changed.is_ok(), known.is_some());
+                    if let Some((list, _)) = known {
+                        *list = acl;
+                    }
                 }
                 Step::Delete { document } => {
                     let deleted = retriever.delete(&id(&format!("d{document}")), &Access::admin());
@@ -136,6 +154,19 @@ fn no_search_beside_a_write_shows_what_its_caller_may_not_read() {
                     .put(with_acl(&format!("d{document}"), &text, &[owner]))
                     .unwrap();
             }
+            // A version whose text names nobody is hidden before anyone may read it, and stays so.
+            retriever
+                .put(with_acl("d4", "shared words for nobody", &[]))
+                .unwrap();
+            let owner = ["group:hr", "group:it"][round % 2];
+            let hidden = format!("shared words for {owner} alone");
+            retriever.put(with_acl("d5", &hidden, &[owner])).unwrap();
+            let change = |acl: &[&str]| {
+                let changed = retriever.change_as(&id("d5"), listed_for(acl), &Access::admin());
+                changed.unwrap();
+            };
+            change(&[]);
+            change(&[owner]);
             if round % 10 == 0 {
                 retriever.delete(&id("d0"), &Access::admin()).unwrap();
             }

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use quoin_retriever::{Access, CompactionSettings, Page, Retriever, RetrieverSettings};
 
-use crate::{everyone, id, public};
+use crate::{everyone, id, public, with_acl};
 
 const FOLDER: &str = "QUOIN_CRASH_TEST_FOLDER";
 const SEED: &str = "QUOIN_CRASH_TEST_SEED";
@@ -44,15 +44,32 @@ fn child() {
     println!("ready");
     for count in 0_u64.. {
         let name = format!("d{}", next(&mut state) % 12);
-        if next(&mut state).is_multiple_of(4) {
-            println!("deleting {name}");
-            let _ = retriever.delete(&id(&name), &Access::admin());
-            println!("deleted {name}");
-        } else {
-            let text = format!("seed{seed} count{count}");
-            println!("putting {name} {text}");
-            retriever.put(public(&name, &text)).unwrap();
-            println!("put {name} {text}");
+        match next(&mut state) % 40 {
+            0..10 => {
+                println!("deleting {name}");
+                let _ = retriever.delete(&id(&name), &Access::admin());
+                println!("deleted {name}");
+            }
+            10 => drop(retriever.rebuild().unwrap()),
+            // There may be nothing to go back to.
+            11 => drop(retriever.rollback()),
+            // The same content for others: only the access list changes.
+            12..20 => {
+                for list in ["public", "group:few"] {
+                    let text = format!("seed{seed} count{count}");
+                    let shown = format!("{name} {list} {text}");
+                    println!("putting {shown}");
+                    retriever.put(with_acl(&name, &text, &[list])).unwrap();
+                    println!("put {shown}");
+                }
+            }
+            _ => {
+                let shown = format!("{name} public seed{seed} count{count}");
+                println!("putting {shown}");
+                let text = format!("seed{seed} count{count}");
+                retriever.put(public(&name, &text)).unwrap();
+                println!("put {shown}");
+            }
         }
     }
 }
@@ -91,13 +108,17 @@ impl Expected {
         let mut texts: BTreeMap<String, Option<String>> = BTreeMap::new();
         for document in listed {
             let text = retriever.text(&document.id, &Access::admin()).unwrap();
-            let hits = crate::found(retriever, &text, &everyone());
-            assert!(
-                hits.contains(&document.id.to_string()),
-                "`{}` is searched",
-                document.id
-            );
-            texts.insert(document.id.to_string(), Some(text));
+            let list = document.acl.tokens().next().unwrap();
+            for (access, finds) in [(Access::admin(), true), (everyone(), list == "public")] {
+                let hits = crate::found(retriever, &text, &access);
+                assert_eq!(
+                    hits.contains(&document.id.to_string()),
+                    finds,
+                    "`{}`, which `{list}` may read, is searched",
+                    document.id
+                );
+            }
+            texts.insert(document.id.to_string(), Some(format!("{list} {text}")));
         }
         for name in (0..12).map(|number| format!("d{number}")) {
             let got = texts.get(&name).cloned().flatten();

@@ -9,10 +9,12 @@
 
 mod access;
 mod bad_input;
+mod changes;
 mod crash;
 mod damage;
 mod documents;
 mod duplicates;
+mod erasure;
 mod freshness;
 mod generations;
 mod growth;

@@ -119,6 +119,7 @@ fn schema() -> Result<Value, Failure> {
         };
     }
     root.append(&mut sections);
+    root.insert("sources".to_owned(), sources());
     Ok(json!({
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "Configuration of quoin",
@@ -126,6 +127,25 @@ fn schema() -> Result<Value, Failure> {
         "additionalProperties": false,
         "properties": root,
     }))
+}
+
+/// Followed folders, which the example can only show in words.
+fn sources() -> Value {
+    let text = json!({ "type": "string" });
+    let texts = json!({ "type": "array", "items": text });
+    json!({
+        "type": "array",
+        "description": "Followed folders.",
+        "items": {
+            "type": "object",
+            "additionalProperties": false,
+            "required": ["name", "path"],
+            "properties": {
+                "name": text, "path": text, "prefix": text, "acl": texts, "include": texts, "exclude": texts, "every": text,
+                "watch": { "type": "boolean" }, "allow_mass_deletion": { "type": "boolean" },
+            },
+        },
+    })
 }
 
 /// Type and default from the values, choices and bounds from the description.

@@ -35,6 +35,7 @@ pub struct Failure {
     causes: Vec<String>,
     hint: Option<String>,
     exit: Exit,
+    not_found: bool,
 }
 
 impl Failure {
@@ -45,6 +46,7 @@ impl Failure {
             causes: Vec::new(),
             hint: None,
             exit: Exit::Error,
+            not_found: false,
         }
     }
 
@@ -69,6 +71,19 @@ impl Failure {
     #[must_use]
     pub fn already_told() -> Self {
         Self::new("")
+    }
+
+    /// What was asked for is not there.
+    #[must_use]
+    pub fn not_found(mut self) -> Self {
+        self.not_found = true;
+        self
+    }
+
+    /// Whether it failed because what was asked for is not there.
+    #[must_use]
+    pub const fn is_not_found(&self) -> bool {
+        self.not_found
     }
 
     /// What to do next.
@@ -159,11 +174,13 @@ failures! {
     axum::Error,
     tokio::task::JoinError,
     tracing_subscriber::filter::ParseError,
+    rusqlite::Error,
     quoin_engine::EngineError,
     quoin_eval::EvalError,
     quoin_retriever::RetrieverError,
     crate::config::ConfigError,
     crate::service::OpenError,
+    crate::storage::StorageError,
     crate::telemetry::TelemetryError,
 }
 

@@ -23,7 +23,11 @@ pub enum Index {
     /// Switch back to the generation before
     Rollback,
     /// Compare the index with the catalogue and the files with their digests
-    Verify,
+    Verify {
+        /// Rebuild from the catalogue what is damaged, and say what cannot be
+        #[arg(long)]
+        repair: bool,
+    },
 }
 
 impl Index {
@@ -42,7 +46,12 @@ impl Index {
         let nothing = json!({});
         match self {
             Self::List => return client.get("/admin/v1/index").await,
-            Self::Verify => return client.post("/admin/v1/index/verify", &nothing).await,
+            Self::Verify { repair: false } => {
+                return client.post("/admin/v1/index/verify", &nothing).await;
+            }
+            Self::Verify { repair: true } => {
+                return client.post("/admin/v1/index/repair", &nothing).await;
+            }
             Self::Rebuild => client.post("/admin/v1/index/rebuild", &nothing).await?,
             Self::Rollback => client.post("/admin/v1/index/rollback", &nothing).await?,
             Self::Activate { generation } => {
@@ -60,7 +69,7 @@ impl Index {
         match self {
             _ if output.is_json() => output.json(answer)?,
             Self::List => output.line(listing(answer))?,
-            Self::Verify => output.line(findings(answer))?,
+            Self::Verify { .. } => output.line(findings(answer))?,
             _ => output.line(format!("generation {} is active", answer["generation"]))?,
         }
         if problems > 0 {
@@ -68,7 +77,12 @@ impl Index {
                 "the index has {}",
                 output::count(problems, "problem")
             ))
-            .hint("`quoin index rebuild` makes it again from the catalogue"));
+            .hint(match self {
+                Self::Verify { repair: true } => {
+                    "what is damaged in the catalogue is put again, or comes back with `quoin restore`"
+                }
+                _ => "`quoin index verify --repair` rebuilds from the catalogue what it can",
+            }));
         }
         Ok(())
     }
@@ -106,19 +120,20 @@ fn listing(answer: &Value) -> String {
 fn findings(answer: &Value) -> String {
     let none = Vec::new();
     let problems = answer["problems"].as_array().unwrap_or(&none);
+    let repaired = answer["repaired"].as_array().unwrap_or(&none);
+    let words = |list: &[Value], before: &str| -> Vec<String> {
+        let word = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        list.iter()
+            .map(|value| format!("{before}{}", word(value)))
+            .collect()
+    };
+    let mut lines = words(repaired, "repaired: ");
     if problems.is_empty() {
-        return format!(
+        lines.push(format!(
             "{} documents, {} passages, {} snapshots: nothing is wrong",
             answer["documents"], answer["passages"], answer["snapshots"]
-        );
+        ));
     }
-    let lines: Vec<_> = problems
-        .iter()
-        .map(|problem| {
-            problem
-                .as_str()
-                .map_or_else(|| problem.to_string(), str::to_owned)
-        })
-        .collect();
+    lines.extend(words(problems, ""));
     lines.join("\n")
 }

@@ -2,28 +2,37 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use clap::Args;
 use indicatif::ProgressBar;
+use quoin_retriever::Format;
 use serde::Serialize;
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
 
 use super::Setting;
 use super::failure::Failure;
+use super::follow::Follower;
 use super::output::{self, Output};
 use super::transport::{self, Client};
 use super::walk::{self, Failed, Found, Skipped, Walk};
+use crate::sources::rules::Rules;
+use crate::sources::settings::SourceConfig;
+use crate::sources::{Source, Sources};
 
 /// Most documents in one request.
-const BATCH_DOCUMENTS: usize = 64;
+pub const BATCH_DOCUMENTS: usize = 64;
 /// A request is sent once it holds this much, bytes.
-const BATCH_BYTES: u64 = 4 << 20;
+pub const BATCH_BYTES: u64 = 4 << 20;
 /// Room for the JSON around the content of one document, bytes.
 const ENVELOPE_BYTES: usize = 64 << 10;
 /// How much of a file is searched for the zero bytes that text does not have.
 const SNIFF_BYTES: usize = 8 << 10;
+/// Nobody writes a longer line of code, bytes.
+const CODE_LINE_BYTES: usize = 10_000;
 /// Most skipped files that are listed one by one.
 const LISTED_SKIPS: usize = 10;
 
@@ -43,6 +52,12 @@ pub struct Ingest {
     /// Put this before every id
     #[arg(long, value_name = "PREFIX")]
     prefix: Option<String>,
+    /// Go on following the folder: what is written is searchable within two seconds, what is removed is deleted; until Ctrl-C
+    #[arg(long)]
+    watch: bool,
+    /// With `--watch`: delete what is gone, even if it is more than half of the documents at once
+    #[arg(long, requires = "watch")]
+    prune: bool,
 }
 
 /// What happened to the files.
@@ -60,10 +75,21 @@ struct Summary {
     generation: Option<u64>,
     /// Milliseconds.
     elapsed_ms: u64,
+    /// Read, but not all of it.
+    warnings: Vec<Warned>,
+    /// How many paths were left out, by reason.
+    skipped_by_reason: BTreeMap<String, usize>,
     /// Left out on purpose.
     skipped: Vec<Skipped>,
     /// Should be in the catalogue and are not.
     failed: Vec<Failed>,
+}
+
+/// What could not be read of a document that was stored.
+#[derive(Debug, Serialize)]
+struct Warned {
+    id: String,
+    warnings: Vec<String>,
 }
 
 /// A batch that was read, and what could not be.
@@ -88,6 +114,9 @@ impl Ingest {
                 "no `--acl`: documents that do not say themselves who may read them are for admins only",
             );
         }
+        if self.watch {
+            return self.follow(setting).await;
+        }
         let limit = largest_file(setting.config.server.max_document_bytes);
         let seen = walk::walk(&self.paths, self.prefix.as_deref(), limit)?;
         let client = setting.client().await?;
@@ -99,7 +128,50 @@ impl Ingest {
         client.close().await;
         let mut summary = result?;
         summary.elapsed_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+        summary.count_skipped();
         summary.print(setting.output)
+    }
+
+    /// Follows the one folder until told to stop.
+    async fn follow(&self, setting: &Setting) -> Result<(), Failure> {
+        let [path] = self.paths.as_slice() else {
+            return Err(Failure::usage("`--watch` follows one folder").hint(
+                "several are followed by `quoin serve`: see `[[sources]]` of its configuration",
+            ));
+        };
+        let path = path.canonicalize().map_err(|error| {
+            Failure::from(error).during(format!("cannot read `{}`", path.display()))
+        })?;
+        let name = self.source.clone();
+        let name = name.unwrap_or_else(|| path.to_string_lossy().into_owned());
+        let settings = SourceConfig {
+            prefix: self.prefix.clone(),
+            acl: self.acl.clone(),
+            allow_mass_deletion: self.prune,
+            ..SourceConfig::new(name.clone(), path.clone())
+        };
+        let client = Arc::new(setting.client().await?);
+        let source = Sources::default().enter(&name, path);
+        let stop = CancellationToken::new();
+        let follower = Follower::new(
+            settings,
+            &setting.config,
+            Arc::clone(&client),
+            Arc::clone(&source),
+            None,
+        );
+        let following = tokio::spawn(follower.run(stop.clone()));
+        let told = tell_changes(&source, setting.output);
+        tokio::select! {
+            told = told => told?,
+            interrupted = tokio::signal::ctrl_c() => interrupted?,
+        }
+        stop.cancel();
+        following.await?;
+        if let Ok(client) = Arc::try_unwrap(client) {
+            client.close().await;
+        }
+        Ok(())
     }
 
     /// Reads on one thread while the requests go out, a few batches ahead of them.
@@ -169,6 +241,7 @@ impl Summary {
                     self.stored += 1;
                     self.passages += result["passages"].as_u64().unwrap_or(0);
                 }
+                self.note_warnings(result);
                 continue;
             }
             let reason = result["error"]["message"].as_str();
@@ -181,11 +254,30 @@ impl Summary {
         }
     }
 
+    fn note_warnings(&mut self, result: &Value) {
+        let lines = result["warnings"].as_array();
+        let lines = lines.into_iter().flatten().filter_map(Value::as_str);
+        let warnings: Vec<String> = lines.map(str::to_owned).collect();
+        if !warnings.is_empty() {
+            self.warnings.push(Warned {
+                id: result["id"].as_str().unwrap_or_default().to_owned(),
+                warnings,
+            });
+        }
+    }
+
     fn fail(&mut self, path: &std::path::Path, failure: &Failure) {
         self.failed.push(Failed {
             path: path.to_owned(),
             reason: failure.in_one_line(),
         });
+    }
+
+    fn count_skipped(&mut self) {
+        for skipped in &self.skipped {
+            let reason = skipped.reason.clone();
+            *self.skipped_by_reason.entry(reason).or_default() += 1;
+        }
     }
 
     fn print(&self, output: Output) -> Result<(), Failure> {
@@ -199,9 +291,9 @@ impl Summary {
             return Err(Failure::new(format!("{failed} could not be ingested")));
         }
         if self.read == 0 {
-            return Err(Failure::new("nothing was read").hint(
-                "Markdown, plain text and HTML are read: .md .markdown .txt .text .rst .html .htm",
-            ));
+            return Err(
+                Failure::new("nothing was read").hint("`quoin ingest --help` lists what is read")
+            );
         }
         Ok(())
     }
@@ -209,6 +301,11 @@ impl Summary {
     fn print_text(&self, output: Output) -> Result<(), Failure> {
         for failed in &self.failed {
             output.warn(format!("{}: {}", failed.path.display(), failed.reason));
+        }
+        for warned in &self.warnings {
+            for warning in &warned.warnings {
+                output.warn(format!("{}: {warning}", warned.id));
+            }
         }
         self.note_skipped(output);
         let elapsed = output::duration(Duration::from_millis(self.elapsed_ms));
@@ -238,22 +335,48 @@ impl Summary {
             }
             return;
         }
-        let mut by_reason: BTreeMap<&str, usize> = BTreeMap::new();
-        for skipped in &self.skipped {
-            *by_reason.entry(&skipped.reason).or_default() += 1;
-        }
-        for (reason, number) in by_reason {
+        for (reason, number) in &self.skipped_by_reason {
             output.note(format!(
                 "skipped {}: {reason}",
-                output::count(number, "path")
+                output::count(*number, "path")
             ));
         }
     }
 }
 
 /// The largest file whose document fits a request: base64 makes 4 bytes of 3.
-fn largest_file(max_document_bytes: usize) -> u64 {
+pub fn largest_file(max_document_bytes: usize) -> u64 {
     (max_document_bytes.saturating_sub(ENVELOPE_BYTES) / 4 * 3) as u64
+}
+
+/// A line for every scan that changed something or went wrong.
+async fn tell_changes(source: &Source, output: Output) -> Result<(), Failure> {
+    let mut told = String::new();
+    loop {
+        let status = source.status();
+        let line = format!(
+            "{}: {} put, {} moved, {} deleted, {} failed",
+            output::count(status.documents, "document"),
+            status.put,
+            status.moved,
+            status.deleted,
+            status.errors.len()
+        );
+        if status.scans > 0 && line != told {
+            for error in &status.errors {
+                output.warn(format!("{}: {}", error.path, error.reason));
+            }
+            if let Some(guard) = &status.guard {
+                output.warn(format!("{guard}; `--prune` deletes them"));
+            }
+            match output.is_json() {
+                true => output.json(&status)?,
+                false => output.line(&line)?,
+            }
+            told = line;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
 }
 
 fn read_batches(
@@ -263,6 +386,7 @@ fn read_batches(
     batches: &mpsc::Sender<Batch>,
 ) {
     let mut batch = Batch::default();
+    let mut rules = Rules::default();
     for file in found {
         let full = batch.bytes + file.bytes > BATCH_BYTES || batch.paths.len() >= BATCH_DOCUMENTS;
         if full
@@ -271,13 +395,34 @@ fn read_batches(
         {
             return;
         }
-        read_into(&mut batch, file, acl, source);
+        read_into(&mut batch, file, acl, source, &mut rules);
     }
     // The receiver is gone only when the command has failed already.
     let _ = batches.blocking_send(batch);
 }
 
-fn read_into(batch: &mut Batch, file: Found, acl: Option<&[String]>, source: Option<&str>) {
+/// Why content is not for reading, whatever its name says.
+fn not_meant(format: Format, content: &[u8]) -> Option<&'static str> {
+    if format.is_file() {
+        return None;
+    }
+    if content[..content.len().min(SNIFF_BYTES)].contains(&0) {
+        return Some("binary");
+    }
+    let made = |line: &[u8]| line.len() > CODE_LINE_BYTES;
+    if format == Format::Code && content.split(|byte| *byte == b'\n').any(made) {
+        return Some("code that a program made: a line of more than 10 KB");
+    }
+    None
+}
+
+fn read_into(
+    batch: &mut Batch,
+    file: Found,
+    acl: Option<&[String]>,
+    source: Option<&str>,
+    rules: &mut Rules,
+) {
     let content = match std::fs::read(&file.path) {
         Ok(content) => content,
         Err(error) => {
@@ -288,27 +433,54 @@ fn read_into(batch: &mut Batch, file: Found, acl: Option<&[String]>, source: Opt
             return;
         }
     };
-    if content[..content.len().min(SNIFF_BYTES)].contains(&0) {
-        batch.skipped.push(Skipped {
-            path: file.path,
-            reason: "binary".to_owned(),
-        });
-        return;
-    }
-    let mut document = json!({
-        "id": file.id,
-        "content_base64": transport::base64(&content),
-        "content_type": file.content_type,
-    });
-    if let Some(acl) = acl {
-        document["default_acl"] = json!(acl);
-    }
+    let said = match rules.said(&file.path) {
+        Ok(said) => said,
+        Err(reason) => {
+            let path = file.path;
+            return batch.failed.push(Failed { path, reason });
+        }
+    };
+    let mut document = match document(&file.id, file.format, &content, acl, &said) {
+        Ok(document) => document,
+        Err(reason) => {
+            let path = file.path;
+            return batch.skipped.push(Skipped { path, reason });
+        }
+    };
     if let Some(source) = source {
         document["source"] = json!(source);
     }
     batch.bytes += content.len() as u64;
     batch.documents.push(document);
     batch.paths.push(file.path);
+}
+
+/// A file as the body of a document. What the rules around it say goes before `acl`, the default of the batch.
+///
+/// # Errors
+/// It is not of the kind that its name says, and is left out.
+pub fn document(
+    id: &str,
+    format: Format,
+    content: &[u8],
+    acl: Option<&[String]>,
+    said: &serde_json::Map<String, Value>,
+) -> Result<Value, String> {
+    if let Some(reason) = not_meant(format, content) {
+        return Err(reason.to_owned());
+    }
+    let mut document = json!({
+        "id": id,
+        "content_base64": transport::base64(content),
+        "content_type": format.media_type(),
+    });
+    if let Some(acl) = acl {
+        document["default_acl"] = json!(acl);
+    }
+    for (field, value) in said {
+        document[field] = value.clone();
+    }
+    Ok(document)
 }
 
 #[cfg(test)]

@@ -11,14 +11,17 @@ mod doctor;
 mod documents;
 mod eval;
 mod failure;
+mod follow;
 mod index;
 mod ingest;
 mod keys;
 mod models;
 mod output;
+mod restore;
 mod search;
 mod serve;
 mod socket;
+mod sources;
 mod transport;
 mod walk;
 
@@ -33,6 +36,8 @@ use failure::{Context as _, Exit, Failure};
 use output::Output;
 use transport::Client;
 
+/// The subcommand that the child process is started with.
+const READ_DOCUMENT: &str = "read-document";
 /// Longest wait at the end for work that nobody waits for, such as a model that is still being read.
 const LEFTOVER_PATIENCE: Duration = Duration::from_secs(1);
 
@@ -90,8 +95,8 @@ enum Command {
     Serve(serve::Serve),
     /// Read files and folders into the catalogue
     ///
-    /// Reads Markdown (.md, .markdown), plain text (.txt, .text, .rst) and HTML (.html, .htm). A document's id is its path
-    /// below PATH, with the name of PATH before it when there are several. Ingesting it again replaces it, or changes
+    /// Reads PDF, Word (.docx), PowerPoint (.pptx), workbooks (.xlsx, .xls, .ods), HTML, Markdown, plain text, CSV, JSON (.json,
+    /// .jsonl), e-mail (.eml) and source code. A document's id is its path below PATH, with the name of PATH before it when there are several. Ingesting it again replaces it, or changes
     /// nothing when its content and its list of readers are the same. One bad file costs no other.
     Ingest(ingest::Ingest),
     /// Ask a question; the answer comes with its quotes
@@ -106,6 +111,9 @@ enum Command {
     /// Look at documents, or delete them
     #[command(subcommand)]
     Documents(documents::Documents),
+    /// Look at followed folders, or scan one now
+    #[command(subcommand)]
+    Sources(sources::Sources),
     /// Look at the generations of the index, rebuild, verify or switch them
     #[command(subcommand)]
     Index(index::Index),
@@ -128,8 +136,16 @@ enum Command {
     ///
     /// What is left out, the index and the bundled models, is made again from them.
     Backup(backup::Backup),
+    /// Put a backup in the place of the data folder
+    ///
+    /// Checks every digest first, and replaces the folder whole or not at all. What was deleted after the backup was made is
+    /// deleted again: a restore brings no deleted document back. Stop the server first.
+    Restore(restore::Restore),
     /// Check the machine, the data folder, the index and the models
     Doctor,
+    /// Read one file from stdin, under limits; the process that ingests starts it
+    #[command(name = READ_DOCUMENT, hide = true)]
+    ReadDocument,
 }
 
 /// What a command works with.
@@ -151,6 +167,9 @@ impl Setting {
         if let Some(data) = global.data {
             config.data = DataFolder(data);
         }
+        config.reader_command = std::env::current_exe()
+            .ok()
+            .map(|program| vec![program.into(), READ_DOCUMENT.into()]);
         Ok(Self {
             config,
             file: global.config,
@@ -188,6 +207,10 @@ pub fn run() -> ExitCode {
 }
 
 fn dispatch(cli: Cli) -> Result<(), Failure> {
+    // Before there are threads: it limits its own memory.
+    if matches!(cli.command, Command::ReadDocument) {
+        return quoin_retriever::read_worker().context(|| "cannot read the file".to_owned());
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
@@ -211,6 +234,7 @@ async fn command(cli: Cli) -> Result<(), Failure> {
         Command::Ask(ask) => ask.run(&setting).await,
         Command::Search(search) => search.run(&setting).await,
         Command::Documents(documents) => documents.run(&setting).await,
+        Command::Sources(sources) => sources.run(&setting).await,
         Command::Index(index) => index.run(&setting).await,
         Command::Adapters(adapters) => adapters.run(&setting).await,
         Command::Eval(eval) => eval.run(&setting).await,
@@ -218,7 +242,10 @@ async fn command(cli: Cli) -> Result<(), Failure> {
         Command::Models(models) => models.run(&setting).await,
         Command::Config(config) => config.run(&setting),
         Command::Backup(backup) => backup.run(&setting).await,
+        Command::Restore(restore) => restore.run(&setting).await,
         Command::Doctor => doctor::run(&setting).await,
+        // It ran before there was a runtime.
+        Command::ReadDocument => Ok(()),
     }
 }
 

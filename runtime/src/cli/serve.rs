@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use super::Setting;
 use super::failure::{Context as _, Exit, Failure};
 use super::output::{self, Output};
-use super::socket;
+use super::{follow, socket};
 use crate::config::Config;
 use crate::http::{AppState, Identity, serve};
 use crate::samples;
@@ -124,7 +124,11 @@ impl Server {
             output.note("stopping: requests in flight may finish; stop again to end at once");
         };
         let state = AppState::new(Arc::clone(&self.quoin), Identity::Keys);
+        let end = CancellationToken::new();
+        let followers = follow::start(&self.quoin, &end);
         serve::run(state, self.tcp, Some(self.local), until_stopped).await;
+        end.cancel();
+        followers.join_all().await;
         // Gone before the lock is, so that whoever gets the lock next finds no socket of ours.
         socket::remove(&self.local_path)?;
         if tokio::time::timeout(CLOSE_PATIENCE, self.quoin.storage().close())

@@ -70,6 +70,12 @@ impl Client {
         }
     }
 
+    /// The router of this process, which owns the folder.
+    #[must_use]
+    pub fn within(quoin: Arc<Quoin>) -> Self {
+        Self::by(Self::here(quoin))
+    }
+
     fn by(route: Route) -> Self {
         Self {
             route,
@@ -236,6 +242,7 @@ fn refusal(status: StatusCode, body: &[u8]) -> Failure {
     };
     let failure = Failure::new(message);
     match status {
+        StatusCode::NOT_FOUND => failure.not_found(),
         StatusCode::INTERNAL_SERVER_ERROR => failure.hint(format!(
             "the log has the cause, under request {}",
             envelope["request_id"].as_str().unwrap_or("unknown")

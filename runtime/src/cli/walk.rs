@@ -6,22 +6,13 @@ use std::collections::{BTreeMap, HashMap};
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
+use quoin_retriever::Format;
 use serde::Serialize;
 use walkdir::{DirEntry, WalkDir};
 
 use super::failure::Failure;
 use super::output;
-
-/// Extensions that have a reader, with the content type to announce.
-const CONTENT_TYPES: [(&str, &str); 7] = [
-    ("md", "text/markdown"),
-    ("markdown", "text/markdown"),
-    ("txt", "text/plain"),
-    ("text", "text/plain"),
-    ("rst", "text/plain"),
-    ("html", "text/html"),
-    ("htm", "text/html"),
-];
+use crate::sources::rules;
 
 /// A file to read.
 #[derive(Debug)]
@@ -31,7 +22,7 @@ pub struct Found {
     /// The id it gets: its path below the root, with `/`.
     pub id: String,
     /// What it is, by its extension.
-    pub content_type: &'static str,
+    pub format: Format,
     /// Its size when it was seen.
     pub bytes: u64,
 }
@@ -180,16 +171,12 @@ fn note_error(root: &Path, error: &walkdir::Error, seen: &mut Walk) {
 
 fn consider(root: &Path, base: &str, limit_bytes: u64, entry: &DirEntry, seen: &mut Walk) {
     let path = entry.path();
-    let extension = path
-        .extension()
-        .and_then(OsStr::to_str)
-        .map(str::to_ascii_lowercase);
-    let known = CONTENT_TYPES
-        .iter()
-        .find(|(known, _)| Some(*known) == extension.as_deref());
-    let Some((_, content_type)) = known else {
-        let reason = match extension {
-            Some(extension) => format!("no reader for .{extension}"),
+    if rules::is_rule(path) {
+        return skip(seen, path, "says something about others");
+    }
+    let Some(format) = Format::from_path(path) else {
+        let reason = match path.extension().and_then(OsStr::to_str) {
+            Some(extension) => format!("no reader for .{}", extension.to_ascii_lowercase()),
             None => "no reader for a file without an extension".to_owned(),
         };
         return skip(seen, path, reason);
@@ -217,7 +204,7 @@ fn consider(root: &Path, base: &str, limit_bytes: u64, entry: &DirEntry, seen: &
         Some(id) => seen.found.push(Found {
             path: path.to_owned(),
             id,
-            content_type,
+            format,
             bytes,
         }),
         None => fail(seen, path, "the name is not UTF-8".to_owned()),
@@ -323,7 +310,7 @@ mod tests {
 
     #[test]
     fn hidden_foreign_and_large_files_are_left_out_with_a_reason() {
-        let root = tree(&[".git/config.md", "a.md", "b.pdf", "Makefile"]);
+        let root = tree(&[".git/config.md", "a.md", "b.png", "Makefile"]);
         fs::write(root.path().join("large.md"), vec![b'x'; 2048]).expect("a file");
         let seen = walk(&[root.path().to_owned()], None, 1024).expect("the root exists");
         assert_eq!(seen.found.len(), 1);
@@ -333,7 +320,7 @@ mod tests {
             [
                 "hidden",
                 "no reader for a file without an extension",
-                "no reader for .pdf"
+                "no reader for .png"
             ]
         );
         assert!(

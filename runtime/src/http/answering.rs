@@ -177,6 +177,14 @@ impl Record {
             .question
             .take()
             .map(|question| json!({"question": question, "answer": answer.answer}));
+        let mut documents: Vec<String> = answer
+            .citations
+            .iter()
+            .map(|citation| citation.document.clone())
+            .collect();
+        documents.sort();
+        documents.dedup();
+        row.documents = documents;
         measure(answer);
     }
 }

@@ -14,8 +14,8 @@ use base64::engine::general_purpose::STANDARD;
 use http::Uri;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use quoin_retriever::{
-    Access, Content, DeletionReceipt, Document, DocumentId, DocumentInput, Format, Metadata, Page,
-    Retriever, RetrieverError, Stored, Timestamp,
+    Access, Content, DeletionReceipt, Document, DocumentChange, DocumentId, DocumentInput, Format,
+    Metadata, Page, Retriever, RetrieverError, Stored, Timestamp,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -25,6 +25,7 @@ use super::body::DocumentJson;
 use super::error::{ApiError, ErrorBody};
 use super::identity::{Authorized, Ingesting, Searching};
 use super::{Http, limits};
+use crate::erasure;
 
 const PREFIX: &str = "/v1/documents/";
 const DEFAULT_LIMIT: usize = 100;
@@ -40,7 +41,7 @@ pub(super) struct DocumentBody {
     /// Or a file, in base64, with its `content_type`.
     #[serde(default)]
     content_base64: Option<String>,
-    /// `text/plain`, `text/markdown` or `text/html`.
+    /// Such as `text/plain`, `text/markdown`, `text/html`, `text/csv`, `application/pdf` or `message/rfc822`.
     #[serde(default)]
     content_type: Option<String>,
     /// Shown beside quotes.
@@ -73,6 +74,49 @@ pub(super) struct DocumentBody {
     /// The source it belongs to.
     #[serde(default)]
     source: Option<String>,
+}
+
+/// What to change, as a JSON merge patch: what is left out stays, and null removes.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ChangeBody {
+    /// Access tokens that may read it; null for the default of the settings, and without one only `admin` reads it.
+    #[serde(default, deserialize_with = "said")]
+    #[schema(value_type = Option<Vec<String>>)]
+    acl: Option<Option<Vec<String>>>,
+    /// Shown beside quotes, and searched.
+    #[serde(default, deserialize_with = "said")]
+    #[schema(value_type = Option<String>)]
+    title: Option<Option<String>>,
+    /// Where it came from.
+    #[serde(default, deserialize_with = "said")]
+    #[schema(value_type = Option<String>)]
+    uri: Option<Option<String>>,
+    /// For filters; merged into what is there.
+    #[serde(default, deserialize_with = "said")]
+    #[schema(value_type = Option<Object>)]
+    metadata: Option<Option<Metadata>>,
+    /// In force from this moment on: RFC 3339, or a date.
+    #[serde(default, deserialize_with = "said")]
+    #[schema(value_type = Option<String>)]
+    effective_from: Option<Option<Value>>,
+    /// In force until this moment: RFC 3339, or a date.
+    #[serde(default, deserialize_with = "said")]
+    #[schema(value_type = Option<String>)]
+    effective_until: Option<Option<Value>>,
+}
+
+/// Tells null from what is left out.
+#[expect(
+    clippy::option_option,
+    reason = "left out, null and a value are three things in a merge patch"
+)]
+fn said<'de, D, T>(deserializer: D) -> Result<Option<Option<T>>, D::Error>
+where
+    D: serde::Deserializer<'de>,
+    T: Deserialize<'de>,
+{
+    Option::deserialize(deserializer).map(Some)
 }
 
 /// Which page of the list.
@@ -210,6 +254,30 @@ pub(super) async fn show(
 #[expect(dead_code, reason = "only documents the second form of `show`")]
 pub(super) fn text() {}
 
+/// Changes what is said about a document: the next request goes by it, and no passage is made again unless the title changes.
+#[utoipa::path(
+    patch, path = "/v1/documents/{id}", tag = "native", request_body = ChangeBody,
+    params(("id" = String, Path, description = "The document's id; may hold `/`.")),
+    responses(
+        (status = 200, description = "Changed.", body = Object),
+        (status = "default", description = "The error.", body = ErrorBody),
+    )
+)]
+pub(super) async fn change(
+    State(http): State<Http>,
+    caller: Authorized<Ingesting>,
+    OriginalUri(uri): OriginalUri,
+    DocumentJson(body, _memory): DocumentJson<ChangeBody>,
+) -> Result<JsonResponse<Stored>, ApiError> {
+    let id = id_in(&uri)?;
+    let change = body.into_change()?;
+    let access = caller.access.clone();
+    let retriever = Arc::clone(http.quoin.retriever());
+    let stored =
+        tokio::task::spawn_blocking(move || retriever.change_as(&id, change, &access)).await??;
+    Ok(JsonResponse(stored))
+}
+
 /// Deletes a document. When it answers, no search finds it, also after a crash.
 #[utoipa::path(
     delete, path = "/v1/documents/{id}", tag = "native",
@@ -227,7 +295,16 @@ pub(super) async fn delete(
     let id = id_in(&uri)?;
     let access = caller.access.clone();
     let retriever = Arc::clone(http.quoin.retriever());
-    let receipt = tokio::task::spawn_blocking(move || retriever.delete(&id, &access)).await??;
+    let deleted = id.clone();
+    let receipt =
+        tokio::task::spawn_blocking(move || retriever.delete(&deleted, &access)).await??;
+    // It is deleted whatever comes of this, which is tried again in the background.
+    if let Err(error) = erasure::purge(&http.quoin).await {
+        tracing::warn!(error = &*error, "the request log is not purged yet");
+        return Ok(JsonResponse(receipt));
+    }
+    let retriever = Arc::clone(http.quoin.retriever());
+    let receipt = tokio::task::spawn_blocking(move || retriever.receipt(&id)).await??;
     Ok(JsonResponse(receipt))
 }
 
@@ -247,6 +324,22 @@ impl DocumentBody {
             effective_until: moment("effective_until", self.effective_until)?,
             supersedes: self.supersedes.map(DocumentId::new).transpose()?,
             source: self.source,
+        })
+    }
+}
+
+impl ChangeBody {
+    fn into_change(self) -> Result<DocumentChange, ApiError> {
+        let instant = |param, value: Option<Option<Value>>| {
+            value.map(|value| moment(param, value)).transpose()
+        };
+        Ok(DocumentChange {
+            acl: self.acl,
+            title: self.title,
+            uri: self.uri,
+            metadata: self.metadata,
+            effective_from: instant("effective_from", self.effective_from)?,
+            effective_until: instant("effective_until", self.effective_until)?,
         })
     }
 }
@@ -299,7 +392,9 @@ fn unknown_type(name: &str) -> ApiError {
     let name: String = name.chars().take(80).collect();
     ApiError::invalid(
         "content_type",
-        format!("`content_type` must be text/plain, text/markdown or text/html, got `{name}`"),
+        format!(
+            "`content_type` must be a media type that a reader knows, such as text/markdown or application/pdf, got `{name}`"
+        ),
     )
 }
 

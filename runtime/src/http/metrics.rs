@@ -26,6 +26,14 @@ pub(super) async fn page(
         http.quoin.loaded().waiting() as u64,
     );
     telemetry::set_gauge("quoin_ready", u64::from(http.quoin.readiness().ready));
+    // A database that cannot be read says so in the log, and the page goes on.
+    let retriever = std::sync::Arc::clone(http.quoin.retriever());
+    let pending = tokio::task::spawn_blocking(move || retriever.deletion_pending_seconds()).await;
+    match pending {
+        Ok(Ok(seconds)) => telemetry::set_gauge("quoin_deletion_pending_seconds", seconds),
+        Ok(Err(error)) => tracing::warn!(%error, "cannot read which deletions are pending"),
+        Err(error) => tracing::warn!(%error, "cannot read which deletions are pending"),
+    }
     (
         [(
             header::CONTENT_TYPE,

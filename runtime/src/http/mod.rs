@@ -137,6 +137,7 @@ fn service_routes() -> Router<Http> {
             "/v1/documents/{*id}",
             get(documents::show)
                 .put(documents::put)
+                .patch(documents::change)
                 .delete(documents::delete),
         )
         .route("/v1/feedback", post(feedback::create))

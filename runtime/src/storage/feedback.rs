@@ -40,15 +40,16 @@ pub(super) fn add(
     anyone: bool,
     input: FeedbackInput,
 ) -> Result<FeedbackRow, StorageError> {
-    let answer: Option<(String, Option<String>)> = connection
+    type Found = (String, Option<String>, Option<String>);
+    let answer: Option<Found> = connection
         .query_row(
-            "SELECT subject, release FROM request_log WHERE id = ?1 AND status IN ('answered', 'abstained')",
+            "SELECT subject, release, documents FROM request_log WHERE id = ?1 AND status IN ('answered', 'abstained')",
             [&input.answer_id],
-            |row| Ok((row.get(0)?, row.get(1)?)),
+            |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)),
         )
         .optional()?;
-    let release = match answer {
-        Some((owner, release)) if anyone || owner == subject => release,
+    let (release, documents) = match answer {
+        Some((owner, release, documents)) if anyone || owner == subject => (release, documents),
         _ => return Err(StorageError::UnknownAnswer(input.answer_id)),
     };
     let row = FeedbackRow {
@@ -57,8 +58,8 @@ pub(super) fn add(
         at_ms: clock::now_ms(),
     };
     connection.execute(
-        "INSERT INTO feedback (id, answer_id, at_ms, subject, release, metric, value, comment, demonstration, citation)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+        "INSERT INTO feedback (id, answer_id, at_ms, subject, release, metric, value, comment, demonstration, citation, documents)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
         params![
             row.id,
             row.answer_id,
@@ -70,6 +71,7 @@ pub(super) fn add(
             input.comment,
             input.demonstration.map(|value| value.to_string()),
             input.citation.map(|value| value.to_string()),
+            documents,
         ],
     )?;
     Ok(row)

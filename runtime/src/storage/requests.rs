@@ -1,7 +1,7 @@
 //! The request log: one row for each answer asked for, bounded in rows and days. No text unless `log.content` is on.
 
 use rusqlite::{Connection, params};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::{StorageError, clock};
 
@@ -53,6 +53,8 @@ pub struct RequestRecord {
     pub completion_tokens: usize,
     /// The answer's timings, as it reported them.
     pub timings: Option<Value>,
+    /// Ids of the documents that the answer cites.
+    pub documents: Vec<String>,
     /// Question and answer; only with `log.content`.
     pub content: Option<Value>,
 }
@@ -66,8 +68,8 @@ pub(super) fn insert(
     {
         let mut statement = transaction.prepare_cached(
             "INSERT OR IGNORE INTO request_log (id, request_id, at_ms, subject, endpoint, status, release, adapter,
-             generation, route, prompt_tokens, completion_tokens, timings, content)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
+             generation, route, prompt_tokens, completion_tokens, timings, content, documents)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)",
         )?;
         let now = clock::now_ms();
         for record in records {
@@ -88,6 +90,7 @@ pub(super) fn insert(
                 i64::try_from(record.completion_tokens).unwrap_or(i64::MAX),
                 record.timings.as_ref().map(Value::to_string),
                 record.content.as_ref().map(Value::to_string),
+                json!(record.documents).to_string(),
             ])?;
         }
     }

@@ -8,9 +8,10 @@ use rusqlite::{Connection, OptionalExtension};
 use super::StorageError;
 
 /// The schema that this program writes. Each step of `STEPS` leads from its index to the next number.
-const KNOWN: i64 = 1;
+const KNOWN: i64 = 2;
 
-const STEPS: [&str; 1] = ["
+const STEPS: [&str; 2] = [
+    "
     CREATE TABLE api_keys (
         id TEXT PRIMARY KEY,
         hash BLOB NOT NULL UNIQUE,
@@ -51,7 +52,13 @@ const STEPS: [&str; 1] = ["
         citation TEXT
     ) STRICT;
     CREATE INDEX feedback_answer ON feedback (answer_id);
-"];
+",
+    // Ids of what an answer cites, as JSON; NULL in rows of before, which count as citing everything.
+    "
+    ALTER TABLE request_log ADD COLUMN documents TEXT;
+    ALTER TABLE feedback ADD COLUMN documents TEXT;
+",
+];
 
 /// Opens `database` in WAL mode and migrates our tables.
 pub(super) fn open(database: &Path) -> Result<Connection, StorageError> {
@@ -67,6 +74,8 @@ pub(super) fn open(database: &Path) -> Result<Connection, StorageError> {
     connection
         .pragma_update(None, "journal_mode", "WAL")
         .and_then(|()| connection.pragma_update(None, "synchronous", "FULL"))
+        // Questions and answers that are removed leave no bytes behind.
+        .and_then(|()| connection.pragma_update(None, "secure_delete", true))
         .map_err(failed)?;
     let found = migrate(&mut connection).map_err(failed)?;
     if found > KNOWN {

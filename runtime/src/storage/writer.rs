@@ -1,5 +1,6 @@
 //! The one thread that owns the connection: log records in batches, everything else one at a time, in order.
 
+use std::collections::VecDeque;
 use std::sync::Mutex;
 use std::thread::JoinHandle;
 
@@ -7,18 +8,22 @@ use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot};
 
 use super::StorageError;
+use super::erase::{self, Erasure};
 use super::requests::{self, RequestRecord, Retention};
 
 /// Jobs that may wait. A record is under 1 KiB, so a full queue is a few MiB.
 const QUEUE: usize = 4096;
 /// Records written in one transaction.
 const BATCH: usize = 256;
+/// Deletions that are remembered.
+const REMEMBERED: usize = 1024;
 
 type Statement = Box<dyn FnOnce(&mut Connection) + Send>;
 
 enum Job {
     Log(Box<RequestRecord>),
     Run(Statement),
+    Erase(Vec<Erasure>, oneshot::Sender<Result<bool, StorageError>>),
     Close(oneshot::Sender<()>),
 }
 
@@ -68,6 +73,16 @@ impl Writer {
         result.await.map_err(|_| StorageError::Closed)?
     }
 
+    /// Removes what holds something of deleted documents, now and from what is logged later.
+    pub(super) async fn erase(&self, deleted: Vec<Erasure>) -> Result<bool, StorageError> {
+        let (reply, result) = oneshot::channel();
+        self.jobs
+            .send(Job::Erase(deleted, reply))
+            .await
+            .map_err(|_| StorageError::Closed)?;
+        result.await.map_err(|_| StorageError::Closed)?
+    }
+
     /// Writes what is queued and waits for the thread. A second call returns at once.
     pub(super) async fn close(&self) {
         let (reply, done) = oneshot::channel();
@@ -88,6 +103,7 @@ fn work(connection: Connection, mut queue: mpsc::Receiver<Job>, retention: Reten
         retention,
         pending: Vec::with_capacity(BATCH),
         since_pruned: 0,
+        erased: VecDeque::new(),
     };
     while let Some(first) = queue.blocking_recv() {
         let mut next = Some(first);
@@ -97,6 +113,10 @@ fn work(connection: Connection, mut queue: mpsc::Receiver<Job>, retention: Reten
                 Job::Run(statement) => {
                     log.write();
                     statement(&mut log.connection);
+                }
+                Job::Erase(deleted, reply) => {
+                    log.write();
+                    let _gone = reply.send(log.erase(deleted));
                 }
                 Job::Close(reply) => {
                     log.write();
@@ -125,9 +145,22 @@ struct Log {
     retention: Retention,
     pending: Vec<RequestRecord>,
     since_pruned: usize,
+    /// The last deletions: an answer that began before one may be logged after it.
+    erased: VecDeque<Erasure>,
 }
 
 impl Log {
+    fn erase(&mut self, deleted: Vec<Erasure>) -> Result<bool, StorageError> {
+        let done = erase::erase(&mut self.connection, &deleted)?;
+        for erasure in deleted {
+            if self.erased.len() == REMEMBERED {
+                self.erased.pop_front();
+            }
+            self.erased.push_back(erasure);
+        }
+        Ok(done)
+    }
+
     /// Writes and forgets the pending records, and prunes when it is time, so that the bounds hold however busy the queue
     /// is. A failure, such as a full disk, costs the records and is said once a batch.
     fn write(&mut self) {
@@ -135,6 +168,7 @@ impl Log {
         if records == 0 {
             return;
         }
+        erase::redact(&mut self.pending, &self.erased);
         if let Err(error) = requests::insert(&mut self.connection, &self.pending) {
             let lost = records as u64;
             metrics::counter!("quoin_request_log_dropped_total").increment(lost);

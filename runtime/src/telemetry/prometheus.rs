@@ -99,6 +99,18 @@ fn describe() {
         "quoin_quote_failures_total",
         "Citations that the last gate held back"
     );
+    describe_counter!(
+        "quoin_source_put_total",
+        "Documents put because files of followed folders are new or changed"
+    );
+    describe_counter!(
+        "quoin_source_moved_total",
+        "Files of followed folders that moved and kept their documents"
+    );
+    describe_counter!(
+        "quoin_source_deleted_total",
+        "Documents deleted because files of followed folders are gone"
+    );
     describe_counter!("quoin_prompt_tokens_total", "Tokens of prompts");
     describe_counter!("quoin_completion_tokens_total", "Tokens generated");
     describe_counter!(
@@ -108,5 +120,10 @@ fn describe() {
     describe_gauge!("quoin_documents", "Documents in the catalogue");
     describe_gauge!("quoin_passages", "Passages in the index");
     describe_gauge!("quoin_index_generation", "Generation of the index");
+    describe_gauge!(
+        "quoin_deletion_pending_seconds",
+        Unit::Seconds,
+        "Age of the oldest deletion that is not purged from everywhere"
+    );
     describe_gauge!("quoin_ready", "1 when answers can be made");
 }

@@ -13,5 +13,7 @@ mod evaluation;
 mod keys;
 mod ownership;
 mod place;
+mod restore;
 mod serving;
+mod sources;
 mod usage;

@@ -275,3 +275,44 @@ async fn an_id_out_of_bounds_is_refused() {
     }
     assert_eq!(put(&app, "/v1/documents/", &body).await.status, 404);
 }
+
+#[tokio::test]
+async fn a_patch_changes_what_it_names_and_null_removes() {
+    let app = TestApp::new().await;
+    let body = json!({"text": "Zebras graze.", "acl": ["public"], "uri": "https://example.com", "metadata": {"a": 1, "b": 2}});
+    put(&app, "/v1/documents/a/b", &body).await;
+    let change =
+        json!({"uri": null, "metadata": {"a": null, "c": 3}, "effective_from": "2026-01-31"});
+    let path = "/v1/documents/a/b";
+    let reply = app
+        .send(request(Method::PATCH, path, Some(&change), &[]))
+        .await;
+    assert_eq!(reply.status, 200, "{}", reply.text);
+    assert_eq!(reply.body["version"], 2);
+    let shown = app.get(path).await.body;
+    assert_eq!(shown["uri"], Value::Null);
+    assert_eq!(shown["metadata"], json!({"b": 2, "c": 3}));
+    assert_eq!(shown["effective_from"], "2026-01-31T00:00:00Z");
+    assert_eq!(shown["acl"], json!(["public"]));
+    for (wrong, field) in [
+        (json!({"acl": "public"}), "acl"),
+        (json!({"text": "other"}), "text"),
+        (json!({"effective_until": "2020-01-01"}), "effective_until"),
+        (json!({"acl": ["a b"]}), "acl"),
+    ] {
+        let reply = app
+            .send(request(Method::PATCH, path, Some(&wrong), &[]))
+            .await;
+        assert_eq!(reply.status, 400, "{wrong}: {}", reply.text);
+        assert!(reply.text.contains(field), "{wrong}: {}", reply.text);
+    }
+    let missing = app
+        .send(request(
+            Method::PATCH,
+            "/v1/documents/none",
+            Some(&change),
+            &[],
+        ))
+        .await;
+    assert_eq!(missing.status, 404, "{}", missing.text);
+}

@@ -12,6 +12,7 @@ mod answers;
 mod app;
 mod chat;
 mod documents;
+mod erasure;
 mod errors;
 mod feedback;
 mod foreign;

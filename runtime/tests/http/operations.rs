@@ -38,6 +38,7 @@ async fn the_metrics_page_counts_what_happened_and_names_no_content() {
         "quoin_documents",
         "quoin_passages",
         "quoin_index_generation",
+        "quoin_deletion_pending_seconds",
     ] {
         assert!(
             page.text.contains(name),
@@ -95,10 +96,15 @@ const ROUTES: [&str; 36] = [
     "put /admin/v1/aliases/{alias}",
 ];
 /// The rest of them.
-const MORE_ROUTES: [&str; 3] = [
+const MORE_ROUTES: [&str; 8] = [
     "get /admin/v1/config",
     "get /admin/v1/status",
     "post /admin/v1/backup",
+    "post /admin/v1/index/repair",
+    "get /admin/v1/receipt-key",
+    "get /admin/v1/deletions",
+    "get /admin/v1/deletions/{id}",
+    "post /admin/v1/verify-erased/{id}",
 ];
 
 #[tokio::test]

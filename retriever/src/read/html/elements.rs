@@ -4,10 +4,10 @@ use html5ever::tokenizer::Tag;
 use html5ever::tokenizer::states::RawKind;
 
 /// Elements that hold nothing a reader of the text wants.
-const SKIPPED: [&str; 20] = [
+const SKIPPED: [&str; 21] = [
     "script", "style", "noscript", "template", "svg", "math", "nav", "footer", "form", "button",
     "select", "iframe", "object", "noembed", "noframes", "head", "dialog", "audio", "video",
-    "canvas",
+    "canvas", "aside",
 ];
 
 /// Elements whose content is not markup.
@@ -41,7 +41,6 @@ pub(super) fn is_block(name: &str) -> bool {
             | "section"
             | "article"
             | "header"
-            | "aside"
             | "blockquote"
             | "dl"
             | "dt"
@@ -64,12 +63,18 @@ pub(super) fn is_block(name: &str) -> bool {
     )
 }
 
+/// The way to a page, as exports of wikis name it.
+fn is_trail(name: &str) -> bool {
+    matches!(name, "breadcrumb" | "breadcrumbs" | "breadcrumb-section")
+}
+
 fn is_hidden(tag: &Tag) -> bool {
     tag.attrs.iter().take(32).any(|attribute| {
         let value = &*attribute.value;
         match &*attribute.name.local {
             "hidden" => true,
             "aria-hidden" => value == "true",
+            "id" | "class" => value.split_ascii_whitespace().take(8).any(is_trail),
             "role" => matches!(value, "navigation" | "search" | "contentinfo"),
             _ => false,
         }

@@ -5,6 +5,7 @@
 use std::io;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use axum::Json as JsonResponse;
 use axum::extract::State;
@@ -12,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use walkdir::WalkDir;
 
+use crate::backup;
 use crate::http::Http;
 use crate::http::body::Json;
 use crate::http::error::{ApiError, ErrorBody};
@@ -76,11 +78,23 @@ pub(in crate::http) async fn create(
         .storage()
         .copy_database(unfinished.path().join("quoin.db"))
         .await?;
-    let adapters = http.quoin.config().data().join("adapters");
+    let data = http.quoin.config().data().to_owned();
+    let retriever = Arc::clone(http.quoin.retriever());
     let written = tokio::task::spawn_blocking(move || {
-        copy_folder(&adapters, &unfinished.path().join("adapters"))
-            .and_then(|()| publish(unfinished, &path))
-            .map_err(|error| unwritable(&path, &error))
+        let to = unfinished.path();
+        let copied =
+            backup::copy_folder(&data.join("adapters"), &to.join("adapters")).and_then(|()| {
+                backup::copy_file(
+                    &data.join(backup::RECEIPT_KEY),
+                    &to.join(backup::RECEIPT_KEY),
+                )
+            });
+        let manifest = copied
+            .and_then(|()| backup::Manifest::write(to))
+            .map_err(|error| unwritable(&path, &error))?;
+        // Noted first: a backup that receipts do not know of would be worse than one they name in vain.
+        retriever.note_backup(path.to_string_lossy().into_owned(), manifest.generation)?;
+        publish(unfinished, &path).map_err(|error| unwritable(&path, &error))
     })
     .await??;
     Ok((http::StatusCode::CREATED, JsonResponse(written)))
@@ -105,25 +119,6 @@ fn refuse_full(path: &Path) -> Result<(), ApiError> {
             ))),
         },
     }
-}
-
-/// Copies regular files; half-added adapters and lock files stay behind.
-fn copy_folder(from: &Path, to: &Path) -> io::Result<()> {
-    let visible = |entry: &walkdir::DirEntry| {
-        entry.depth() == 0 || !entry.file_name().to_string_lossy().starts_with('.')
-    };
-    for entry in WalkDir::new(from).into_iter().filter_entry(visible) {
-        let entry = entry?;
-        let relative = entry.path().strip_prefix(from).map_err(io::Error::other)?;
-        let target = to.join(relative);
-        if entry.file_type().is_dir() {
-            std::fs::create_dir_all(&target)?;
-        } else if entry.file_type().is_file() {
-            std::fs::copy(entry.path(), &target)?;
-            std::fs::File::open(&target)?.sync_all()?;
-        }
-    }
-    Ok(())
 }
 
 /// Gives the finished folder its name.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::Json as JsonResponse;
 use axum::extract::{Path, State};
-use quoin_retriever::{Retriever, RetrieverError};
+use quoin_retriever::{Retriever, RetrieverError, VerifyReport};
 use serde_json::{Value, json};
 
 use crate::http::Http;
@@ -112,14 +112,33 @@ pub(in crate::http) async fn verify(
     State(http): State<Http>,
     _caller: Authorized<Administering>,
 ) -> Result<JsonResponse<Value>, ApiError> {
-    let report = blocking(&http, Retriever::verify).await?;
-    Ok(JsonResponse(json!({
+    Ok(told(blocking(&http, Retriever::verify).await?))
+}
+
+/// Verifies, and rebuilds from the catalogue what is damaged beside it.
+#[utoipa::path(
+    post, path = "/admin/v1/index/repair", tag = "admin",
+    responses(
+        (status = 200, description = "`{ok, problems, repaired}`; `problems` is what could not be rebuilt.", body = Object),
+        (status = "default", description = "The error.", body = ErrorBody),
+    )
+)]
+pub(in crate::http) async fn repair(
+    State(http): State<Http>,
+    _caller: Authorized<Administering>,
+) -> Result<JsonResponse<Value>, ApiError> {
+    Ok(told(blocking(&http, Retriever::repair).await?))
+}
+
+fn told(report: VerifyReport) -> JsonResponse<Value> {
+    JsonResponse(json!({
         "ok": report.problems.is_empty(),
         "documents": report.documents,
         "passages": report.passages,
         "snapshots": report.snapshots,
         "problems": report.problems,
-    })))
+        "repaired": report.repaired,
+    }))
 }
 
 async fn changed(

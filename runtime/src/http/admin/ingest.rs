@@ -133,6 +133,7 @@ fn result(id: &Value, stored: Option<Result<Stored, RetrieverError>>) -> Value {
             "version": stored.version,
             "passages": stored.passages,
             "unchanged": stored.unchanged,
+            "warnings": stored.warnings,
         }),
         Some(Err(error)) => {
             let error = ApiError::from(error);

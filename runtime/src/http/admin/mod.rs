@@ -2,9 +2,11 @@
 
 pub(super) mod adapters;
 pub(super) mod backup;
+pub(super) mod deletions;
 pub(super) mod index;
 pub(super) mod ingest;
 pub(super) mod keys;
+pub(super) mod sources;
 pub(super) mod status;
 
 use axum::Router;
@@ -21,13 +23,20 @@ pub(super) fn routes() -> Router<Http> {
         .route("/index", get(index::list))
         .route("/index/rebuild", post(index::rebuild))
         .route("/index/verify", post(index::verify))
+        .route("/index/repair", post(index::repair))
         .route("/index/rollback", post(index::rollback))
         .route("/index/{generation}/activate", post(index::activate))
+        .route("/receipt-key", get(deletions::key))
+        .route("/deletions", get(deletions::list))
+        .route("/deletions/{*id}", get(deletions::show))
+        .route("/verify-erased/{*id}", post(deletions::verify))
         .route("/adapters", get(adapters::list).post(adapters::add))
         .route("/adapters/{version}", get(adapters::show))
         .route("/adapters/{version}/verify", post(adapters::verify))
         .route("/aliases", get(adapters::aliases))
         .route("/aliases/{alias}", put(adapters::set_alias))
+        .route("/sources", get(sources::list))
+        .route("/sources/{name}/scan", post(sources::scan))
         .route("/config", get(status::config))
         .route("/status", get(status::status))
         .route("/backup", post(backup::create))

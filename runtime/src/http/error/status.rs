@@ -64,11 +64,27 @@ impl From<RetrieverError> for ApiError {
             }
             RetrieverError::TooLarge { what, .. } => Self::too_large(message).about(what),
             RetrieverError::NotFound(_)
+            | RetrieverError::NotDeleted(_)
             | RetrieverError::UnknownGeneration { .. }
             | RetrieverError::NoEarlierSnapshot { .. } => Self::not_found(message),
+            RetrieverError::Storage { ref source, .. } if is_full(source) => Self::new(
+                StatusCode::INSUFFICIENT_STORAGE,
+                "storage_full",
+                "the disk is full: nothing was changed",
+            )
+            .because(error),
             cause => Self::internal(cause),
         }
     }
+}
+
+/// Also where a quota or a bound on the size of files stops the write.
+fn is_full(error: &rusqlite::Error) -> bool {
+    use rusqlite::ErrorCode::{DiskFull, SystemIoFailure};
+    let wrote = error.sqlite_error().is_some_and(|error| {
+        error.code == SystemIoFailure && error.extended_code == rusqlite::ffi::SQLITE_IOERR_WRITE
+    });
+    wrote || error.sqlite_error_code() == Some(DiskFull)
 }
 
 impl From<StorageError> for ApiError {
