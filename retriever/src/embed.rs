@@ -1,7 +1,7 @@
 //! Embedders: text in, unit vectors out.
 //!
 //! The seam is a trait; the static table in the binary is the implementation that needs no download. A vector is either
-//! of length 1 or, for a text of which the embedder knows nothing, all zeros; NaN and infinities never leave this module.
+//! of length 1 or, for a text of which the embedder knows nothing, all zeros; NaN and infinities are taken for that.
 
 mod static_table;
 mod wordpiece;
@@ -14,24 +14,39 @@ use crate::passage::Token;
 pub(crate) use self::static_table::StaticTable;
 
 /// Turns text into vectors.
-pub(crate) trait Embedder: Send + Sync {
+pub trait Embedder: Send + Sync {
     /// Digest of everything that decides its vectors. Vectors of different fingerprints are never compared.
     fn fingerprint(&self) -> &str;
 
     /// Components of a vector.
     fn dimensions(&self) -> usize;
 
-    /// The tokens of a text, in order, each with the byte where it starts; no special tokens.
+    /// The tokens of a text of any length, in order, each with the byte where it starts; no special tokens.
     fn tokenize(&self, text: &str) -> Vec<Token>;
 
-    /// The vector of a sequence of tokens.
-    fn embed_tokens(&self, tokens: &[u32]) -> Vec<f32>;
+    /// One vector of `dimensions` components a passage, in their order: what it is found by. A passage is the tokens of its title,
+    /// its headings and its text, without special tokens; it may be empty, and longer than what the model reads.
+    ///
+    /// # Errors
+    /// The model fails.
+    fn embed_passages(&self, passages: &[Vec<u32>]) -> Result<Vec<Vec<f32>>, RetrieverError>;
 
-    /// The vector of a text.
-    fn embed(&self, text: &str) -> Vec<f32> {
-        let tokens: Vec<u32> = self.tokenize(text).iter().map(|token| token.id).collect();
-        self.embed_tokens(&tokens)
-    }
+    /// The vector of `dimensions` components that is compared with those of passages.
+    ///
+    /// # Errors
+    /// The model fails.
+    fn embed_query(&self, query: &str) -> Result<Vec<f32>, RetrieverError>;
+}
+
+/// The vector of a text that is a passage by itself.
+pub(crate) fn embed_text(embedder: &dyn Embedder, text: &str) -> Result<Vec<f32>, RetrieverError> {
+    let tokens = embedder
+        .tokenize(text)
+        .iter()
+        .map(|token| token.id)
+        .collect();
+    let mut vectors = embedder.embed_passages(&[tokens])?;
+    Ok(vectors.pop().unwrap_or_default())
 }
 
 /// The embedder in the binary.
@@ -83,13 +98,20 @@ pub(crate) mod tests {
                 .collect()
         }
 
-        fn embed_tokens(&self, tokens: &[u32]) -> Vec<f32> {
-            let mut counts = vec![0.0; 32];
-            for token in tokens {
-                counts[*token as usize] += 1.0;
-            }
-            normalise(&mut counts);
-            counts
+        fn embed_passages(&self, passages: &[Vec<u32>]) -> Result<Vec<Vec<f32>>, RetrieverError> {
+            let vector = |tokens: &Vec<u32>| {
+                let mut counts = vec![0.0; 32];
+                for token in tokens {
+                    counts[*token as usize] += 1.0;
+                }
+                normalise(&mut counts);
+                counts
+            };
+            Ok(passages.iter().map(vector).collect())
+        }
+
+        fn embed_query(&self, query: &str) -> Result<Vec<f32>, RetrieverError> {
+            embed_text(self, query)
         }
     }
 
@@ -104,15 +126,15 @@ pub(crate) mod tests {
             "\u{0}\u{fffd}",
         ];
         for text in texts {
-            let vector = embedder.embed(text);
-            assert_eq!(vector.len(), embedder.dimensions());
-            let norm = vector.iter().map(|x| x * x).sum::<f32>().sqrt();
-            assert!(norm == 0.0 || (norm - 1.0).abs() < 1e-4, "{text}: {norm}");
-            assert_eq!(
-                vector,
-                embedder.embed(text),
-                "the same text has the same vector"
-            );
+            let as_passage = |text| embed_text(embedder, text).unwrap();
+            let as_query = |text| embedder.embed_query(text).unwrap();
+            for vector in [as_passage(text), as_query(text)] {
+                assert_eq!(vector.len(), embedder.dimensions());
+                let norm = vector.iter().map(|x| x * x).sum::<f32>().sqrt();
+                assert!(norm == 0.0 || (norm - 1.0).abs() < 1e-4, "{text}: {norm}");
+            }
+            assert_eq!(as_passage(text), as_passage(text));
+            assert_eq!(as_query(text), as_query(text));
             let tokens = embedder.tokenize(text);
             assert!(tokens.is_sorted_by_key(|token| token.start));
             assert!(

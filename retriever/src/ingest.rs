@@ -178,24 +178,31 @@ pub(crate) fn cut_and_embed(
             unit: "passages",
         });
     }
-    let title_tokens = ids(&embedder.tokenize(title.unwrap_or_default()));
-    let passages = cut
-        .into_par_iter()
+    let title = ids(&embedder.tokenize(title.unwrap_or_default()));
+    let own: Vec<Vec<u32>> = cut.iter().map(|one| ids(slice(&tokens, one))).collect();
+    let whole: Vec<Vec<u32>> = cut
+        .par_iter()
+        .zip(&own)
         .with_min_len(16)
-        .map(|passage| {
-            let inside = slice(&tokens, &passage);
-            let own = ids(inside);
-            let around = heading_tokens(&passage, embedder);
-            let all: Vec<u32> = [&*title_tokens, &around, &own].concat();
-            let vector = embedder.embed_tokens(if own.is_empty() { &[] } else { &all });
-            NewPassage {
-                vector: Vector::quantise(&vector),
-                tokens: own,
-                passage,
-            }
+        .map(|(passage, own)| match own.is_empty() {
+            // Without a word of its own it is not to be found by its title.
+            true => Vec::new(),
+            false => [&*title, &heading_tokens(passage, embedder), own].concat(),
         })
         .collect();
-    Ok(passages)
+    let vectors = embedder.embed_passages(&whole)?;
+    if vectors.len() != cut.len() {
+        let problem = format!("made {} vectors of {} passages", vectors.len(), cut.len());
+        return Err(RetrieverError::Embedder { problem });
+    }
+    let parts = cut.into_iter().zip(own).zip(vectors);
+    Ok(parts
+        .map(|((passage, tokens), vector)| NewPassage {
+            vector: Vector::quantise(&vector),
+            tokens,
+            passage,
+        })
+        .collect())
 }
 
 /// The tokens of a passage among those of its text.

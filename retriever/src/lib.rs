@@ -30,11 +30,12 @@ pub use self::document::{
     Content, Document, DocumentChange, DocumentId, DocumentInput, Format, Metadata, Page,
     PassageId, Purge, Stored,
 };
+pub use self::embed::Embedder;
 pub use self::erasure::{BackupHolding, DeletionReceipt, ErasureReport, Finding, PlacePurge};
 pub use self::error::RetrieverError;
 pub use self::filters::{Filters, OneOrMany};
 pub use self::index::snapshot::Manifest;
-pub use self::passage::sentences;
+pub use self::passage::{Token, sentences};
 pub use self::read::read_worker;
 pub use self::retriever::{
     Building, GenerationInfo, PipelineFingerprints, Retriever, Statistics, VerifyReport,

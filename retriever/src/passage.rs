@@ -19,8 +19,10 @@ pub(crate) const VERSION: &str = "passage-3";
 
 /// A token of the embedder and the byte of the text where it starts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Token {
+pub struct Token {
+    /// In the embedder's vocabulary.
     pub id: u32,
+    /// Byte.
     pub start: u32,
 }
 

@@ -18,6 +18,7 @@ use serde::Serialize;
 
 use crate::catalogue::Catalogue;
 use crate::document::{Document, DocumentChange, DocumentInput, Page, Stored};
+use crate::embed::Embedder;
 use crate::erasure::{DeletionReceipt, ErasureReport, ReceiptKey};
 use crate::index::delta::DeltaWriter;
 use crate::index::publish::Current;
@@ -101,7 +102,24 @@ impl Retriever {
         Self::open_with(folder, settings, models)
     }
 
-    pub(crate) fn open_with(
+    /// Opens as [`Retriever::open`] does, with vectors of another embedder; nothing reranks. While the folder holds passages of
+    /// another pipeline, those serve and the new ones are made in the background.
+    ///
+    /// # Errors
+    /// As [`Retriever::open`].
+    pub fn open_with_embedder(
+        folder: &Path,
+        settings: RetrieverSettings,
+        embedder: Arc<dyn Embedder>,
+    ) -> Result<Self, RetrieverError> {
+        let models = Models {
+            embedder,
+            reranker: None,
+        };
+        Self::open_with(folder, settings, models)
+    }
+
+    fn open_with(
         folder: &Path,
         settings: RetrieverSettings,
         models: Models,
@@ -381,15 +399,19 @@ impl Retriever {
     }
 
     /// Unit vectors of texts; all zeros for a text of which the embedder knows nothing.
-    #[must_use]
-    pub fn embed(&self, texts: &[String]) -> Vec<Vec<f32>> {
-        use rayon::prelude::*;
-        let pipeline = &self.inner.current.load().pipeline;
-        texts
-            .par_iter()
-            .with_min_len(8)
-            .map(|text| pipeline.embedder.embed(text))
-            .collect()
+    ///
+    /// # Errors
+    /// The embedder fails.
+    pub fn embed(&self, texts: &[String]) -> Result<Vec<Vec<f32>>, RetrieverError> {
+        let embedder = &self.inner.current.load().pipeline.embedder;
+        let tokens = |text: &String| {
+            embedder
+                .tokenize(text)
+                .iter()
+                .map(|token| token.id)
+                .collect()
+        };
+        embedder.embed_passages(&texts.iter().map(tokens).collect::<Vec<_>>())
     }
 
     /// The embedder's name and fingerprint.

@@ -1,5 +1,6 @@
 //! One int8 vector a token; a text is the mean of its tokens' vectors, scaled to length 1.
 
+use rayon::prelude::*;
 use safetensors::{Dtype, SafeTensors};
 use sha2::{Digest, Sha256};
 
@@ -57,6 +58,19 @@ impl StaticTable {
             _ => (&[], 0.0),
         }
     }
+
+    /// The direction of the mean of the tokens' vectors, which is that of their sum.
+    fn mean(&self, tokens: &[u32]) -> Vec<f32> {
+        let mut sum = vec![0.0_f32; self.dimensions];
+        for token in tokens {
+            let (row, scale) = self.row(*token);
+            for (total, value) in sum.iter_mut().zip(row) {
+                *total += f32::from(*value) * scale;
+            }
+        }
+        normalise(&mut sum);
+        sum
+    }
 }
 
 impl Embedder for StaticTable {
@@ -72,17 +86,13 @@ impl Embedder for StaticTable {
         self.tokenizer.tokenize(text)
     }
 
-    fn embed_tokens(&self, tokens: &[u32]) -> Vec<f32> {
-        let mut sum = vec![0.0_f32; self.dimensions];
-        for token in tokens {
-            let (row, scale) = self.row(*token);
-            for (total, value) in sum.iter_mut().zip(row) {
-                *total += f32::from(*value) * scale;
-            }
-        }
-        // The mean points where the sum points.
-        normalise(&mut sum);
-        sum
+    fn embed_passages(&self, passages: &[Vec<u32>]) -> Result<Vec<Vec<f32>>, RetrieverError> {
+        let passages = passages.par_iter().with_min_len(16);
+        Ok(passages.map(|tokens| self.mean(tokens)).collect())
+    }
+
+    fn embed_query(&self, query: &str) -> Result<Vec<f32>, RetrieverError> {
+        super::embed_text(self, query)
     }
 }
 
@@ -155,7 +165,7 @@ mod tests {
         {
             let ids: Vec<u32> = table.tokenize(&case.text).iter().map(|t| t.id).collect();
             assert_eq!(ids, case.ids, "{}", case.text);
-            let vector = table.embed(&case.text);
+            let vector = table.embed_query(&case.text).unwrap();
             for (got, want) in vector.iter().zip(&case.vector) {
                 assert!((got - want).abs() < 2e-5, "{}: {got} {want}", case.text);
             }

@@ -197,11 +197,7 @@ mod tests {
     use crate::{Access, Content, DocumentId, DocumentInput, Retriever, SearchRequest};
 
     fn open_with(folder: &Path, embedder: Arc<dyn Embedder>) -> Retriever {
-        let models = Models {
-            embedder,
-            reranker: None,
-        };
-        Retriever::open_with(folder, RetrieverSettings::default(), models).unwrap()
+        Retriever::open_with_embedder(folder, RetrieverSettings::default(), embedder).unwrap()
     }
 
     /// What the vector index alone finds.

@@ -232,7 +232,9 @@ fn rankings_are_by_document() {
 fn texts_are_embedded_and_reranked_on_their_own() {
     let folder = tempfile::tempdir().unwrap();
     let retriever = open(folder.path());
-    let vectors = retriever.embed(&["a pump".to_owned(), String::new()]);
+    let vectors = retriever
+        .embed(&["a pump".to_owned(), String::new()])
+        .unwrap();
     assert!((vectors[0].iter().map(|x| x * x).sum::<f32>() - 1.0).abs() < 1e-4);
     assert!(vectors[1].iter().all(|x| *x == 0.0));
     let scores = retriever.rerank(

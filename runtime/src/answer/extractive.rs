@@ -66,7 +66,7 @@ pub fn extract(
             .iter()
             .map(|(rank, bytes, ..)| hits[*rank].text[bytes.clone()].to_owned()),
     );
-    let vectors = retriever.embed(&texts);
+    let vectors = retriever.embed(&texts)?;
     let mut scored: Vec<(Extracted, HashSet<String>)> = candidates
         .into_iter()
         .enumerate()

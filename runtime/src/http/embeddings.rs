@@ -63,10 +63,10 @@ pub(super) async fn create(
         .map(|text| text.split_whitespace().count())
         .sum();
     let (vectors, embedder) = tokio::task::spawn_blocking(move || {
-        let vectors = retriever.embed(&texts);
-        (vectors, retriever.embedder())
+        let vectors = retriever.embed(&texts)?;
+        Ok::<_, ApiError>((vectors, retriever.embedder()))
     })
-    .await?;
+    .await??;
     if let (Some(wanted), Some(vector)) = (request.dimensions, vectors.first())
         && wanted != vector.len()
     {
