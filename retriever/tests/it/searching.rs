@@ -182,7 +182,7 @@ fn every_fusion_can_be_set_and_shows_in_the_pipeline() {
         let folder = tempfile::tempdir().unwrap();
         let settings = RetrieverSettings {
             ranking: RankingSettings {
-                fusion,
+                fusion: Some(fusion),
                 ..RankingSettings::default()
             },
             ..RetrieverSettings::default()
