@@ -277,9 +277,10 @@ pub(crate) fn pipeline(
         0 => String::new(),
         tokens => format!("+{tokens}"),
     };
-    let tokens = match token_vectors {
-        true => format!("+{PROJECTION}:{}", embedder.token_dimensions()),
-        false => String::new(),
+    let tokens = if token_vectors {
+        format!("+{PROJECTION}:{}", embedder.token_dimensions())
+    } else {
+        String::new()
     };
     format!(
         "{}/{}:{target_tokens}-{max_tokens}{overlap}/{}{tokens}/{VERSION}/{}",

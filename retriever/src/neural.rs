@@ -83,18 +83,20 @@ impl Model {
     fn load(path: &Path, classifier: bool) -> Result<Self, RetrieverError> {
         let folder = Folder::read(path)?;
         let weights = Weights::parse(&folder.weights)?;
-        let head = match classifier {
-            true => Some(Head::load(&weights, &folder.config)?),
-            false => None,
+        let head = if classifier {
+            Some(Head::load(&weights, &folder.config)?)
+        } else {
+            None
         };
         let tokenizer = folder.tokenizer()?;
         let ids = |prompt: &str| -> Vec<u32> {
             let tokens = tokenizer.tokenize(prompt);
             tokens.iter().map(|token| token.id).collect()
         };
-        let (query_prompt, passage_prompt) = match classifier {
-            true => (Vec::new(), Vec::new()),
-            false => (ids(&folder.prompts.query), ids(&folder.prompts.passage)),
+        let (query_prompt, passage_prompt) = if classifier {
+            (Vec::new(), Vec::new())
+        } else {
+            (ids(&folder.prompts.query), ids(&folder.prompts.passage))
         };
         let longest = query_prompt.len().max(passage_prompt.len());
         if longest + tokenizer.special(true) >= folder.max_length {
@@ -182,8 +184,7 @@ impl Model {
                 }
                 #[expect(clippy::cast_precision_loss, reason = "tokens of a passage")]
                 let count = (hidden.len() / width).max(1) as f32;
-                sum.iter_mut().for_each(|value| *value /= count);
-                sum
+                sum.iter().map(|value| value / count).collect()
             }
         }
     }
@@ -294,7 +295,9 @@ impl Head {
     fn apply(&self, first: &[f32]) -> f32 {
         let (mut between, mut out) = (Vec::new(), Vec::new());
         self.dense.apply(first, 1, &mut between);
-        between.iter_mut().for_each(|value| *value = value.tanh());
+        for value in &mut between {
+            *value = value.tanh();
+        }
         self.out.apply(&between, 1, &mut out);
         out.first().copied().unwrap_or_default()
     }

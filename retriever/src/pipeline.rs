@@ -50,7 +50,6 @@ impl Models {
     ) -> Result<Self, RetrieverError> {
         let token_vectors = token_vectors && embedder.token_dimensions() > 0;
         let reranker: Option<Arc<dyn Reranker>> = match reranker {
-            RerankerKind::Off => None,
             RerankerKind::LateInteraction if token_vectors => {
                 let dimensions = embedder.token_dimensions();
                 Some(Arc::new(TokenLateInteraction::new(dimensions)))
@@ -58,7 +57,7 @@ impl Models {
             RerankerKind::LateInteraction if is_static => {
                 Some(Arc::new(StaticLateInteraction::new(embed::bundled()?)))
             }
-            RerankerKind::LateInteraction => None,
+            RerankerKind::LateInteraction | RerankerKind::Off => None,
             RerankerKind::CrossEncoder(folder) => Some(Arc::new(CrossEncoder::open(folder)?)),
         };
         Ok(Self {

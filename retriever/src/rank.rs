@@ -27,9 +27,10 @@ impl Ranking {
         contextual: bool,
         reranker: Option<&dyn Reranker>,
     ) -> Self {
-        let (fusion, vector_weight) = match contextual {
-            true => (Fusion::ZScore, 0.5),
-            false => (Fusion::MinMax, 0.25),
+        let (fusion, vector_weight) = if contextual {
+            (Fusion::ZScore, 0.5)
+        } else {
+            (Fusion::MinMax, 0.25)
         };
         let by_default = reranker.is_some_and(Reranker::by_default);
         Self {

@@ -157,12 +157,12 @@ impl Inner {
         timings.vector_ms = clock.lap();
         let ranking = &published.pipeline.ranking;
         let fused = fuse(ranking.fusion, ranking.vector_weight, &text, &vector);
-        let reranked = match reranker {
+        let judged = match reranker {
             Some(reranker) => Some(self.rerank_fused(asked, &fused, reranker, embedded.tokens)?),
             None => None,
         };
-        let last = match &reranked {
-            Some(reranked) => mix(&fused, reranked, ranking.rerank_weight),
+        let last = match &judged {
+            Some(judged) => mix(&fused, judged, ranking.rerank_weight),
             None => fused.clone(),
         };
         timings.rank_ms = clock.lap();
@@ -172,7 +172,7 @@ impl Inner {
             text,
             vector,
             fused,
-            reranked,
+            reranked: judged,
             last,
         })
     }

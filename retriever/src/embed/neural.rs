@@ -29,12 +29,12 @@ impl NeuralEmbedder {
         };
         // A model whose weights are numbers can still compute what is none.
         let vector = embedder.embed_query("a sentence")?;
-        match vector.iter().any(|value| *value != 0.0) {
-            true => Ok(embedder),
-            false => Err(RetrieverError::Embedder {
+        if vector.iter().all(|value| *value == 0.0) {
+            return Err(RetrieverError::Embedder {
                 problem: format!("`{}`: its outputs are not finite", folder.display()),
-            }),
+            });
         }
+        Ok(embedder)
     }
 
     fn projection(&self) -> Result<&Projection, RetrieverError> {
@@ -52,6 +52,14 @@ fn unit(mut vector: Vec<f32>) -> Vec<f32> {
     vector
 }
 
+/// Nothing is like a passage without words.
+fn passage_vector(pooled: Vec<f32>, tokens: &[u32]) -> Vec<f32> {
+    if tokens.is_empty() {
+        return vec![0.0; pooled.len()];
+    }
+    unit(pooled)
+}
+
 impl Embedder for NeuralEmbedder {
     fn fingerprint(&self) -> &str {
         &self.fingerprint
@@ -67,13 +75,9 @@ impl Embedder for NeuralEmbedder {
 
     fn embed_passages(&self, passages: &[Vec<u32>]) -> Result<Vec<Vec<f32>>, RetrieverError> {
         let outputs = self.model.passages(passages).into_iter();
-        let vectors = outputs.zip(passages).map(|(output, tokens)| {
-            // Nothing is like a passage without words.
-            match tokens.is_empty() {
-                true => vec![0.0; self.dimensions()],
-                false => unit(output.pooled),
-            }
-        });
+        let vectors = outputs
+            .zip(passages)
+            .map(|(output, tokens)| passage_vector(output.pooled, tokens));
         Ok(vectors.collect())
     }
 
@@ -96,10 +100,7 @@ impl Embedder for NeuralEmbedder {
         let projection = self.projection()?;
         let outputs = self.model.passages(passages).into_iter();
         let vectors = outputs.zip(passages).map(|(output, tokens)| {
-            let vector = match tokens.is_empty() {
-                true => vec![0.0; self.dimensions()],
-                false => unit(output.pooled),
-            };
+            let vector = passage_vector(output.pooled, tokens);
             let tokens = projection.apply(&output.tokens, self.model.width());
             let rows = tokens.chunks_exact(projection.dimensions());
             PassageVectors {

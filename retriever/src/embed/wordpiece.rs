@@ -158,9 +158,10 @@ impl WordPiece {
         for (offset, character) in text.char_indices() {
             let offset = u32::try_from(offset).unwrap_or(u32::MAX);
             if character.is_ascii_alphanumeric() {
-                let folded = match self.lowercase {
-                    true => character.to_ascii_lowercase(),
-                    false => character,
+                let folded = if self.lowercase {
+                    character.to_ascii_lowercase()
+                } else {
+                    character
                 };
                 word.push(folded, offset);
             } else if character.is_ascii() {

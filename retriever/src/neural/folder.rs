@@ -181,19 +181,18 @@ fn max_length(path: &Path, transformer: &Path, config: &Config) -> Result<usize,
         return Err(wrong(problem.into()));
     }
     let most = config.max_length();
-    let length = match said.and_then(|said| said.max_seq_length) {
-        Some(length) => length,
-        None => {
-            let tokenizer: Option<TokenizerConfig> =
-                optional(&transformer.join("tokenizer_config.json"))?;
-            let length = tokenizer.and_then(|config| config.model_max_length);
-            #[expect(
-                clippy::cast_possible_truncation,
-                clippy::cast_sign_loss,
-                reason = "a float's cast saturates"
-            )]
-            length.map_or(most, |length| length as usize)
-        }
+    let length = if let Some(length) = said.and_then(|said| said.max_seq_length) {
+        length
+    } else {
+        let tokenizer: Option<TokenizerConfig> =
+            optional(&transformer.join("tokenizer_config.json"))?;
+        let length = tokenizer.and_then(|config| config.model_max_length);
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "a float's cast saturates"
+        )]
+        length.map_or(most, |length| length as usize)
     };
     match length.min(most) {
         length @ 8.. => Ok(length),
@@ -246,11 +245,9 @@ fn required(path: &Path, most: u64) -> Result<Vec<u8>, RetrieverError> {
     file.take(most + 1)
         .read_to_end(&mut bytes)
         .map_err(failed)?;
-    match bytes.len() as u64 <= most {
-        true => Ok(bytes),
-        false => Err(wrong(format!(
-            "{} has more than {most} bytes",
-            file_name(path)
-        ))),
+    if bytes.len() as u64 > most {
+        let problem = format!("{} has more than {most} bytes", file_name(path));
+        return Err(wrong(problem));
     }
+    Ok(bytes)
 }

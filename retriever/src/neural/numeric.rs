@@ -138,7 +138,7 @@ mod tests {
         // Φ by the standard library is not there: values of a table.
         for (x, want) in [
             (0.0, 0.0),
-            (1.0, 0.841_344_75),
+            (1.0, 0.841_344_7),
             (-1.0, -0.158_655_26),
             (3.0, 2.995_950_3),
             (-6.0, 0.0),
@@ -168,6 +168,6 @@ mod tests {
             assert!((row.iter().sum::<f32>() - 1.0).abs() < 1e-6);
         }
         assert!((rows[1] / rows[0] - 0.5_f32.exp()).abs() < 1e-5);
-        assert!((rows[3] - 0.5).abs() < 1e-6 && rows[5] == 0.0_f32.max(rows[5]));
+        assert!((rows[3] - 0.5).abs() < 1e-6 && rows[5] < 1e-6);
     }
 }

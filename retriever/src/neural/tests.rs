@@ -162,7 +162,7 @@ fn token_vectors_keep_the_similarities_of_tokens() {
     let embedder = NeuralEmbedder::open(&fixture("embedder")).unwrap();
     let tokens = crate::embed::ids(&embedder.tokenize("the pump resets itself after a fault"));
     let passage = embedder
-        .embed_passages_and_tokens(&[tokens.clone()])
+        .embed_passages_and_tokens(std::slice::from_ref(&tokens))
         .unwrap();
     let dimensions = embedder.token_dimensions();
     assert_eq!(passage[0].tokens.len(), tokens.len() * dimensions);

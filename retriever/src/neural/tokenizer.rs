@@ -55,13 +55,12 @@ impl Tokenizer {
         let whole = read(json)?;
         let id = |piece: &str| whole.token_to_id(piece);
         let ends = id("[CLS]").zip(id("[SEP]"));
-        let (first, last, pairs_of) = match ends {
-            Some((first, last)) => (first, last, 1),
-            None => {
-                let ends = id("<s>").zip(id("</s>"));
-                let (first, last) = ends.ok_or_else(|| lacks("<s>"))?;
-                (first, last, 2)
-            }
+        let (first, last, apart) = if let Some((first, last)) = ends {
+            (first, last, 1)
+        } else {
+            let ends = id("<s>").zip(id("</s>"));
+            let (first, last) = ends.ok_or_else(|| lacks("<s>"))?;
+            (first, last, 2)
         };
         let largest = whole
             .get_vocab(true)
@@ -77,7 +76,7 @@ impl Tokenizer {
             kind: Kind::General(Box::new(read(&plain)?)),
             first,
             last,
-            between: vec![last; pairs_of],
+            between: vec![last; apart],
         })
     }
 
@@ -90,7 +89,7 @@ impl Tokenizer {
         &self.between
     }
 
-    /// In linear time for WordPiece; for others in pieces, which end at white space where there is some.
+    /// In linear time for `WordPiece`; for others in pieces, which end at white space where there is some.
     pub(super) fn tokenize(&self, text: &str) -> Vec<Token> {
         match &self.kind {
             Kind::WordPiece(wordpiece) => wordpiece.tokenize(text),
@@ -162,12 +161,12 @@ fn hide_special_tokens(tokenizer: &mut Value) {
 }
 
 fn check_ids(largest: usize, vocabulary: usize) -> Result<(), RetrieverError> {
-    match largest < vocabulary {
-        true => Ok(()),
-        false => Err(wrong(format!(
+    if largest >= vocabulary {
+        return Err(wrong(format!(
             "tokenizer.json has ids up to {largest}, config.json says `vocab_size` {vocabulary}"
-        ))),
+        )));
     }
+    Ok(())
 }
 
 fn lacks(piece: &str) -> RetrieverError {

@@ -69,10 +69,10 @@ impl<'a> Weights<'a> {
                 )));
             }
         };
-        match values.iter().all(|value| value.is_finite()) {
-            true => Ok(values),
-            false => Err(failed("has values that are not finite".into())),
+        if !values.iter().all(|value| value.is_finite()) {
+            return Err(failed("has values that are not finite".into()));
         }
+        Ok(values)
     }
 
     pub(super) fn has_outer(&self, name: &str) -> bool {
