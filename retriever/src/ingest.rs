@@ -185,10 +185,12 @@ pub(crate) fn cut_and_embed(
         .par_iter()
         .zip(&own)
         .with_min_len(16)
-        .map(|(passage, own)| match own.is_empty() {
+        .map(|(passage, own)| {
             // Without a word of its own it is not to be found by its title.
-            true => Vec::new(),
-            false => [&*title, &heading_tokens(passage, embedder), own].concat(),
+            if own.is_empty() {
+                return Vec::new();
+            }
+            [&*title, &heading_tokens(passage, embedder), own].concat()
         })
         .collect();
     let vectors = embedded(&whole, pipeline)?;
