@@ -21,9 +21,9 @@ pub(crate) use self::static_table::StaticTable;
 pub struct PassageVectors {
     /// What the passage is found by: a unit vector, or zeros.
     pub vector: Vec<f32>,
-    /// One row of [`Embedder::token_dimensions`] int8 components a token that the model read, in order: only its direction
-    /// counts. Empty from an embedder that makes none.
-    pub tokens: Vec<i8>,
+    /// One row of [`Embedder::token_dimensions`] components a token that the model read, in order: two components a byte, the
+    /// first in the lower half, each 1 to 15 for -7 to 7. Only the direction counts. Empty from an embedder that makes none.
+    pub tokens: Vec<u8>,
 }
 
 /// What is compared with what is kept of passages.
@@ -79,7 +79,7 @@ pub trait Embedder: Send + Sync {
         usize::MAX
     }
 
-    /// Components of the vectors of single tokens, which late interaction compares; 0 when there are none.
+    /// Components of the vectors of single tokens, which late interaction compares: an even number, 0 when there are none.
     fn token_dimensions(&self) -> usize {
         0
     }
@@ -220,7 +220,7 @@ pub(crate) mod tests {
             assert_eq!(query.vector, as_query(text));
             let dimensions = embedder.token_dimensions();
             assert!(dimensions > 0 || with_tokens[0].tokens.is_empty());
-            assert!(with_tokens[0].tokens.len() <= tokens.len() * dimensions);
+            assert!(with_tokens[0].tokens.len() <= tokens.len() * dimensions / 2);
             for token in &query.tokens {
                 assert_eq!(token.vector.len(), dimensions);
                 assert!(text.is_char_boundary(token.start as usize));

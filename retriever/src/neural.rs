@@ -17,11 +17,12 @@ use std::path::Path;
 
 use rayon::prelude::*;
 
-use self::encoder::{Encoder, Linear, Sequence};
+pub(crate) use self::encoder::Linear;
+use self::encoder::{Encoder, Sequence};
 use self::folder::Folder;
 use self::folder::Pooling;
 pub(crate) use self::projection::{
-    DIMENSIONS as TOKEN_DIMENSIONS, Projection, VERSION as PROJECTION,
+    Projection, VERSION as PROJECTION, pack_nibbles, token_dimensions, unpack_nibbles,
 };
 use self::tokenizer::Tokenizer;
 use self::weights::Weights;

@@ -27,14 +27,10 @@ impl Ranking {
         contextual: bool,
         reranker: Option<&dyn Reranker>,
     ) -> Self {
-        let (fusion, vector_weight) = if contextual {
-            (Fusion::ZScore, 0.5)
-        } else {
-            (Fusion::MinMax, 0.25)
-        };
+        let vector_weight = if contextual { 0.5 } else { 0.25 };
         let by_default = reranker.is_some_and(Reranker::by_default);
         Self {
-            fusion: settings.fusion.unwrap_or(fusion),
+            fusion: settings.fusion.unwrap_or(Fusion::MinMax),
             vector_weight: settings.vector_weight.unwrap_or(vector_weight),
             depth: settings.depth,
             rerank: settings.rerank.unwrap_or(by_default),
@@ -111,7 +107,6 @@ mod tests {
             ..RankingSettings::default()
         };
         let ranking = Ranking::of(&settings, true, None);
-        assert_eq!(ranking.fusion, Fusion::ZScore);
         assert!(ranking.rerank && (ranking.vector_weight - 0.9).abs() < 1e-6);
         settings.fusion = Some(Fusion::ReciprocalRank);
         let ranking = Ranking::of(&settings, false, None);

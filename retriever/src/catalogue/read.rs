@@ -6,8 +6,8 @@ use rusqlite::{OptionalExtension, params};
 
 use super::Catalogue;
 use super::row::{
-    DOCUMENTS, INDEXED, counter, entry, indexed, instant, json, passage_row, signed_from_bytes,
-    tokens_from_bytes, undamaged,
+    DOCUMENTS, INDEXED, counter, entry, indexed, instant, json, passage_row, tokens_from_bytes,
+    undamaged,
 };
 use crate::index::IndexedPassage;
 use crate::index::roster::Entry;
@@ -190,11 +190,9 @@ impl Catalogue {
     }
 
     /// The stored vectors of the tokens of passages, one list for each key; empty for a passage that is gone, or has none.
-    pub(crate) fn token_vectors(&self, keys: &[u32]) -> Result<Vec<Vec<i8>>, RetrieverError> {
+    pub(crate) fn token_vectors(&self, keys: &[u32]) -> Result<Vec<Vec<u8>>, RetrieverError> {
         let sql = "SELECT vectors FROM token_vectors WHERE passage = ?1";
-        self.for_each_key(keys, sql, |row| {
-            Ok(signed_from_bytes(row.get_ref(0)?.as_blob()?))
-        })
+        self.for_each_key(keys, sql, |row| row.get(0))
     }
 
     /// Passages with their titles and headings, as the text index reads them, one for each key; empty for one that is gone.

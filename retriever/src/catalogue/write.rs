@@ -18,7 +18,7 @@ pub(crate) struct NewPassage {
     pub tokens: Vec<u32>,
     pub vector: Vector,
     /// See [`crate::PassageVectors::tokens`].
-    pub token_vectors: Vec<i8>,
+    pub token_vectors: Vec<u8>,
 }
 
 /// A document's content, read, cut and embedded.
@@ -237,8 +237,7 @@ impl Written<'_> {
                 part.vector.to_bytes(),
             ])?;
             if !part.token_vectors.is_empty() {
-                let bytes = super::row::signed_to_bytes(&part.token_vectors);
-                insert_tokens.execute(params![key, bytes])?;
+                insert_tokens.execute(params![key, part.token_vectors])?;
             }
         }
         Ok(())

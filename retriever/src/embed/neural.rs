@@ -5,8 +5,7 @@ use std::sync::OnceLock;
 
 use super::{Embedder, PassageVectors, QueryToken, QueryVectors, normalise};
 use crate::RetrieverError;
-use crate::index::vector::Vector;
-use crate::neural::{Model, Projection, TOKEN_DIMENSIONS};
+use crate::neural::{Model, Projection, pack_nibbles, token_dimensions};
 use crate::passage::Token;
 
 /// A model of the BERT family from a folder.
@@ -90,7 +89,7 @@ impl Embedder for NeuralEmbedder {
     }
 
     fn token_dimensions(&self) -> usize {
-        TOKEN_DIMENSIONS.min(self.model.width())
+        token_dimensions(&self.model)
     }
 
     fn embed_passages_and_tokens(
@@ -105,7 +104,7 @@ impl Embedder for NeuralEmbedder {
             let rows = tokens.chunks_exact(projection.dimensions());
             PassageVectors {
                 vector,
-                tokens: rows.flat_map(|row| Vector::quantise(row).values).collect(),
+                tokens: rows.flat_map(pack_nibbles).collect(),
             }
         });
         Ok(vectors.collect())

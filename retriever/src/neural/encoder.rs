@@ -28,7 +28,7 @@ impl Sequence {
 }
 
 /// `x · Wᵀ + b`.
-pub(super) struct Linear {
+pub(crate) struct Linear {
     panels: Vec<f32>,
     depth: usize,
     columns: usize,
@@ -37,7 +37,7 @@ pub(super) struct Linear {
 
 impl Linear {
     /// Of `[columns, depth]` weights, as checkpoints hold them.
-    pub(super) fn new(weights: &[f32], columns: usize, depth: usize, bias: Vec<f32>) -> Self {
+    pub(crate) fn new(weights: &[f32], columns: usize, depth: usize, bias: Vec<f32>) -> Self {
         let mut panels = Vec::new();
         kernel::pack_transposed(weights, depth, columns, depth, &mut panels);
         Self {
@@ -60,7 +60,7 @@ impl Linear {
     }
 
     /// For `count` rows of `x`, into as many rows of `out`. Outside of a pool of threads, its threads share the columns.
-    pub(super) fn apply(&self, x: &[f32], count: usize, out: &mut Vec<f32>) {
+    pub(crate) fn apply(&self, x: &[f32], count: usize, out: &mut Vec<f32>) {
         out.resize(count * self.columns, 0.0);
         let rows = Rows {
             data: x,

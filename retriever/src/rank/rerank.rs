@@ -48,7 +48,7 @@ pub(crate) enum Candidate {
     /// The embedder's tokens.
     Tokens(Vec<u32>),
     /// As [`crate::PassageVectors::tokens`].
-    TokenVectors(Vec<i8>),
+    TokenVectors(Vec<u8>),
     /// Its words, with its title and headings.
     Text(String),
 }

@@ -9,6 +9,7 @@ use rayon::prelude::*;
 use super::{Candidate, Reads, Reranker, WeightedQuery};
 use crate::embed::{Embedder, StaticTable, normalise};
 use crate::index::vector::dot;
+use crate::neural::{Linear, unpack_nibbles};
 
 /// Tokens of a query that take part.
 const MAX_QUERY_TOKENS: usize = 128;
@@ -139,12 +140,24 @@ impl TokenLateInteraction {
         Self { dimensions }
     }
 
-    fn similarity(&self, query: &[Weighted], rows: &[i8]) -> f32 {
+    /// `units` are the query's vectors, to multiply by.
+    fn similarity(&self, query: &[Weighted], units: &Linear, rows: &[u8]) -> f32 {
+        let mut vectors = Vec::with_capacity(rows.len() * 2);
+        unpack_nibbles(rows, &mut vectors);
+        let vectors = vectors.chunks_exact_mut(self.dimensions);
+        let count = vectors.len();
+        let vectors: Vec<f32> = vectors
+            .flat_map(|vector| {
+                normalise(vector);
+                vector.iter().copied()
+            })
+            .collect();
+        let mut products = Vec::new();
+        units.apply(&vectors, count, &mut products);
         let mut most = vec![0.0_f32; query.len()];
-        for row in rows.chunks_exact(self.dimensions) {
-            let scale = 1.0 / length(row);
-            for (most, (unit, _)) in most.iter_mut().zip(query) {
-                *most = most.max(dot(unit, row) * scale);
+        for products in products.chunks_exact(query.len()) {
+            for (most, product) in most.iter_mut().zip(products) {
+                *most = most.max(*product);
             }
         }
         mean(query, &most)
@@ -165,7 +178,7 @@ impl Reranker for TokenLateInteraction {
     }
 
     fn weight(&self) -> f32 {
-        0.5
+        0.3
     }
 
     fn score(&self, query: &WeightedQuery<'_>, candidates: &[Candidate]) -> Vec<f32> {
@@ -174,12 +187,21 @@ impl Reranker for TokenLateInteraction {
             .iter()
             .take(MAX_QUERY_TOKENS)
             .map(|token| (token.vector.clone(), query.weight(token.start as usize)))
-            .filter(|(_, weight)| *weight > 0.0)
+            .filter(|(vector, weight)| *weight > 0.0 && vector.len() == self.dimensions)
             .collect();
+        if weighted.is_empty() {
+            return vec![0.0; candidates.len()];
+        }
+        let units: Vec<f32> = weighted
+            .iter()
+            .flat_map(|(unit, _)| unit)
+            .copied()
+            .collect();
+        let units = Linear::new(&units, weighted.len(), self.dimensions, Vec::new());
         let candidates = candidates.par_iter().with_min_len(4);
         candidates
             .map(|candidate| match candidate {
-                Candidate::TokenVectors(rows) => self.similarity(&weighted, rows),
+                Candidate::TokenVectors(rows) => self.similarity(&weighted, &units, rows),
                 _ => 0.0,
             })
             .collect()
@@ -191,6 +213,7 @@ mod tests {
     use super::super::candidates;
     use super::super::tests::{evenly, keeps_the_contract};
     use super::*;
+    use crate::neural::pack_nibbles;
 
     #[test]
     fn static_late_interaction_keeps_the_contract_and_prefers_the_passage_with_the_words() {
@@ -230,16 +253,16 @@ mod tests {
                 token(9, [0.0, 1.0]),
             ],
         };
-        let rows = |rows: &[i8]| Candidate::TokenVectors(rows.to_vec());
+        let rows = |rows: &[f32]| Candidate::TokenVectors(pack_nibbles(rows).collect());
         let given = [
-            rows(&[100, 0, 0, -50]),
-            rows(&[0, 7]),
-            rows(&[30, 40]),
+            rows(&[7.0, 0.0, 0.0, -7.0]),
+            rows(&[0.0, 3.0]),
+            rows(&[5.25, 7.0]),
             rows(&[]),
         ];
         let scores = TokenLateInteraction::new(2).score(&query, &given);
         for (score, want) in scores.iter().zip([0.75, 0.25, 0.65, 0.0]) {
-            assert!((score - want).abs() < 1e-5, "{scores:?}");
+            assert!((score - want).abs() < 0.02, "{scores:?}");
         }
     }
 }
