@@ -3,6 +3,8 @@
 //! The only place of ours that reads the environment; the hub's library reads `HF_HOME`, `HF_ENDPOINT` and its token.
 //! Unknown keys are errors that name the key.
 
+mod retrieval;
+
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -10,6 +12,7 @@ use std::time::Duration;
 use quoin_engine::{Device, EngineError, Quantization};
 use serde::{Deserialize, Serialize};
 
+pub use self::retrieval::RetrievalConfig;
 use crate::sources::settings::{self, SourceConfig};
 
 /// What was wrong with the settings.
@@ -221,14 +224,6 @@ impl Default for AnswerConfig {
     }
 }
 
-/// Retrieval.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct RetrievalConfig {
-    /// Access list of documents that come without one. Left out: only `admin` keys see them.
-    pub default_acl: Option<Vec<String>>,
-}
-
 /// Logs on stderr.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -297,7 +292,7 @@ impl Config {
     /// # Errors
     /// [`ConfigError::Bounds`] names the first key outside its bounds.
     pub fn checked(self) -> Result<Self, ConfigError> {
-        let bounds: [(&'static str, usize, usize, usize); 13] = [
+        let bounds: [(&'static str, usize, usize, usize); 14] = [
             (
                 "server.max_body_bytes",
                 self.server.max_body_bytes,
@@ -333,6 +328,12 @@ impl Config {
             ("answers.top_k", self.answers.top_k, 1, 64),
             ("answers.max_citations", self.answers.max_citations, 1, 16),
             ("answers.max_tokens", self.answers.max_tokens, 8, 32_768),
+            (
+                "retrieval.rerank_depth",
+                self.retrieval.rerank_depth,
+                1,
+                1000,
+            ),
             (
                 "model.time_limit_ms",
                 milliseconds(self.model.time_limit_ms),
@@ -389,6 +390,7 @@ impl Config {
             &self.model.prompt,
             &["auto", "instruct", "pointer"],
         )?;
+        self.retrieval.check()?;
         settings::check(&self.sources)?;
         one_of("log.format", &self.log.format, &["text", "json"])?;
         Ok(self)

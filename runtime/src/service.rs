@@ -171,10 +171,9 @@ impl Quoin {
         }
         let lock = lock(&data)?;
         let settings = RetrieverSettings {
-            default_acl: config.retrieval.default_acl.clone(),
             reader_command: config.reader_command.clone(),
             outer_places: vec![erasure::REQUEST_LOG],
-            ..RetrieverSettings::default()
+            ..config.retrieval.settings()
         };
         let retriever = Arc::new(Retriever::open(&data, settings)?);
         let registry = Arc::new(Registry::open(&data.join("adapters"))?);

@@ -18,6 +18,7 @@ mod erasure;
 mod freshness;
 mod generations;
 mod growth;
+mod neural;
 mod pipelines;
 mod searching;
 mod supersession;
