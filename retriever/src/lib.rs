@@ -46,8 +46,8 @@ pub use self::search::{
     StageRankings, Stages,
 };
 pub use self::settings::{
-    CompactionSettings, EmbedderKind, Fusion, Limits, PassageSettings, RankingSettings,
-    RerankerKind, RetrieverSettings,
+    CompactionSettings, EmbedderKind, Fusion, Limits, OpenEmbedder, PassageSettings,
+    RankingSettings, RerankerKind, RetrieverSettings,
 };
 pub use self::timestamp::Timestamp;
 

@@ -98,7 +98,7 @@ impl Retriever {
     /// The folder cannot be written, the catalogue is damaged, newer than this program, or lost while snapshots of it are there,
     /// a model's folder is not there or holds no model that can be run, or the default access list breaks the rule of tokens.
     pub fn open(folder: &Path, settings: RetrieverSettings) -> Result<Self, RetrieverError> {
-        let models = Models::load(&MadeBy::of(&settings), &settings.ranking.reranker)?;
+        let models = Models::load(&MadeBy::of(&settings), &settings)?;
         Self::open_with(folder, settings, models)
     }
 

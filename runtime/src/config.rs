@@ -38,6 +38,9 @@ pub enum ConfigError {
     /// A setting of the model that the engine does not know.
     #[error(transparent)]
     Engine(#[from] EngineError),
+    /// Sizes of passages that do not fit together.
+    #[error("retrieval.passage: {0}")]
+    Passages(#[source] quoin_retriever::RetrieverError),
     /// A value outside its bounds.
     #[error("`{key}` must be {bound}, got {got}")]
     Bounds {

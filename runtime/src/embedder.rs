@@ -4,19 +4,22 @@ use std::path::Path;
 use std::sync::Arc;
 
 use quoin_engine::{Device, EmbeddingModel, EngineError};
-use quoin_retriever::{Embedder, RetrieverError, Token};
+use quoin_retriever::{Embedder, OpenEmbedder, RetrieverError, Token};
 
 struct EngineEmbedder {
     model: EmbeddingModel,
     fingerprint: String,
 }
 
-/// Loads an embedding model for the retriever. Blocking.
-///
-/// # Errors
-/// As [`EmbeddingModel::load`].
-pub(crate) fn load(folder: &Path, device: Device) -> Result<Arc<dyn Embedder>, EngineError> {
-    let model = EmbeddingModel::load(folder, device)?;
+/// How the retriever opens the embedding models that are the engine's.
+pub(crate) fn served_by_engine(device: Device) -> OpenEmbedder {
+    OpenEmbedder(Arc::new(move |folder: &Path| {
+        EmbeddingModel::is_served(folder).then(|| load(folder, device))
+    }))
+}
+
+fn load(folder: &Path, device: Device) -> Result<Arc<dyn Embedder>, RetrieverError> {
+    let model = EmbeddingModel::load(folder, device).map_err(failed)?;
     let fingerprint = format!("engine:{}", model.digest());
     Ok(Arc::new(EngineEmbedder { model, fingerprint }))
 }
@@ -32,7 +35,10 @@ impl Embedder for EngineEmbedder {
 
     fn tokenize(&self, text: &str) -> Vec<Token> {
         let tokens = self.model.tokenize(text).unwrap_or_else(|error| {
-            tracing::warn!(error = &error as &dyn std::error::Error, "a text is cut without its tokens");
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "a text is cut without its tokens"
+            );
             Vec::new()
         });
         let token = |(id, start): (u32, usize)| {

@@ -242,7 +242,7 @@ fn attempts(served: &Served, ask: &Ask) -> Vec<Attempt> {
 }
 
 /// Passes output on while it is written, once what it cites has passed the last gate.
-struct Writing<'a> {
+pub(super) struct Writing<'a> {
     grounding: &'a Grounding<'a>,
     stream: DraftStream,
     passages: &'a [PromptPassage],
