@@ -2,6 +2,9 @@
 
 mod build;
 mod change;
+mod checking;
+#[cfg(test)]
+mod clock;
 mod erasing;
 mod generations;
 mod maintenance;
@@ -28,7 +31,8 @@ use crate::search::{Hit, SearchRequest, SearchResult, StageRankings};
 use crate::settings::RetrieverSettings;
 use crate::{Access, AccessList, DocumentId, RetrieverError, Timestamp};
 
-pub use self::generations::{GenerationInfo, VerifyReport};
+pub use self::checking::VerifyReport;
+pub use self::generations::GenerationInfo;
 use self::maintenance::{Maintenance, Wanted};
 pub use self::words::PipelineFingerprints;
 
@@ -480,7 +484,8 @@ impl Retriever {
         self.inner.rollback()
     }
 
-    /// Compares the catalogue, the snapshots' digests and what is served.
+    /// Holds the catalogue against itself, every file of the snapshots against its digest, the words and vectors of every passage
+    /// in both indexes against the catalogue, and what is served against what is stored. Searches and writes go on meanwhile.
     ///
     /// # Errors
     /// Something cannot be read at all; what can be read and is wrong is in the report.
