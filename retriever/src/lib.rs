@@ -37,7 +37,7 @@ pub use self::error::RetrieverError;
 pub use self::filters::{Filters, OneOrMany};
 pub use self::index::snapshot::Manifest;
 pub use self::passage::{Token, sentences};
-pub use self::read::read_worker;
+pub use self::read::{Archive, ArchiveEntry, ArchiveLimits, LeftOut, read_worker};
 pub use self::retriever::{
     Building, GenerationInfo, PipelineFingerprints, Retriever, Statistics, VerifyReport,
 };
@@ -46,8 +46,8 @@ pub use self::search::{
     StageRankings, Stages,
 };
 pub use self::settings::{
-    CompactionSettings, EmbedderKind, Fusion, Limits, PassageSettings, RankingSettings,
-    RerankerKind, RetrieverSettings,
+    CompactionSettings, EmbedderKind, Fusion, Limits, OpenEmbedder, PassageSettings,
+    RankingSettings, RerankerKind, RetrieverSettings,
 };
 pub use self::timestamp::Timestamp;
 

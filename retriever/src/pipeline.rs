@@ -2,6 +2,7 @@
 //!
 //! A generation is of one pipeline. Several can have cut the same documents: one serves, another is being built or was left.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -25,17 +26,29 @@ pub(crate) struct Models {
 }
 
 impl Models {
-    /// Those that a pipeline was made by, with a reranker of today's settings.
+    /// Those that a pipeline was made by, with the reranker of the settings.
     ///
     /// # Errors
     /// A folder is not there, or holds no model that this program can run.
-    pub(crate) fn load(made_by: &MadeBy, reranker: &RerankerKind) -> Result<Self, RetrieverError> {
+    pub(crate) fn load(
+        made_by: &MadeBy,
+        settings: &RetrieverSettings,
+    ) -> Result<Self, RetrieverError> {
+        let other = |folder: &Path| (settings.other_embedders.as_ref()?.0)(folder);
         let embedder: Arc<dyn Embedder> = match &made_by.embedder {
             EmbedderKind::Bundled => embed::bundled()?,
-            EmbedderKind::Folder(folder) => Arc::new(NeuralEmbedder::open(folder)?),
+            EmbedderKind::Folder(folder) => match other(folder) {
+                Some(opened) => opened?,
+                None => Arc::new(NeuralEmbedder::open(folder)?),
+            },
         };
         let is_static = made_by.embedder == EmbedderKind::Bundled;
-        Self::around(embedder, is_static, made_by.token_vectors, reranker)
+        Self::around(
+            embedder,
+            is_static,
+            made_by.token_vectors,
+            &settings.ranking.reranker,
+        )
     }
 
     /// An embedder with what suits it.
@@ -141,12 +154,12 @@ impl Pipeline {
     /// Its embedder cannot be loaded, or is another one by now.
     pub(crate) fn load(
         stored: StoredPipeline,
-        ranking: &RankingSettings,
+        settings: &RetrieverSettings,
     ) -> Result<Self, RetrieverError> {
         let refused = |problem: String| RetrieverError::Embedder { problem };
         let made_by = MadeBy::from_json(&stored.made_by)
             .map_err(|error| refused(format!("its settings cannot be read: {error}")))?;
-        let models = Models::load(&made_by, &ranking.reranker)?;
+        let models = Models::load(&made_by, settings)?;
         if !stored.fingerprint.contains(models.embedder.fingerprint()) {
             return Err(refused(format!(
                 "`{}` is not the embedder of `{}`",
@@ -160,7 +173,7 @@ impl Pipeline {
             fingerprint,
             made_by.passages,
             models,
-            ranking,
+            &settings.ranking,
         ))
     }
 }

@@ -2,6 +2,9 @@
 
 mod build;
 mod change;
+mod checking;
+#[cfg(test)]
+mod clock;
 mod erasing;
 mod generations;
 mod maintenance;
@@ -28,7 +31,8 @@ use crate::search::{Hit, SearchRequest, SearchResult, StageRankings};
 use crate::settings::RetrieverSettings;
 use crate::{Access, AccessList, DocumentId, RetrieverError, Timestamp};
 
-pub use self::generations::{GenerationInfo, VerifyReport};
+pub use self::checking::VerifyReport;
+pub use self::generations::GenerationInfo;
 use self::maintenance::{Maintenance, Wanted};
 pub use self::words::PipelineFingerprints;
 
@@ -98,7 +102,7 @@ impl Retriever {
     /// The folder cannot be written, the catalogue is damaged, newer than this program, or lost while snapshots of it are there,
     /// a model's folder is not there or holds no model that can be run, or the default access list breaks the rule of tokens.
     pub fn open(folder: &Path, settings: RetrieverSettings) -> Result<Self, RetrieverError> {
-        let models = Models::load(&MadeBy::of(&settings), &settings.ranking.reranker)?;
+        let models = Models::load(&MadeBy::of(&settings), &settings)?;
         Self::open_with(folder, settings, models)
     }
 
@@ -480,7 +484,8 @@ impl Retriever {
         self.inner.rollback()
     }
 
-    /// Compares the catalogue, the snapshots' digests and what is served.
+    /// Holds the catalogue against itself, every file of the snapshots against its digest, the words and vectors of every passage
+    /// in both indexes against the catalogue, and what is served against what is stored. Searches and writes go on meanwhile.
     ///
     /// # Errors
     /// Something cannot be read at all; what can be read and is wrong is in the report.

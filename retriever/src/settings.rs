@@ -1,12 +1,13 @@
 //! What can be set, with defaults that were measured.
 
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::RetrieverError;
+use crate::{Embedder, RetrieverError};
 
 /// Everything the retriever can be told.
 #[derive(Clone, Debug, Default)]
@@ -19,6 +20,8 @@ pub struct RetrieverSettings {
     pub passages: PassageSettings,
     /// What makes vectors of passages and queries.
     pub embedder: EmbedderKind,
+    /// Who runs models in folders that hold none of the BERT family.
+    pub other_embedders: Option<OpenEmbedder>,
     /// Whether the vectors of a passage's tokens are stored beside it, 128 bytes a token, for late interaction. Left out: where
     /// the embedder makes them.
     pub token_vectors: Option<bool>,
@@ -152,6 +155,19 @@ pub enum Fusion {
     ZScore,
 }
 
+/// Opens the embedder in a folder; `None` where it is none of its kind.
+#[derive(Clone)]
+pub struct OpenEmbedder(pub Arc<OpensEmbedder>);
+
+type OpensEmbedder =
+    dyn Fn(&Path) -> Option<Result<Arc<dyn Embedder>, RetrieverError>> + Send + Sync;
+
+impl std::fmt::Debug for OpenEmbedder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("OpenEmbedder")
+    }
+}
+
 /// What makes vectors.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -160,7 +176,7 @@ pub enum EmbedderKind {
     #[default]
     Bundled,
     /// A model of the BERT family in this folder, as sentence-transformers or transformers write it: `config.json`,
-    /// `tokenizer.json`, `model.safetensors`.
+    /// `tokenizer.json`, `model.safetensors`. Or one that `other_embedders` opens.
     Folder(PathBuf),
 }
 

@@ -38,6 +38,9 @@ pub enum ConfigError {
     /// A setting of the model that the engine does not know.
     #[error(transparent)]
     Engine(#[from] EngineError),
+    /// Sizes of passages that do not fit together.
+    #[error("retrieval.passage: {0}")]
+    Passages(#[source] quoin_retriever::RetrieverError),
     /// A value outside its bounds.
     #[error("`{key}` must be {bound}, got {got}")]
     Bounds {
@@ -176,6 +179,17 @@ pub enum Citing {
     Quote,
 }
 
+/// How a question that leans on what was said before becomes one that stands alone.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Rewriting {
+    /// By words, in microseconds.
+    #[default]
+    Words,
+    /// By the model, which costs one more generation; models that only point do it by words.
+    Model,
+}
+
 /// How answers are made.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -190,6 +204,12 @@ pub struct AnswerConfig {
     pub max_tokens: usize,
     /// `extractive` abstains below this score, 0 to 1.
     pub extractive_threshold: f32,
+    /// Nothing is generated, and the answer is an abstention, where retrieval is less confident than this, 0 to 1.
+    pub retrieval_threshold: f32,
+    /// How a question of a conversation becomes one that stands alone.
+    pub rewriting: Rewriting,
+    /// Whether the passages before and after those found are shown too, where the prompt has room.
+    pub neighbours: bool,
 }
 
 impl Default for AnswerConfig {
@@ -200,6 +220,9 @@ impl Default for AnswerConfig {
             max_citations: 3,
             max_tokens: 512,
             extractive_threshold: 0.4,
+            retrieval_threshold: 0.0,
+            rewriting: Rewriting::Words,
+            neighbours: true,
         }
     }
 }
@@ -342,12 +365,24 @@ impl Config {
                 });
             }
         }
-        if !(0.0..=1.0).contains(&self.answers.extractive_threshold) {
-            return Err(ConfigError::Bounds {
-                key: "answers.extractive_threshold",
-                bound: "between 0 and 1".to_owned(),
-                got: self.answers.extractive_threshold.to_string(),
-            });
+        let shares = [
+            (
+                "answers.extractive_threshold",
+                self.answers.extractive_threshold,
+            ),
+            (
+                "answers.retrieval_threshold",
+                self.answers.retrieval_threshold,
+            ),
+        ];
+        for (key, got) in shares {
+            if !(0.0..=1.0).contains(&got) {
+                return Err(ConfigError::Bounds {
+                    key,
+                    bound: "between 0 and 1".to_owned(),
+                    got: got.to_string(),
+                });
+            }
         }
         self.model.device.parse::<Device>()?;
         if let Some(quantization) = &self.model.quantization {

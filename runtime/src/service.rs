@@ -14,6 +14,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::config::Config;
+use crate::embedder;
 use crate::erasure;
 use crate::models::{BASE, BaseState, BaseUnknown, Models};
 use crate::sources::Sources;
@@ -173,6 +174,7 @@ impl Quoin {
         let settings = RetrieverSettings {
             reader_command: config.reader_command.clone(),
             outer_places: vec![erasure::REQUEST_LOG],
+            other_embedders: Some(embedder::served_by_engine(config.model.device.parse()?)),
             ..config.retrieval.settings()
         };
         let retriever = Arc::new(Retriever::open(&data, settings)?);

@@ -4,6 +4,8 @@
 //! neither engine notices a flipped bit, and the fingerprint of the pipeline. What cannot be used is rebuilt from the catalogue.
 
 mod files;
+#[cfg(test)]
+mod recall;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -103,6 +105,12 @@ impl Snapshot {
             keys,
             graph,
         })
+    }
+
+    /// Whether the graph, where there is one, has every row.
+    pub(crate) fn graph_is_whole(&self) -> bool {
+        let graph = self.graph.as_ref();
+        graph.is_none_or(|graph| graph.has_all(&self.vectors))
     }
 
     /// The best rows for a query: exact, unless there is a graph and enough is allowed for it to cost less.

@@ -3,6 +3,7 @@
 //! A query is built from terms, never parsed. Base and delta are scored with one set of statistics, so that a score does not
 //! depend on where a passage happens to lie.
 
+mod contents;
 mod statistics;
 
 use std::path::Path;
@@ -13,6 +14,7 @@ use tantivy::schema::{FAST, Field, IndexRecordOption, Schema, TextFieldIndexing,
 use tantivy::tokenizer::TokenizerManager;
 use tantivy::{Index, IndexReader, IndexWriter, ReloadPolicy, Searcher, TantivyDocument, Term};
 
+pub(crate) use self::contents::Terms;
 use self::statistics::Counted;
 pub(crate) use self::statistics::Statistics;
 use super::{Best, Scored, analysis};

@@ -125,6 +125,15 @@ impl Block {
         &self.rows[position * self.dimensions..(position + 1) * self.dimensions]
     }
 
+    /// The vector of a key, if the block has a row of it.
+    pub(crate) fn vector(&self, key: u32) -> Option<Vector> {
+        let position = self.keys.binary_search(&key).ok()?;
+        Some(Vector {
+            scale: self.scales[position],
+            values: self.row(position).into(),
+        })
+    }
+
     /// A block from its parts as they are on disk; `None` when they do not fit together.
     pub(crate) fn from_parts(
         dimensions: usize,

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use quoin_engine::Device;
 use quoin_retriever::{
     Access, DeletionReceipt, DocumentId, Retriever, RetrieverError, RetrieverSettings,
 };
@@ -18,6 +19,7 @@ use super::failure::{Context as _, Failure};
 use super::output;
 use crate::backup::{self, DATABASE, Manifest, RECEIPT_KEY};
 use crate::config::RetrievalConfig;
+use crate::embedder::served_by_engine;
 use crate::erasure::REQUEST_LOG;
 use crate::service;
 use crate::storage::{Erasure, Storage};
@@ -182,6 +184,7 @@ fn delete_again(
     }
     let settings = RetrieverSettings {
         outer_places: vec![REQUEST_LOG],
+        other_embedders: Some(served_by_engine(Device::Cpu)),
         ..retrieval.settings()
     };
     let retriever = Retriever::open(folder, settings)?;

@@ -1,6 +1,8 @@
 //! `[retrieval]`: which models embed and rerank, and how stages are combined.
 
-use quoin_retriever::{EmbedderKind, Fusion, RankingSettings, RerankerKind, RetrieverSettings};
+use quoin_retriever::{
+    EmbedderKind, Fusion, PassageSettings, RankingSettings, RerankerKind, RetrieverSettings,
+};
 use serde::{Deserialize, Serialize};
 
 use super::{ConfigError, one_of};
@@ -11,6 +13,12 @@ use super::{ConfigError, one_of};
 pub struct RetrievalConfig {
     /// Access list of documents that come without one. Left out: only `admin` keys see them.
     pub default_acl: Option<Vec<String>>,
+    /// A passage is closed when it has this many of the embedder's tokens.
+    pub passage_target_tokens: usize,
+    /// No passage has more.
+    pub passage_max_tokens: usize,
+    /// Tokens of a passage's end that the next one repeats, at most.
+    pub passage_overlap_tokens: usize,
     /// `bundled`, or the folder of a model.
     pub embedder: String,
     /// Whether vectors of tokens are stored; `None` where the embedder makes them.
@@ -33,6 +41,9 @@ impl Default for RetrievalConfig {
     fn default() -> Self {
         Self {
             default_acl: None,
+            passage_target_tokens: PassageSettings::default().target_tokens,
+            passage_max_tokens: PassageSettings::default().max_tokens,
+            passage_overlap_tokens: PassageSettings::default().overlap_tokens,
             embedder: "bundled".to_owned(),
             token_vectors: None,
             reranker: "auto".to_owned(),
@@ -60,11 +71,20 @@ impl RetrievalConfig {
                 });
             }
         }
+        self.passages().check().map_err(ConfigError::Passages)?;
         if let Some(fusion) = &self.fusion {
             let kinds = ["min-max", "z-score", "reciprocal-rank"];
             one_of("retrieval.fusion", fusion, &kinds)?;
         }
         Ok(())
+    }
+
+    const fn passages(&self) -> PassageSettings {
+        PassageSettings {
+            target_tokens: self.passage_target_tokens,
+            max_tokens: self.passage_max_tokens,
+            overlap_tokens: self.passage_overlap_tokens,
+        }
     }
 
     /// What the retriever is told of it.
@@ -77,6 +97,7 @@ impl RetrievalConfig {
         };
         RetrieverSettings {
             default_acl: self.default_acl.clone(),
+            passages: self.passages(),
             embedder: match self.embedder.as_str() {
                 "bundled" => EmbedderKind::Bundled,
                 folder => EmbedderKind::Folder(folder.into()),

@@ -3,8 +3,7 @@
 use std::{path::Path, sync::Arc};
 
 use mistralrs::{
-    Device as Hardware, MistralRs, NormalRequest, Request, RequestMessage, Response,
-    SamplingParams,
+    MistralRs, NormalRequest, Request, RequestMessage, Response, SamplingParams,
     core::{
         AdapterPaths, EmbeddingLoaderBuilder, EmbeddingModelPaths, EmbeddingSpecificConfig,
         ModelPaths,
@@ -96,7 +95,8 @@ impl EmbeddingModel {
                 "config.json",
                 &normalized(&folder.config, &config_file)?,
             )?,
-            modules: modules.paths,
+            modules: serde_json::from_value(Value::Array(modules.paths))
+                .map_err(|error| load::failed(name, &error))?,
             filenames: folder.weights.clone(),
             adapter_paths: AdapterPaths::None,
         });

@@ -3,7 +3,6 @@
 
 use std::path::{Path, PathBuf};
 
-use mistralrs::core::EmbeddingModulePaths;
 use serde_json::{Value, json};
 
 use super::folder::{optional_json, read_tensors, required_json};
@@ -21,7 +20,8 @@ const UNKNOWN_POOLING: [&str; 4] = [
 
 /// What turns the outputs of the transformer into one vector.
 pub(super) struct Modules {
-    pub paths: Vec<EmbeddingModulePaths>,
+    /// As mistralrs reads them: a type of its own that it does not export, but deserialises.
+    pub paths: Vec<Value>,
     /// Files beside the model's own that decide its vectors.
     pub files: Vec<PathBuf>,
     /// Components of a vector.
@@ -64,10 +64,10 @@ impl Modules {
             }
             let place = folder.join(&path);
             let module = match kind {
-                "Transformer" if path.is_empty() => EmbeddingModulePaths::Transformer { path },
+                "Transformer" if path.is_empty() => json!({ kind: { "path": path } }),
                 "Pooling" => modules.pooling(path, &place, copies)?,
                 "Dense" => modules.dense(path, &place)?,
-                "Normalize" => EmbeddingModulePaths::Normalize { path },
+                "Normalize" => json!({ kind: { "path": path } }),
                 _ => {
                     let reason = format!("module `{path}` of type `{kind}` is not supported");
                     return Err(EngineError::file(&list_file, reason));
@@ -82,14 +82,15 @@ impl Modules {
 
     /// A mean is only a direction until it is normalised, since mistralrs sums.
     fn check_order(&self, list: &Path) -> Result<(), EngineError> {
-        let pools =
-            |module: &EmbeddingModulePaths| matches!(module, EmbeddingModulePaths::Pooling { .. });
-        let pooled = self.paths.get(1).is_some_and(pools)
-            && self.paths.iter().filter(|module| pools(module)).count() == 1;
-        let normalised = matches!(
-            self.paths.last(),
-            Some(EmbeddingModulePaths::Normalize { .. })
-        );
+        let kinds: Vec<&str> = self
+            .paths
+            .iter()
+            .filter_map(|module| module.as_object()?.keys().next())
+            .map(String::as_str)
+            .collect();
+        let pooled = kinds.get(1) == Some(&"Pooling")
+            && kinds.iter().filter(|kind| **kind == "Pooling").count() == 1;
+        let normalised = kinds.last() == Some(&"Normalize");
         if pooled && normalised {
             return Ok(());
         }
@@ -99,12 +100,7 @@ impl Modules {
         ))
     }
 
-    fn pooling(
-        &mut self,
-        path: String,
-        place: &Path,
-        copies: &Path,
-    ) -> Result<EmbeddingModulePaths, EngineError> {
+    fn pooling(&mut self, path: String, place: &Path, copies: &Path) -> Result<Value, EngineError> {
         let file = place.join("config.json");
         let config = required_json(&file)?;
         let flag = |name: &str| config.get(name).and_then(Value::as_bool);
@@ -127,10 +123,10 @@ impl Modules {
         }
         let config = write_json(copies, "pooling.json", &copy)?;
         self.files.push(file);
-        Ok(EmbeddingModulePaths::Pooling { path, config })
+        Ok(json!({ "Pooling": { "path": path, "config": config } }))
     }
 
-    fn dense(&mut self, path: String, place: &Path) -> Result<EmbeddingModulePaths, EngineError> {
+    fn dense(&mut self, path: String, place: &Path) -> Result<Value, EngineError> {
         let config = place.join("config.json");
         let model = place.join("model.safetensors");
         let said = required_json(&config)?;
@@ -166,11 +162,7 @@ impl Modules {
         }
         self.dimensions = outputs;
         self.files.extend([config.clone(), model.clone()]);
-        Ok(EmbeddingModulePaths::Dense {
-            path,
-            config,
-            model,
-        })
+        Ok(json!({ "Dense": { "path": path, "config": config, "model": model } }))
     }
 
     fn read_prompts(&mut self, folder: &Path) -> Result<(), EngineError> {
