@@ -1,6 +1,6 @@
 //! The catalogue: SQLite holds the truth, and the indexes are derived from it.
 //!
-//! An acknowledged write is on disk (WAL, `synchronous = FULL`). Deleted rows are overwritten (`secure_delete`). The file is
+//! An acknowledged write is on disk (WAL, `synchronous = FULL`). Deleted rows are overwritten (`secure_delete`, and `wipe.rs`). The file is
 //! shared with the runtime's own tables: ours are `documents`, `document_texts`, `pipelines`, `cuts`,
 //! `passages`, `deletions`, `purges`, `backups` and `retriever_meta`. Passages are of one pipeline each; deletions and access lists of none.
 
@@ -10,6 +10,7 @@ mod pipelines;
 mod read;
 mod row;
 mod schema;
+mod wipe;
 mod write;
 
 use std::path::{Path, PathBuf};

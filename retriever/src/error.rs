@@ -1,7 +1,7 @@
 //! Everything that can go wrong in the retriever.
 //!
 //! Errors arise in four places: the caller's input (`Invalid`, `Unreadable`, `TooLarge`, `NotFound`, `UnknownGeneration`),
-//! the catalogue (`Storage`, `NewerCatalogue`, `CatalogueLost`), files (`Io`), and the indexes and models (`TextIndex`, `VectorIndex`,
+//! the catalogue (`Storage`, `LogInUse`, `NewerCatalogue`, `CatalogueLost`), files (`Io`), and the indexes and models (`TextIndex`, `VectorIndex`,
 //! `Embedder`). Those of the first kind are safe to show to the client; the others are logged where they are handled.
 
 use std::path::PathBuf;
@@ -46,6 +46,9 @@ pub enum RetrieverError {
     /// No document of that id was deleted.
     #[error("no document `{0}` was deleted")]
     NotDeleted(DocumentId),
+    /// A reader needs the catalogue's write-ahead log, which may hold what was deleted.
+    #[error("a reader keeps the catalogue's log from being emptied; try again")]
+    LogInUse,
     /// No snapshot of that generation is kept.
     #[error("there is no snapshot of generation `{wanted}`; kept: {kept:?}")]
     UnknownGeneration {

@@ -248,11 +248,15 @@ impl Retriever {
             .collect())
     }
 
-    /// Notes that an outer place holds nothing any more of what was deleted up to a generation.
+    /// Notes that an outer place holds nothing any more of what was deleted up to a generation. Where the place is a table of the
+    /// same file, what was moved in it is overwritten first.
     ///
     /// # Errors
-    /// The catalogue cannot write.
+    /// The catalogue cannot write, or a reader keeps its log from being emptied: then nothing is noted.
     pub fn note_purged(&self, place: &str, generation: u64) -> Result<(), RetrieverError> {
+        if !self.inner.catalogue.wipe()? {
+            return Err(RetrieverError::LogInUse);
+        }
         self.inner.catalogue.mark_place_purged(place, generation)
     }
 

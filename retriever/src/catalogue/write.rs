@@ -78,14 +78,10 @@ impl Catalogue {
         written.transaction.commit().map_err(failed)?;
         Ok(done)
     }
-
-    /// Empties the write-ahead log, which may still hold what was deleted. `false` while a reader needs it.
-    pub(crate) fn empty_log(&self) -> Result<bool, RetrieverError> {
-        empty_log(&self.writer()).map_err(RetrieverError::storage("emptying its log"))
-    }
 }
 
-fn empty_log(connection: &Connection) -> rusqlite::Result<bool> {
+/// `false` while a reader needs the write-ahead log.
+pub(super) fn empty_log(connection: &Connection) -> rusqlite::Result<bool> {
     let busy: i64 =
         connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))?;
     Ok(busy == 0)

@@ -270,8 +270,8 @@ impl Inner {
 
     fn note_purge(&self, unpurged: Option<u64>) -> Result<(), RetrieverError> {
         let Some(deleted) = unpurged else {
-            // Texts that were replaced stay in the log until it is emptied. While a reader needs it, the next time will do.
-            if !self.catalogue.empty_log()? {
+            // Texts that were replaced stay in the file and its log until both are wiped. While a reader needs it, the next time will do.
+            if !self.catalogue.wipe()? {
                 tracing::debug!("the catalogue's log is in use and was not emptied");
             }
             return Ok(());
@@ -279,7 +279,7 @@ impl Inner {
         let clean = self
             .serving_snapshot()
             .is_none_or(|number| number >= deleted);
-        if clean && self.catalogue.empty_log()? {
+        if clean && self.catalogue.wipe()? {
             self.catalogue.mark_purged(deleted)?;
         } else {
             let delay = self.settings.compaction.purge_delay;

@@ -169,7 +169,7 @@ impl Inner {
         // One that is being written may hold it too.
         if let Ok(_nobody_writes_one) = self.snapshots.try_lock()
             && crate::index::snapshot::list(&self.generations)?.is_empty()
-            && self.catalogue.empty_log()?
+            && self.catalogue.wipe()?
         {
             self.catalogue.mark_purged(generation)?;
             return Ok(());
