@@ -7,12 +7,12 @@ use rusqlite::{OptionalExtension, params};
 use super::Catalogue;
 use super::row::{
     DOCUMENTS, INDEXED, counter, entry, indexed, instant, json, passage_row, tokens_from_bytes,
-    undamaged,
+    undamaged, words,
 };
 use crate::index::IndexedPassage;
 use crate::index::roster::Entry;
 use crate::read::Block;
-use crate::{AccessList, DocumentId, RetrieverError, Timestamp};
+use crate::{AccessList, DocumentId, RetrieverError, Timestamp, ingest};
 
 /// A passage with what a hit shows, and the access list as it stands now.
 #[derive(Clone, Debug)]
@@ -195,12 +195,12 @@ impl Catalogue {
         self.for_each_key(keys, sql, |row| row.get(0))
     }
 
-    /// Passages with their titles and headings, as the text index reads them, one for each key; empty for one that is gone.
+    /// Passages with their titles and headings, one for each key; empty for one that is gone or damaged.
     pub(crate) fn passage_words(&self, keys: &[u32]) -> Result<Vec<String>, RetrieverError> {
         let sql = format!("{INDEXED} WHERE p.key = ?1");
         self.for_each_key(keys, &sql, |row| {
-            let passage = undamaged(row, 6, indexed(row, 0))?;
-            Ok(passage.map(|passage| passage.words).unwrap_or_default())
+            let read = undamaged(row, 6, words(row, ingest::words))?;
+            Ok(read.unwrap_or_default())
         })
     }
 

@@ -8,7 +8,7 @@ use crate::document::{Document, Format};
 use crate::index::IndexedPassage;
 use crate::index::roster::Entry;
 use crate::index::vector::Vector;
-use crate::{Access, DocumentId, RetrieverError, Timestamp};
+use crate::{Access, DocumentId, RetrieverError, Timestamp, ingest};
 
 /// Of one pipeline; a document that it has not cut yet has no passages.
 pub(super) const DOCUMENTS: &str =
@@ -55,16 +55,24 @@ pub(crate) fn is_damage(error: &rusqlite::Error) -> bool {
 }
 
 pub(super) fn indexed(row: &Row<'_>, dimensions: usize) -> rusqlite::Result<IndexedPassage> {
-    let heading: Vec<String> = json(row, 2)?;
-    let title: Option<String> = row.get(1)?;
-    let context: Option<String> = row.get(3)?;
-    let text: String = row.get(4)?;
     let vector = row.get_ref(5)?.as_blob()?;
     Ok(IndexedPassage {
         key: row.get(0)?,
-        words: crate::ingest::words(title.as_deref(), &heading, context.as_deref(), &text),
+        words: words(row, ingest::indexed_words)?,
         vector: Vector::from_bytes(vector, dimensions).unwrap_or_else(|| Vector::none(dimensions)),
     })
+}
+
+/// Title, headings, table head and text of a row of [`INDEXED`], joined.
+pub(super) fn words(
+    row: &Row<'_>,
+    join: impl FnOnce(Option<&str>, &[String], Option<&str>, &str) -> String,
+) -> rusqlite::Result<String> {
+    let title: Option<String> = row.get(1)?;
+    let heading: Vec<String> = json(row, 2)?;
+    let context: Option<String> = row.get(3)?;
+    let text: String = row.get(4)?;
+    Ok(join(title.as_deref(), &heading, context.as_deref(), &text))
 }
 
 pub(super) fn passage_row(row: &Row<'_>) -> rusqlite::Result<PassageRow> {

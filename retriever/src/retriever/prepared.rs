@@ -127,7 +127,12 @@ fn indexed<'a>(
         let context = passage.context.as_deref();
         IndexedPassage {
             key,
-            words: ingest::words(document.title.as_deref(), &passage.heading, context, text),
+            words: ingest::indexed_words(
+                document.title.as_deref(),
+                &passage.heading,
+                context,
+                text,
+            ),
             vector: part.vector.clone(),
         }
     })

@@ -95,11 +95,11 @@ impl Reranker for StaticLateInteraction {
     }
 
     fn by_default(&self) -> bool {
-        false
+        true
     }
 
     fn weight(&self) -> f32 {
-        0.2
+        0.15
     }
 
     fn score(&self, query: &WeightedQuery<'_>, candidates: &[Candidate]) -> Vec<f32> {
