@@ -82,7 +82,9 @@ fn damaged(connection: &Connection, ordinal: i64, id: &str) -> rusqlite::Result<
          FROM documents d LEFT JOIN document_texts t ON t.document = d.ordinal WHERE d.ordinal = ?1",
     )?;
     let mut passages = connection.prepare_cached(
-        "SELECT start_byte, end_byte, text FROM passages WHERE document = ?1 ORDER BY key",
+        // Those of a pipeline that was half forgotten when the process ended are no cut any more.
+        "SELECT start_byte, end_byte, text FROM passages p WHERE document = ?1
+         AND EXISTS (SELECT 1 FROM cuts c WHERE c.document = p.document AND c.pipeline = p.pipeline) ORDER BY key",
     )?;
     let mut rows = documents.query([ordinal])?;
     let Some(row) = rows.next()? else {
@@ -119,7 +121,8 @@ fn without_token_vectors(connection: &Connection, document: i64) -> rusqlite::Re
         .prepare_cached(
             "SELECT count(*) FROM passages p JOIN pipelines l ON l.number = p.pipeline
              LEFT JOIN token_vectors t ON t.passage = p.key
-             WHERE p.document = ?1 AND instr(l.fingerprint, ?2) AND length(p.tokens) > 0 AND t.passage IS NULL",
+             WHERE p.document = ?1 AND EXISTS (SELECT 1 FROM cuts c WHERE c.document = p.document AND c.pipeline = p.pipeline)
+             AND instr(l.fingerprint, ?2) AND length(p.tokens) > 0 AND t.passage IS NULL",
         )?
         .query_row((document, format!("+{PROJECTION}:")), |row| row.get(0))
 }

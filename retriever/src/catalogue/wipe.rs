@@ -149,10 +149,10 @@ mod tests {
         let mut state = 0x5eed_u32;
         for round in 0..rounds {
             state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-            let words = if state >> 28 == 0 { 200 } else { 12 };
+            let words = if state >> 28 == 0 { 200_usize } else { 12 };
             let mut text = format!("q{round:05}zz.");
             for place in 0..words {
-                let drawn = (state >> (place % 24)) as usize + place as usize;
+                let drawn = (state >> (place % 24)) as usize + place;
                 write!(text, " {}", WORDS[drawn % WORDS.len()]).unwrap();
             }
             let id = DocumentId::new(format!("d{}", (state >> 16) % 24)).unwrap();

@@ -111,6 +111,16 @@ impl Inner {
     fn compact_now(&self) -> Result<(), RetrieverError> {
         let pipeline = Arc::clone(&self.current.load().pipeline);
         let dimensions = pipeline.embedder.dimensions();
+        // This generation's snapshot may be another than the one that serves: that of another pipeline, or one that was gone back from.
+        // Without a new one, what serves would hold what was deleted until the next write.
+        if self.serves_what_was_deleted()?
+            && self
+                .generations
+                .join(self.current.load().generation.to_string())
+                .exists()
+        {
+            self.count_a_generation()?;
+        }
         // The generation is certain only inside the catalogue's transaction: look first, and look again there.
         let wanted = self.current.load().generation;
         if !self.generations.join(wanted.to_string()).exists()
@@ -120,6 +130,13 @@ impl Inner {
             self.serve(Arc::new(self.load_snapshot(number)?))?;
         }
         self.prune()
+    }
+
+    /// Whether the snapshot that serves was written before a deletion that is not purged.
+    fn serves_what_was_deleted(&self) -> Result<bool, RetrieverError> {
+        let serving = self.serving_snapshot();
+        let deleted = self.catalogue.unpurged()?;
+        Ok(deleted.is_some_and(|deleted| serving.is_some_and(|number| number < deleted)))
     }
 
     pub(super) fn load_snapshot(&self, number: u64) -> Result<Snapshot, RetrieverError> {

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
-use quoin_retriever::{Access, GenerationInfo, Retriever};
+use quoin_retriever::{Access, GenerationInfo, Retriever, RetrieverSettings};
 use rusqlite::Connection;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
@@ -193,4 +193,26 @@ fn a_document_that_the_catalogue_lost_is_named_until_what_is_there_is_served() {
     let retriever = open(folder.path());
     assert_eq!(retriever.verify().unwrap().problems, NONE);
     assert_eq!(found(&retriever, "walrus", &Access::admin()), ["good"]);
+}
+
+#[test]
+fn a_pipeline_that_was_half_forgotten_when_the_process_ended_is_no_problem() {
+    let folder = tempfile::tempdir().unwrap();
+    drop(filled(folder.path()));
+    let mut settings = RetrieverSettings::default();
+    settings.passages.target_tokens = 40;
+    settings.passages.max_tokens = 60;
+    let retriever = Retriever::open(folder.path(), settings.clone()).unwrap();
+    retriever.settle();
+    drop(retriever);
+    let catalogue = Connection::open(folder.path().join("quoin.db")).unwrap();
+    let first = "DELETE FROM cuts WHERE pipeline = (SELECT min(number) FROM pipelines)";
+    assert_eq!(catalogue.execute(first, []).unwrap(), 2);
+    let sql = "SELECT count(DISTINCT pipeline) FROM passages";
+    let pipelines: i64 = catalogue.query_row(sql, [], |row| row.get(0)).unwrap();
+    assert_eq!(pipelines, 2, "the passages of the first are still there");
+    drop(catalogue);
+    let retriever = Retriever::open(folder.path(), settings).unwrap();
+    assert_eq!(retriever.verify().unwrap().problems, NONE);
+    assert_eq!(found(&retriever, "ice", &everyone())[0], "bad");
 }

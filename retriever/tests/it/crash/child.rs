@@ -75,7 +75,10 @@ impl Writer<'_> {
                 61 => self.activate(),
                 62 => self.back_up(count),
                 _ => self.quietly("verify", |this| {
-                    assert!(this.retriever.verify().unwrap().problems.is_empty());
+                    assert_eq!(
+                        this.retriever.verify().unwrap().problems,
+                        Vec::<String>::new()
+                    );
                 }),
             }
         }
