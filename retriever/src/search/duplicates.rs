@@ -1,9 +1,9 @@
 //! Near-duplicates: passages that say the same to a question.
 //!
-//! Two passages are near-duplicates when their texts resemble each other, `|A ∩ B| / |A ∪ B| ≥ 0.9` over runs of three words
-//! (Broder, 1997), both give the same numbers and identifiers, and the worse one, with its title and headings, has no word of the
-//! question that the better one lacks. So pages that differ in a price, a model or the city that was asked for are never taken
-//! for one another.
+//! Two passages are near-duplicates when their texts resemble each other, `|A ∩ B| / |A ∪ B| ≥ 0.85` over runs of three words
+//! (Broder, 1997), both have the same numbers, identifiers and negations, and the worse one, with its title and headings, has no
+//! word of the question that the better one lacks. So pages that differ in a price, a model, a `not` or the city that was asked
+//! for are never taken for one another.
 
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hasher};
@@ -13,17 +13,36 @@ use crate::index::analysis::is_unspaced;
 /// Words in a run.
 const RUN: usize = 3;
 
-/// Least resemblance, in hundredths.
-const LEAST_RESEMBLANCE: usize = 90;
+/// Least resemblance, in hundredths: one changed word of fifty is below .9.
+const LEAST_RESEMBLANCE: usize = 85;
 
-/// Passages are compared when they share one of so many of their smallest runs: at a resemblance of .9 all but one in 10,000 do.
+/// Words that turn a sentence into its opposite.
+const NEGATIONS: [&str; 14] = [
+    "not",
+    "no",
+    "never",
+    "none",
+    "nor",
+    "neither",
+    "without",
+    "except",
+    "unless",
+    "only",
+    "cannot",
+    "forbidden",
+    "excluded",
+    "t",
+];
+
+/// Passages are compared when they share one of so many of their smallest runs: at a resemblance of .85 all but one in 2,000 do.
 const SMALLEST: usize = 4;
 
 /// What is compared of a passage. All lists are sorted, without repeats.
 #[derive(Clone, Debug)]
 pub(super) struct Sketch {
     runs: Vec<u64>,
-    numbers: Vec<u64>,
+    /// Numbers, identifiers and negations.
+    decisive: Vec<u64>,
     /// Words of the question in text, title or headings.
     asked: Vec<u64>,
 }
@@ -41,11 +60,11 @@ impl Sketch {
         asked: &[u64],
     ) -> Self {
         let mut hashes = Vec::new();
-        let mut numbers = Vec::new();
+        let mut decisive = Vec::new();
         for word in words(text) {
             hashes.push(word.hash);
-            if word.has_digit {
-                numbers.push(word.hash);
+            if word.is_decisive {
+                decisive.push(word.hash);
             }
         }
         let runs = match hashes.len() {
@@ -57,7 +76,7 @@ impl Sketch {
         hashes.retain(|hash| asked.binary_search(hash).is_ok());
         Self {
             runs: sorted(runs),
-            numbers: sorted(numbers),
+            decisive: sorted(decisive),
             asked: sorted(hashes),
         }
     }
@@ -68,7 +87,7 @@ impl Sketch {
         let all = self.runs.len() + worse.runs.len() - shared;
         shared > 0
             && shared * 100 >= all * LEAST_RESEMBLANCE
-            && self.numbers == worse.numbers
+            && self.decisive == worse.decisive
             && worse
                 .asked
                 .iter()
@@ -110,7 +129,7 @@ impl Seen {
 
 struct Word {
     hash: u64,
-    has_digit: bool,
+    is_decisive: bool,
 }
 
 /// Runs of letters and digits in lower case; of scripts without spaces, single characters.
@@ -130,9 +149,15 @@ fn words(text: &str) -> impl Iterator<Item = Word> {
         rest = after;
         Some(Word {
             hash: hashed(word),
-            has_digit: word.chars().any(char::is_numeric),
+            is_decisive: word.chars().any(char::is_numeric) || is_negation(word),
         })
     })
+}
+
+fn is_negation(word: &str) -> bool {
+    NEGATIONS
+        .iter()
+        .any(|negation| negation.eq_ignore_ascii_case(word))
 }
 
 fn hashed(word: &str) -> u64 {
@@ -203,6 +228,17 @@ mod tests {
         let number = PAGE.replace("120", "130");
         let pages = [("Travel", PAGE), ("Travel", &*word), ("Travel", &*number)];
         assert_eq!(duplicates("hotels", &pages), [None, Some(0), None]);
+    }
+
+    #[test]
+    fn a_page_that_says_the_opposite_is_no_duplicate() {
+        for opposite in [
+            PAGE.replace("may take", "may not take"),
+            PAGE.replace("breakfast included", "no breakfast included"),
+        ] {
+            let pages = [("Travel", PAGE), ("Travel", &*opposite)];
+            assert_eq!(duplicates("hotels", &pages), [None, None], "{opposite}");
+        }
     }
 
     #[test]

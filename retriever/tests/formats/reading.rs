@@ -71,7 +71,7 @@ fn a_hit_in_a_pdf_names_its_page() {
         .collect();
     assert_eq!(hit.text, slice);
     assert!(slice.contains("ERR-4012"));
-    assert_eq!(hit.page, Some(4));
+    assert_eq!(hit.page, Some(3));
     for hit in &result.hits {
         assert!(
             !(hit.text.contains("ERR-4012") && hit.text.contains("maintained")),

@@ -175,7 +175,7 @@ fn one_bad_file_costs_one_error_and_the_rest_goes_on() {
     let place = library();
     place.write("docs/broken.md", b"---\nacl: [\n---\n\nText.\n");
     place.write("docs/image.md", b"\x89PNG\0\0\0");
-    place.write("docs/notes.pdf", b"%PDF-1.7");
+    place.write("docs/notes.key", b"a format that nobody reads");
     place.write("docs/.hidden.md", b"# Hidden");
     let ran = place
         .run(&["ingest", "docs", "--json"])
@@ -195,7 +195,7 @@ fn one_bad_file_costs_one_error_and_the_rest_goes_on() {
 fn a_path_that_does_not_exist_is_named() {
     let place = Place::new();
     place.run(&["ingest", "nowhere"]).fails(1, "`nowhere`");
-    place.write("empty/readme.pdf", "");
+    place.write("empty/readme.key", "");
     place.run(&["ingest", "empty"]).fails(1, "nothing was read");
 }
 

@@ -60,14 +60,13 @@ fn a_followed_folder_shows_what_is_written_moved_and_removed() {
         .ok()
         .json();
     assert_eq!(kept["version"], 1, "{kept}");
-    let listed = place.run(&["sources", "list", "--json"]).ok().json();
-    let status = &listed["sources"][0];
-    assert_eq!(
-        (&status["moved"], &status["deleted"]),
-        (&Value::from(1), &Value::from(1)),
-        "{listed}"
-    );
-    assert_eq!(status["watched"], true, "{listed}");
+    // Counted once a scan has ended, a moment after its changes are seen.
+    let counted = || {
+        let listed = place.run(&["sources", "list", "--json"]).ok().json();
+        let status = &listed["sources"][0];
+        ["moved", "deleted", "watched"].map(|count| status[count].clone())
+    };
+    wait_for(&[Value::from(1), Value::from(1), Value::from(true)], counted);
 }
 
 #[test]

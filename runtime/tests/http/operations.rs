@@ -96,7 +96,10 @@ const ROUTES: [&str; 36] = [
     "put /admin/v1/aliases/{alias}",
 ];
 /// The rest of them.
-const MORE_ROUTES: [&str; 8] = [
+const MORE_ROUTES: [&str; 11] = [
+    "patch /v1/documents/{id}",
+    "get /admin/v1/sources",
+    "post /admin/v1/sources/{name}/scan",
     "get /admin/v1/config",
     "get /admin/v1/status",
     "post /admin/v1/backup",

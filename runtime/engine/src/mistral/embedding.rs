@@ -181,6 +181,11 @@ impl EmbeddingModel {
             // mistralrs refuses an empty prompt; the first token of every vocabulary stands for no text.
             prompt.push(0);
         }
+        if let [token] = prompt[..] {
+            // mistralrs 0.8.1 panics at a single token. Twice the same gives the same vector: what attention averages is alike
+            // at both positions, for they enter queries and keys only.
+            prompt.push(token);
+        }
         let failed = |reason: String| EngineError::Generation { reason };
         let (sender, mut responses) = mpsc::channel(1);
         let request = NormalRequest::new_simple(

@@ -29,6 +29,8 @@ fn passage(number: usize, first_marker: usize, text: &str) -> PromptPassage {
         position: 0,
         score: 1.0,
         stages: Stages::default(),
+        duplicates: Vec::new(),
+        duplicate_of: None,
     };
     let sentences = sentences(text)
         .into_iter()
