@@ -150,7 +150,7 @@ impl Inner {
         let text = published.search_text(&terms, readable, allowed, depth)?;
         timings.bm25_ms = clock.lap();
         let embedded = published.pipeline.embedder.embed_query(query)?;
-        let vector = published.search_vectors(&embedded, allowed, depth)?;
+        let vector = published.search_vectors(&embedded, allowed, depth);
         timings.vector_ms = clock.lap();
         let fused = fuse(ranking.fusion, ranking.vector_weight, &text, &vector);
         let reranked = if asked.rerank {
@@ -225,7 +225,7 @@ impl Inner {
         // A document's passages share its place: more of them are needed for so many documents.
         let text = published.search_text(&terms, &readable, allowed, depth * 4)?;
         let embedded = published.pipeline.embedder.embed_query(query)?;
-        let vector = published.search_vectors(&embedded, allowed, depth * 4)?;
+        let vector = published.search_vectors(&embedded, allowed, depth * 4);
         let served = self.rank(&Asked {
             published: &published,
             query,
