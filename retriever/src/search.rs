@@ -1,5 +1,6 @@
 //! One search, top to bottom.
 
+mod beside;
 mod confidence;
 mod duplicates;
 mod explain;
@@ -18,6 +19,7 @@ use crate::rank::rerank::Candidate;
 use crate::retriever::Inner;
 use crate::{Access, DocumentId, RetrieverError, Timestamp};
 
+use self::beside::beside;
 pub use self::types::{
     Dropped, Explanation, Hit, Reason, SearchRequest, SearchResult, SearchTimings, Signals, Stage,
     StageRankings, Stages,
@@ -147,11 +149,22 @@ impl Inner {
             ..
         } = *asked;
         let terms = analysis::query_terms(query, self.settings.limits.query_terms);
-        let text = published.search_text(&terms, readable, allowed, depth)?;
-        timings.bm25_ms = clock.lap();
-        let embedded = published.pipeline.embedder.embed_query(query)?;
-        let vector = published.search_vectors(&embedded, allowed, depth);
-        timings.vector_ms = clock.lap();
+        let by_text = || {
+            let mut clock = Clock::start();
+            let found = published.search_text(&terms, readable, allowed, depth);
+            found.map(|list| (list, clock.lap()))
+        };
+        let by_vector = || {
+            let mut clock = Clock::start();
+            let embedded = published.pipeline.embedder.embed_query(query)?;
+            let list = published.search_vectors(&embedded, allowed, depth);
+            Ok::<_, RetrieverError>((list, clock.lap()))
+        };
+        let (text, vector) = beside(allowed.len(), by_text, by_vector);
+        let (text, bm25_ms) = text?;
+        let (vector, vector_ms) = vector?;
+        (timings.bm25_ms, timings.vector_ms) = (bm25_ms, vector_ms);
+        clock.lap();
         let fused = fuse(ranking.fusion, ranking.vector_weight, &text, &vector);
         let reranked = if asked.rerank {
             self.rerank_fused(asked, &fused)?

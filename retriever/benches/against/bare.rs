@@ -27,7 +27,9 @@ fn schema() -> Schema {
     let words = TextFieldIndexing::default()
         .set_tokenizer("en_stem")
         .set_index_option(IndexRecordOption::WithFreqs);
-    let text = TextOptions::default().set_indexing_options(words).set_stored();
+    let text = TextOptions::default()
+        .set_indexing_options(words)
+        .set_stored();
     schema.add_text_field("text", text);
     schema.add_u64_field("id", STORED);
     for field in FIELDS {
@@ -74,7 +76,12 @@ pub fn text_serve(collection: &Collection, folder: &Path, report: &mut Report) {
     let index = Index::open_in_dir(folder).unwrap();
     let searcher = index.reader().unwrap().searcher();
     let search = |number: usize, narrowing| {
-        let found = text_search(&index, &searcher, &collection.queries[number].text, narrowing);
+        let found = text_search(
+            &index,
+            &searcher,
+            &collection.queries[number].text,
+            narrowing,
+        );
         assert!(narrowing.is_some() || !found.is_empty());
     };
     search(0, None);
@@ -110,10 +117,17 @@ fn text_search(
         ];
     }
     let collector = TopDocs::with_limit(DEPTH).order_by_score();
-    let found = searcher.search(&BooleanQuery::new(clauses), &collector).unwrap();
+    let found = searcher
+        .search(&BooleanQuery::new(clauses), &collector)
+        .unwrap();
     let texts = found.iter().take(HITS).map(|(_, address)| {
         let document: TantivyDocument = searcher.doc(*address).unwrap();
-        document.get_first(text).unwrap().as_str().unwrap().to_owned()
+        document
+            .get_first(text)
+            .unwrap()
+            .as_str()
+            .unwrap()
+            .to_owned()
     });
     texts.collect()
 }
@@ -178,8 +192,14 @@ pub fn vector_serve(collection: &Collection, folder: &Path, report: &mut Report)
         .reserve_capacity_and_threads(collection.passages(), THREADS)
         .unwrap();
     let search = |number: usize, count| {
-        let found = index.search(&collection.query_vectors[number], count).unwrap();
-        found.keys.into_iter().map(|key| key as u32).collect::<Vec<_>>()
+        let found = index
+            .search(&collection.query_vectors[number], count)
+            .unwrap();
+        found
+            .keys
+            .into_iter()
+            .map(|key| key as u32)
+            .collect::<Vec<_>>()
     };
     assert!(!search(0, DEPTH).is_empty());
     report.say("start_ms", started.elapsed().as_secs_f64() * 1000.0);
@@ -197,11 +217,15 @@ pub fn vector_serve(collection: &Collection, folder: &Path, report: &mut Report)
             continue;
         };
         let column = FIELDS.iter().position(|name| *name == field).unwrap();
-        report.searches(&format!("hybrid_{name}"), collection.queries.len(), &|number| {
-            let passes = |key: u64| fields[key as usize][column] == value;
-            let query = &collection.query_vectors[number];
-            index.filtered_search(query, DEPTH, passes).unwrap();
-        });
+        report.searches(
+            &format!("hybrid_{name}"),
+            collection.queries.len(),
+            &|number| {
+                let passes = |key: u64| fields[key as usize][column] == value;
+                let query = &collection.query_vectors[number];
+                index.filtered_search(query, DEPTH, passes).unwrap();
+            },
+        );
     }
     report.memory("serve");
     report.recall(collection, |number| search(number, DEPTH));

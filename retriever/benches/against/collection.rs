@@ -136,9 +136,8 @@ impl Npy {
 
 /// The head of a `.npy` file, padded so that the numbers begin at a multiple of 64 bytes.
 pub fn npy_head(kind: &str, rows: usize, columns: usize) -> Vec<u8> {
-    let mut header = format!(
-        "{{'descr': '{kind}', 'fortran_order': False, 'shape': ({rows}, {columns}), }}"
-    );
+    let mut header =
+        format!("{{'descr': '{kind}', 'fortran_order': False, 'shape': ({rows}, {columns}), }}");
     while (10 + header.len() + 1) % 64 != 0 {
         header.push(' ');
     }

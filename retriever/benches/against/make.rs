@@ -20,7 +20,14 @@ const BATCH: usize = 8192;
 const INVENTED_WORDS: f64 = 400_000.0;
 /// Books and reference of the documentation, without the pages that are lists of names.
 const BOOKS: [&str; 8] = [
-    "book", "std", "reference", "nomicon", "cargo", "rustc", "rust-by-example", "edition-guide",
+    "book",
+    "std",
+    "reference",
+    "nomicon",
+    "cargo",
+    "rustc",
+    "rust-by-example",
+    "edition-guide",
 ];
 /// Words that say nothing about what is asked.
 const STOP: [&str; 30] = [
@@ -67,11 +74,19 @@ pub fn make(passages: usize, text: &Path, folder: &Path) {
     let projection = projection();
     let vectors = |texts: &[String]| -> Vec<Vec<f32>> {
         let small = retriever.embed(texts).unwrap();
-        small.par_iter().map(|vector| project(&projection, vector)).collect()
+        small
+            .par_iter()
+            .map(|vector| project(&projection, vector))
+            .collect()
     };
-    let texts: Vec<String> = (0..QUERIES).map(|number| query(&topics, passages, number)).collect();
+    let texts: Vec<String> = (0..QUERIES)
+        .map(|number| query(&topics, passages, number))
+        .collect();
     let queries = vectors(&texts);
-    write_lines(&folder.join("queries.jsonl"), texts.into_iter().map(|text| Query { text }));
+    write_lines(
+        &folder.join("queries.jsonl"),
+        texts.into_iter().map(|text| Query { text }),
+    );
     let mut file = numbers(&folder.join("queries.npy"), "<f4", QUERIES, DIMENSIONS);
     write_floats(&mut file, &queries);
 
@@ -80,8 +95,10 @@ pub fn make(passages: usize, text: &Path, folder: &Path) {
     let mut nearest = vec![Vec::new(); CHECKED];
     for first in (0..passages).step_by(BATCH) {
         let end = (first + BATCH).min(passages);
-        let made: Vec<Passage> =
-            (first..end).into_par_iter().map(|number| passage(&topics, number)).collect();
+        let made: Vec<Passage> = (first..end)
+            .into_par_iter()
+            .map(|number| passage(&topics, number))
+            .collect();
         let texts: Vec<String> = made.iter().map(|one| one.text.clone()).collect();
         let made_vectors = vectors(&texts);
         for one in &made {
@@ -89,9 +106,12 @@ pub fn make(passages: usize, text: &Path, folder: &Path) {
             lines.write_all(b"\n").unwrap();
         }
         write_floats(&mut rows, &made_vectors);
-        nearest.par_iter_mut().zip(&queries).for_each(|(nearest, query)| {
-            keep_nearest(nearest, query, &made_vectors, first);
-        });
+        nearest
+            .par_iter_mut()
+            .zip(&queries)
+            .for_each(|(nearest, query)| {
+                keep_nearest(nearest, query, &made_vectors, first);
+            });
     }
     let mut file = numbers(&folder.join("nearest.npy"), "<u4", CHECKED, HITS);
     for (_, id) in nearest.iter().flatten() {
@@ -112,8 +132,15 @@ fn topics(text: &Path) -> Vec<Vec<Vec<String>>> {
     }
     pages.sort();
     let topics: Vec<_> = pages.par_iter().map(|page| sentences(page)).collect();
-    let topics: Vec<_> = topics.into_iter().filter(|topic| topic.len() >= 8).collect();
-    assert!(topics.len() > 200, "there is too little text in {}", text.display());
+    let topics: Vec<_> = topics
+        .into_iter()
+        .filter(|topic| topic.len() >= 8)
+        .collect();
+    assert!(
+        topics.len() > 200,
+        "there is too little text in {}",
+        text.display()
+    );
     topics
 }
 
@@ -125,7 +152,10 @@ fn collect(folder: &Path, pages: &mut Vec<std::path::PathBuf>) {
         let path = entry.unwrap().path();
         if path.is_dir() {
             collect(&path, pages);
-        } else if path.extension().is_some_and(|extension| extension == "html") {
+        } else if path
+            .extension()
+            .is_some_and(|extension| extension == "html")
+        {
             pages.push(path);
         }
     }
@@ -165,7 +195,13 @@ fn plain(html: &str) -> String {
             _ => text.push(letter),
         }
     }
-    for (entity, letter) in [("&lt;", "<"), ("&gt;", ">"), ("&quot;", "\""), ("&#39;", "'"), ("&amp;", "&")] {
+    for (entity, letter) in [
+        ("&lt;", "<"),
+        ("&gt;", ">"),
+        ("&quot;", "\""),
+        ("&#39;", "'"),
+        ("&amp;", "&"),
+    ] {
         text = text.replace(entity, letter);
     }
     text
@@ -177,7 +213,11 @@ fn passage(topics: &[Vec<Vec<String>>], number: usize) -> Passage {
     let topic = random.below(topics.len());
     let mut words = Vec::new();
     for _ in 0..5 + random.below(5) {
-        let of = if random.unit() < 0.75 { topic } else { random.below(topics.len()) };
+        let of = if random.unit() < 0.75 {
+            topic
+        } else {
+            random.below(topics.len())
+        };
         let sentence = &topics[of][random.below(topics[of].len())];
         for word in sentence {
             words.push(word.clone());

@@ -13,7 +13,7 @@ use crate::collection::{Collection, HITS};
 
 /// Searches that are measured, at most, and how long.
 const SEARCHES: usize = 1000;
-const TIME: Duration = Duration::from_secs(10);
+const TIME: Duration = Duration::from_secs(5);
 /// Searches beforehand, so that what is read for the first time is not measured.
 const WARM: usize = 100;
 
@@ -90,7 +90,10 @@ impl Report {
         let mut found = 0;
         for (number, want) in collection.nearest.iter().enumerate() {
             let got = nearest(number);
-            found += want.iter().filter(|id| got[..got.len().min(HITS)].contains(id)).count();
+            found += want
+                .iter()
+                .filter(|id| got[..got.len().min(HITS)].contains(id))
+                .count();
         }
         let all = collection.nearest.len() * HITS;
         self.say("vector_recall_at_10", found as f64 / all as f64);
@@ -130,9 +133,10 @@ fn size(folder: &Path) -> u64 {
     entries
         .map(|entry| {
             let metadata = entry.metadata().unwrap();
-            match metadata.is_dir() {
-                true => size(&entry.path()),
-                false => metadata.len(),
+            if metadata.is_dir() {
+                size(&entry.path())
+            } else {
+                metadata.len()
             }
         })
         .sum()

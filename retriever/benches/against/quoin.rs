@@ -88,20 +88,28 @@ pub fn ingest(collection: &Collection, folder: &Path, report: &mut Report) {
     let retriever =
         Retriever::open_with_embedder(folder, settings(), Arc::clone(&embedder) as _).unwrap();
     for (passages, vectors) in collection.batches(BATCH) {
-        let places = (0..).zip(&passages).map(|(place, one)| (one.text.clone(), place));
+        let places = (0..)
+            .zip(&passages)
+            .map(|(place, one)| (one.text.clone(), place));
         *embedder.passages.lock().unwrap() = Batch {
             places: places.collect(),
             vectors,
         };
         let stored = retriever.put_batch(passages.iter().map(document).collect());
-        stored.unwrap().into_iter().for_each(|one| drop(one.unwrap()));
+        stored
+            .unwrap()
+            .into_iter()
+            .for_each(|one| drop(one.unwrap()));
     }
     report.say("stored_s", started.elapsed().as_secs_f64());
     retriever.settle();
     if retriever.statistics().delta_passages > 0 {
         retriever.rebuild().unwrap();
     }
-    assert_eq!(retriever.statistics().passages, collection.passages() as u64);
+    assert_eq!(
+        retriever.statistics().passages,
+        collection.passages() as u64
+    );
     drop(retriever);
     report.ingested(started.elapsed(), folder);
 }
@@ -109,12 +117,13 @@ pub fn ingest(collection: &Collection, folder: &Path, report: &mut Report) {
 pub fn serve(collection: &Collection, folder: &Path, report: &mut Report) {
     let queries = collection.queries.iter().map(|query| query.text.clone());
     let embedder = Given {
-        queries: queries.zip(collection.query_vectors.iter().cloned()).collect(),
+        queries: queries
+            .zip(collection.query_vectors.iter().cloned())
+            .collect(),
         ..Given::default()
     };
     let started = Instant::now();
-    let retriever =
-        Retriever::open_with_embedder(folder, settings(), Arc::new(embedder)).unwrap();
+    let retriever = Retriever::open_with_embedder(folder, settings(), Arc::new(embedder)).unwrap();
     let opened = started.elapsed();
     let all = Access::of(["group:all"]);
     let hybrid = |number: usize, access: &Access, narrowing: Narrowing| {
@@ -149,7 +158,10 @@ pub fn serve(collection: &Collection, folder: &Path, report: &mut Report) {
 fn stages(collection: &Collection, retriever: &Retriever, access: &Access, report: &mut Report) {
     let mut sums = [0.0; 5];
     for query in &collection.queries {
-        let timings = retriever.search(&request(&query.text, None), access).unwrap().timings;
+        let timings = retriever
+            .search(&request(&query.text, None), access)
+            .unwrap()
+            .timings;
         let parts = [
             timings.access_ms,
             timings.bm25_ms,
@@ -161,8 +173,14 @@ fn stages(collection: &Collection, retriever: &Retriever, access: &Access, repor
             *sum += part;
         }
     }
-    for (name, sum) in ["access", "bm25", "vector", "rank", "fetch"].iter().zip(sums) {
-        report.say(&format!("stage_{name}_ms"), sum / collection.queries.len() as f64);
+    for (name, sum) in ["access", "bm25", "vector", "rank", "fetch"]
+        .iter()
+        .zip(sums)
+    {
+        report.say(
+            &format!("stage_{name}_ms"),
+            sum / collection.queries.len() as f64,
+        );
     }
 }
 

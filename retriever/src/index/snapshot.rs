@@ -254,8 +254,13 @@ impl<'a> Building<'a> {
         fs::write(folder.join(KEYS), keys).map_err(&io)?;
         let mut order = None;
         if self.vectors.len() >= clusters::MIN_ROWS {
-            let (clusters, rows) = Clusters::build(&self.vectors, plan.stop)
-                .map_err(|error| if (plan.stop)() { stopped(generation) } else { error })?;
+            let (clusters, rows) = Clusters::build(&self.vectors, plan.stop).map_err(|error| {
+                if (plan.stop)() {
+                    stopped(generation)
+                } else {
+                    error
+                }
+            })?;
             fs::write(folder.join(CLUSTERS), clusters.to_bytes()).map_err(&io)?;
             order = Some(rows);
         }

@@ -361,7 +361,12 @@ mod tests {
 
     #[test]
     fn few_allowed_passages_are_looked_up_with_the_scores_of_a_walk_over_all() {
-        let words = |key: u32| format!("pump {}reset number {key}", "pump ".repeat(key as usize % 5));
+        let words = |key: u32| {
+            format!(
+                "pump {}reset number {key}",
+                "pump ".repeat(key as usize % 5)
+            )
+        };
         let mut writer = TextWriter::in_memory().unwrap();
         for key in 0..2000 {
             writer.add(key * 3, &words(key)).unwrap();

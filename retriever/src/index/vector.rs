@@ -250,7 +250,10 @@ impl Block {
     }
 
     fn score_keys(&self, query: &[f32], keys: impl Iterator<Item = u32>, best: &mut Best) {
-        let ascending = self.places.as_ref().map_or(&self.keys, |places| &places.keys);
+        let ascending = self
+            .places
+            .as_ref()
+            .map_or(&self.keys, |places| &places.keys);
         let mut place = 0;
         for key in keys {
             place += gallop(&ascending[place..], key);

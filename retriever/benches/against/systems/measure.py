@@ -15,7 +15,7 @@ import time
 import numpy as np
 
 SEARCHES = 1000
-SECONDS = 10
+SECONDS = 5
 WARM = 100
 HITS = 10
 DEPTH = 200

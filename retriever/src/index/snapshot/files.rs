@@ -100,7 +100,11 @@ pub(super) fn read_block(path: &Path, dimensions: usize) -> io::Result<Option<Bl
     let count = u64::from_le_bytes(count);
     let of_row = 8 + dimensions as u64;
     // Before anything of that size is reserved.
-    if count.checked_mul(of_row).and_then(|bytes| bytes.checked_add(8)) != Some(length) {
+    if count
+        .checked_mul(of_row)
+        .and_then(|bytes| bytes.checked_add(8))
+        != Some(length)
+    {
         return Ok(None);
     }
     let Ok(count) = usize::try_from(count) else {
@@ -168,7 +172,10 @@ mod tests {
             let read = read_block(&path, 3).unwrap().unwrap();
             for (place, from) in order.iter().map(|from| *from as usize).enumerate() {
                 assert_eq!(read.keys()[place], block.keys()[from]);
-                assert_eq!(read.scales()[place].to_bits(), block.scales()[from].to_bits());
+                assert_eq!(
+                    read.scales()[place].to_bits(),
+                    block.scales()[from].to_bits()
+                );
                 assert_eq!(read.row(place), block.row(from));
             }
         }

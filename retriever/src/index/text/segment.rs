@@ -25,7 +25,11 @@ impl Passages {
         let lengths = segment.get_fieldnorms_reader(words)?;
         let documents = 0..segment.max_doc();
         // Keys are written from `u32`; what is not one is no passage's.
-        let key = |document| column.first(document).and_then(|key| u32::try_from(key).ok());
+        let key = |document| {
+            column
+                .first(document)
+                .and_then(|key| u32::try_from(key).ok())
+        };
         let keys: Vec<u32> = documents
             .clone()
             .map(|document| key(document).unwrap_or(u32::MAX))
@@ -56,7 +60,7 @@ impl Passages {
         let ascending = self.by_key.as_ref().map_or(&self.keys, |(keys, _)| keys);
         let mut found = Vec::new();
         let mut place = 0;
-        for key in (&self.all & some).iter() {
+        for key in &self.all & some {
             place += gallop(&ascending[place..], key);
             let document = match &self.by_key {
                 Some((_, documents)) => documents[place],

@@ -186,17 +186,28 @@ mod tests {
         (clusters, block.reordered(&order))
     }
 
-    fn found(clusters: &Clusters, block: &Block, query: &[f32], allowed: &RoaringBitmap) -> Vec<u32> {
+    fn found(
+        clusters: &Clusters,
+        block: &Block,
+        query: &[f32],
+        allowed: &RoaringBitmap,
+    ) -> Vec<u32> {
         let mut best = Best::new(10);
         let some = block.allowed(allowed);
         clusters.score(block, query, allowed, some, (&mut best, 10));
-        best.into_sorted().into_iter().map(|scored| scored.0).collect()
+        best.into_sorted()
+            .into_iter()
+            .map(|scored| scored.0)
+            .collect()
     }
 
     fn exact(block: &Block, query: &[f32], allowed: &RoaringBitmap) -> Vec<u32> {
         let mut best = Best::new(10);
         block.score(query, allowed, &mut best, 10);
-        best.into_sorted().into_iter().map(|scored| scored.0).collect()
+        best.into_sorted()
+            .into_iter()
+            .map(|scored| scored.0)
+            .collect()
     }
 
     #[test]
@@ -252,7 +263,10 @@ mod tests {
         assert!(Clusters::from_bytes(&bytes, &small).is_some());
         assert!(Clusters::from_bytes(&bytes, &block(101)).is_none());
         for end in 0..bytes.len() {
-            assert!(Clusters::from_bytes(&bytes[..end], &small).is_none(), "{end}");
+            assert!(
+                Clusters::from_bytes(&bytes[..end], &small).is_none(),
+                "{end}"
+            );
         }
     }
 

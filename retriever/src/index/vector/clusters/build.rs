@@ -135,7 +135,10 @@ fn similarities(
 ) -> Vec<(f32, u32)> {
     let row = block.row(row);
     let dimensions = block.dimensions;
-    #[expect(clippy::cast_possible_truncation, reason = "fewer clusters than rows, whose keys are u32")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "fewer clusters than rows, whose keys are u32"
+    )]
     let numbers = range.start as u32..;
     centres[range.start * dimensions..range.end * dimensions]
         .chunks(dimensions)
@@ -145,6 +148,10 @@ fn similarities(
 }
 
 /// The nearer first; of equals the first.
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "handed to functions that pass references"
+)]
 fn nearer(a: &(f32, u32), b: &(f32, u32)) -> std::cmp::Ordering {
     b.0.total_cmp(&a.0).then(a.1.cmp(&b.1))
 }
