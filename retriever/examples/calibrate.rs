@@ -1,4 +1,4 @@
-//! Fits the confidence of a search, and shows how well it is calibrated. `calibrate BEIR_FOLDER…`
+//! Fits the confidence of a search, and shows how well it is calibrated. `calibrate [--embedder FOLDER] BEIR_FOLDER…`
 //!
 //! Each collection is asked its own questions, where the first hit is right when it is judged relevant, and half as many questions
 //! of the other collections, which it cannot answer. For each collection the model is fitted on the others and tried on this one.
@@ -11,13 +11,13 @@
     reason = "a program for whoever works on ranking"
 )]
 
-use std::collections::{HashMap, HashSet};
+mod beir;
+
 use std::path::{Path, PathBuf};
 
-use quoin_retriever::{
-    Access, Content, DocumentId, DocumentInput, Retriever, RetrieverSettings, SearchRequest,
-};
-use serde_json::Value;
+use quoin_retriever::{Access, EmbedderKind, Retriever, RetrieverSettings, SearchRequest};
+
+use self::beir::Judged;
 
 const QUESTIONS: usize = 300;
 const SIGNALS: usize = 2;
@@ -29,11 +29,18 @@ struct Case {
 }
 
 fn main() {
-    let folders: Vec<PathBuf> = std::env::args().skip(1).map(PathBuf::from).collect();
-    let questions: Vec<Vec<(String, String)>> =
-        folders.iter().map(|folder| questions(folder)).collect();
+    let mut settings = RetrieverSettings::default();
+    let mut folders: Vec<PathBuf> = std::env::args().skip(1).map(PathBuf::from).collect();
+    if folders[0].as_os_str() == "--embedder" {
+        settings.embedder = EmbedderKind::Folder(folders[1].clone());
+        folders.drain(..2);
+    }
+    let questions: Vec<Vec<(String, String)>> = folders
+        .iter()
+        .map(|folder| beir::questions(folder, QUESTIONS))
+        .collect();
     let cases: Vec<Vec<Case>> = (0..folders.len())
-        .map(|own| cases(&folders[own], own, &questions))
+        .map(|own| cases(&folders[own], own, &questions, &settings))
         .collect();
     for (held_out, folder) in folders.iter().enumerate() {
         let others = cases.iter().enumerate().filter(|(at, _)| *at != held_out);
@@ -44,65 +51,16 @@ fn main() {
     println!("fitted on all: {:.3?}", fit(&all));
 }
 
-fn lines(path: &Path) -> Vec<Value> {
-    let text = std::fs::read_to_string(path).unwrap();
-    text.lines()
-        .map(|line| serde_json::from_str(line).unwrap())
-        .collect()
-}
-
-/// Judged questions, evenly spread: id and text.
-fn questions(folder: &Path) -> Vec<(String, String)> {
-    let judged = judged(folder);
-    let mut all: Vec<(String, String)> = lines(&folder.join("queries.jsonl"))
-        .iter()
-        .map(|line| {
-            (
-                line["_id"].as_str().unwrap().to_owned(),
-                line["text"].as_str().unwrap().to_owned(),
-            )
-        })
-        .filter(|(id, _)| judged.contains_key(id))
-        .collect();
-    let step = (all.len() / QUESTIONS).max(1);
-    all = all.into_iter().step_by(step).take(QUESTIONS).collect();
-    all
-}
-
-fn judged(folder: &Path) -> HashMap<String, HashSet<String>> {
-    let mut judged: HashMap<String, HashSet<String>> = HashMap::new();
-    for line in std::fs::read_to_string(folder.join("qrels/test.tsv"))
-        .unwrap()
-        .lines()
-        .skip(1)
-    {
-        let fields: Vec<&str> = line.split('\t').collect();
-        if fields[2].parse::<f64>().unwrap() > 0.0 {
-            judged
-                .entry(fields[0].into())
-                .or_default()
-                .insert(fields[1].into());
-        }
-    }
-    judged
-}
-
-fn cases(folder: &Path, own: usize, questions: &[Vec<(String, String)>]) -> Vec<Case> {
+fn cases(
+    folder: &Path,
+    own: usize,
+    questions: &[Vec<(String, String)>],
+    settings: &RetrieverSettings,
+) -> Vec<Case> {
     let data = std::env::temp_dir().join(format!("quoin-calibrate-{}", std::process::id()));
-    let retriever = Retriever::open(&data, RetrieverSettings::default()).unwrap();
-    let inputs = lines(&folder.join("corpus.jsonl")).into_iter().map(|line| {
-        let field = |name: &str| line[name].as_str().unwrap_or_default().to_owned();
-        DocumentInput {
-            title: Some(field("title")).filter(|title| !title.is_empty()),
-            acl: Some(vec!["public".into()]),
-            ..DocumentInput::new(
-                DocumentId::new(field("_id")).unwrap(),
-                Content::text(field("text")),
-            )
-        }
-    });
-    retriever.put_batch(inputs.collect()).unwrap();
-    let judged = judged(folder);
+    let retriever = Retriever::open(&data, settings.clone()).unwrap();
+    retriever.put_batch(beir::documents(folder)).unwrap();
+    let judged = beir::judged(folder);
     let mut cases: Vec<Case> = questions[own]
         .iter()
         .filter_map(|(id, text)| case(&retriever, text, &judged[id]))
@@ -116,19 +74,19 @@ fn cases(folder: &Path, own: usize, questions: &[Vec<(String, String)>]) -> Vec<
     let wanted = cases.len() / 2;
     let step = (others.len() / wanted.max(1)).max(1);
     let foreign = others.into_iter().step_by(step).take(wanted);
-    cases.extend(foreign.filter_map(|text| case(&retriever, text, &HashSet::new())));
+    cases.extend(foreign.filter_map(|text| case(&retriever, text, &Judged::new())));
     drop(retriever);
     std::fs::remove_dir_all(data).unwrap();
     cases
 }
 
-fn case(retriever: &Retriever, question: &str, relevant: &HashSet<String>) -> Option<Case> {
+fn case(retriever: &Retriever, question: &str, relevant: &Judged) -> Option<Case> {
     let mut request = SearchRequest::new(question, 5);
     request.explain = true;
     let result = retriever.search(&request, &Access::admin()).unwrap();
     let signals = result.explanation?.signals?;
     let x = [1.0, f64::from(signals.covered), f64::from(signals.cosine)];
-    let right = relevant.contains(result.hits[0].document.as_str());
+    let right = relevant.contains_key(result.hits[0].document.as_str());
     Some(Case { x, right })
 }
 

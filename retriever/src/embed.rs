@@ -1,17 +1,48 @@
 //! Embedders: text in, unit vectors out.
 //!
-//! The seam is a trait; the static table in the binary is the implementation that needs no download. A vector is either
+//! The seam is a trait; the static table in the binary is the implementation that needs no download, and `neural.rs` the one for
+//! models of the BERT family. A vector is either
 //! of length 1 or, for a text of which the embedder knows nothing, all zeros; NaN and infinities are taken for that.
 
+mod neural;
 mod static_table;
-mod wordpiece;
+pub(crate) mod wordpiece;
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use crate::RetrieverError;
 use crate::passage::Token;
 
+pub(crate) use self::neural::NeuralEmbedder;
 pub(crate) use self::static_table::StaticTable;
+
+/// What is kept of a passage.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct PassageVectors {
+    /// What the passage is found by: a unit vector, or zeros.
+    pub vector: Vec<f32>,
+    /// One row of [`Embedder::token_dimensions`] int8 components a token that the model read, in order: only its direction
+    /// counts. Empty from an embedder that makes none.
+    pub tokens: Vec<i8>,
+}
+
+/// What is compared with what is kept of passages.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct QueryVectors {
+    /// A unit vector, or zeros.
+    pub vector: Vec<f32>,
+    /// Of the query's tokens, in order; empty from an embedder that makes none.
+    pub tokens: Vec<QueryToken>,
+}
+
+/// A token of a query.
+#[derive(Clone, Debug, PartialEq)]
+pub struct QueryToken {
+    /// The byte of the query where it starts.
+    pub start: u32,
+    /// A unit vector of [`Embedder::token_dimensions`] components.
+    pub vector: Vec<f32>,
+}
 
 /// Turns text into vectors.
 pub trait Embedder: Send + Sync {
@@ -36,29 +67,76 @@ pub trait Embedder: Send + Sync {
     /// # Errors
     /// The model fails.
     fn embed_query(&self, query: &str) -> Result<Vec<f32>, RetrieverError>;
+
+    /// Whether a text's vector is more than the mean of its tokens': then vectors count for as much as words do, unless the
+    /// settings say otherwise.
+    fn is_contextual(&self) -> bool {
+        true
+    }
+
+    /// Tokens of a passage that its vector is made of; what is beyond is found by its words alone.
+    fn passage_tokens(&self) -> usize {
+        usize::MAX
+    }
+
+    /// Components of the vectors of single tokens, which late interaction compares; 0 when there are none.
+    fn token_dimensions(&self) -> usize {
+        0
+    }
+
+    /// As [`Embedder::embed_passages`], with the vectors of the passages' tokens.
+    ///
+    /// # Errors
+    /// The model fails.
+    fn embed_passages_and_tokens(
+        &self,
+        passages: &[Vec<u32>],
+    ) -> Result<Vec<PassageVectors>, RetrieverError> {
+        let vectors = self.embed_passages(passages)?;
+        let alone = |vector| PassageVectors {
+            vector,
+            tokens: Vec::new(),
+        };
+        Ok(vectors.into_iter().map(alone).collect())
+    }
+
+    /// As [`Embedder::embed_query`], with the vectors of the query's tokens.
+    ///
+    /// # Errors
+    /// The model fails.
+    fn embed_query_and_tokens(&self, query: &str) -> Result<QueryVectors, RetrieverError> {
+        Ok(QueryVectors {
+            vector: self.embed_query(query)?,
+            tokens: Vec::new(),
+        })
+    }
 }
 
 /// The vector of a text that is a passage by itself.
 pub(crate) fn embed_text(embedder: &dyn Embedder, text: &str) -> Result<Vec<f32>, RetrieverError> {
-    let tokens = embedder
-        .tokenize(text)
-        .iter()
-        .map(|token| token.id)
-        .collect();
-    let mut vectors = embedder.embed_passages(&[tokens])?;
+    let mut vectors = embedder.embed_passages(&[ids(&embedder.tokenize(text))])?;
     Ok(vectors.pop().unwrap_or_default())
 }
 
-/// The embedder in the binary.
+/// Without their places.
+pub(crate) fn ids(tokens: &[Token]) -> Vec<u32> {
+    tokens.iter().map(|token| token.id).collect()
+}
+
+/// The embedder in the binary, read once.
 ///
 /// # Errors
 /// The files in the binary do not fit together.
 pub(crate) fn bundled() -> Result<Arc<StaticTable>, RetrieverError> {
-    StaticTable::from_bytes(
+    static TABLE: OnceLock<Arc<StaticTable>> = OnceLock::new();
+    if let Some(table) = TABLE.get() {
+        return Ok(Arc::clone(table));
+    }
+    let table = Arc::new(StaticTable::from_bytes(
         include_bytes!("../bundled/static/model.safetensors"),
         include_bytes!("../bundled/static/tokenizer.json"),
-    )
-    .map(Arc::new)
+    )?);
+    Ok(Arc::clone(TABLE.get_or_init(|| table)))
 }
 
 /// Scales to length 1; a vector that has no direction, or is not finite, becomes zeros.
@@ -136,6 +214,17 @@ pub(crate) mod tests {
             assert_eq!(as_passage(text), as_passage(text));
             assert_eq!(as_query(text), as_query(text));
             let tokens = embedder.tokenize(text);
+            let with_tokens = embedder.embed_passages_and_tokens(&[ids(&tokens)]).unwrap();
+            assert_eq!(with_tokens[0].vector, as_passage(text));
+            let query = embedder.embed_query_and_tokens(text).unwrap();
+            assert_eq!(query.vector, as_query(text));
+            let dimensions = embedder.token_dimensions();
+            assert!(dimensions > 0 || with_tokens[0].tokens.is_empty());
+            assert!(with_tokens[0].tokens.len() <= tokens.len() * dimensions);
+            for token in &query.tokens {
+                assert_eq!(token.vector.len(), dimensions);
+                assert!(text.is_char_boundary(token.start as usize));
+            }
             assert!(tokens.is_sorted_by_key(|token| token.start));
             assert!(
                 tokens
@@ -150,6 +239,8 @@ pub(crate) mod tests {
     fn every_embedder_keeps_the_contract() {
         keeps_the_contract(bundled().unwrap().as_ref());
         keeps_the_contract(&Letters);
+        let folder = crate::neural::tests::fixture("embedder");
+        keeps_the_contract(&NeuralEmbedder::open(&folder).unwrap());
     }
 
     #[test]

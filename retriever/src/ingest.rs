@@ -5,8 +5,9 @@ use sha2::{Digest, Sha256};
 
 use crate::catalogue::NewPassage;
 use crate::document::{Document, DocumentInput};
-use crate::embed::Embedder;
+use crate::embed::{Embedder, PassageVectors, ids};
 use crate::index::vector::Vector;
+use crate::neural::PROJECTION;
 use crate::passage::{self, Token};
 use crate::pipeline::Pipeline;
 use crate::read::{self, Block};
@@ -184,35 +185,50 @@ pub(crate) fn cut_and_embed(
         .par_iter()
         .zip(&own)
         .with_min_len(16)
-        .map(|(passage, own)| match own.is_empty() {
+        .map(|(passage, own)| {
             // Without a word of its own it is not to be found by its title.
-            true => Vec::new(),
-            false => [&*title, &heading_tokens(passage, embedder), own].concat(),
+            if own.is_empty() {
+                return Vec::new();
+            }
+            [&*title, &heading_tokens(passage, embedder), own].concat()
         })
         .collect();
-    let vectors = embedder.embed_passages(&whole)?;
+    let vectors = embedded(&whole, pipeline)?;
     if vectors.len() != cut.len() {
         let problem = format!("made {} vectors of {} passages", vectors.len(), cut.len());
         return Err(RetrieverError::Embedder { problem });
     }
     let parts = cut.into_iter().zip(own).zip(vectors);
     Ok(parts
-        .map(|((passage, tokens), vector)| NewPassage {
-            vector: Vector::quantise(&vector),
+        .map(|((passage, tokens), vectors)| NewPassage {
+            vector: Vector::quantise(&vectors.vector),
+            token_vectors: vectors.tokens,
             tokens,
             passage,
         })
         .collect())
 }
 
+/// With vectors of tokens where the pipeline stores them.
+fn embedded(
+    passages: &[Vec<u32>],
+    pipeline: &Pipeline,
+) -> Result<Vec<PassageVectors>, RetrieverError> {
+    if pipeline.token_vectors {
+        return pipeline.embedder.embed_passages_and_tokens(passages);
+    }
+    let vectors = pipeline.embedder.embed_passages(passages)?;
+    let alone = |vector| PassageVectors {
+        vector,
+        tokens: Vec::new(),
+    };
+    Ok(vectors.into_iter().map(alone).collect())
+}
+
 /// The tokens of a passage among those of its text.
 fn slice<'t>(tokens: &'t [Token], passage: &passage::Passage) -> &'t [Token] {
     let before = |byte: usize| tokens.partition_point(|token| (token.start as usize) < byte);
     &tokens[before(passage.bytes.start)..before(passage.bytes.end)]
-}
-
-fn ids(tokens: &[Token]) -> Vec<u32> {
-    tokens.iter().map(|token| token.id).collect()
 }
 
 fn heading_tokens(passage: &passage::Passage, embedder: &dyn Embedder) -> Vec<u32> {
@@ -248,7 +264,11 @@ pub(crate) fn words(
 }
 
 /// Fingerprint of everything that decides passages, vectors and words.
-pub(crate) fn pipeline(embedder: &dyn Embedder, settings: &PassageSettings) -> String {
+pub(crate) fn pipeline(
+    embedder: &dyn Embedder,
+    token_vectors: bool,
+    settings: &PassageSettings,
+) -> String {
     let PassageSettings {
         target_tokens,
         max_tokens,
@@ -259,8 +279,13 @@ pub(crate) fn pipeline(embedder: &dyn Embedder, settings: &PassageSettings) -> S
         0 => String::new(),
         tokens => format!("+{tokens}"),
     };
+    let tokens = if token_vectors {
+        format!("+{PROJECTION}:{}", embedder.token_dimensions())
+    } else {
+        String::new()
+    };
     format!(
-        "{}/{}:{target_tokens}-{max_tokens}{overlap}/{}/{VERSION}/{}",
+        "{}/{}:{target_tokens}-{max_tokens}{overlap}/{}{tokens}/{VERSION}/{}",
         read::VERSION,
         passage::VERSION,
         embedder.fingerprint(),

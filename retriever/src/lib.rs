@@ -12,6 +12,7 @@ mod error;
 mod filters;
 mod index;
 mod ingest;
+mod neural;
 mod passage;
 mod pipeline;
 mod rank;
@@ -30,13 +31,13 @@ pub use self::document::{
     Content, Document, DocumentChange, DocumentId, DocumentInput, Format, Metadata, Page,
     PassageId, Purge, Stored,
 };
-pub use self::embed::Embedder;
+pub use self::embed::{Embedder, PassageVectors, QueryToken, QueryVectors};
 pub use self::erasure::{BackupHolding, DeletionReceipt, ErasureReport, Finding, PlacePurge};
 pub use self::error::RetrieverError;
 pub use self::filters::{Filters, OneOrMany};
 pub use self::index::snapshot::Manifest;
 pub use self::passage::{Token, sentences};
-pub use self::read::read_worker;
+pub use self::read::{Archive, ArchiveEntry, ArchiveLimits, LeftOut, read_worker};
 pub use self::retriever::{
     Building, GenerationInfo, PipelineFingerprints, Retriever, Statistics, VerifyReport,
 };
@@ -45,8 +46,8 @@ pub use self::search::{
     StageRankings, Stages,
 };
 pub use self::settings::{
-    CompactionSettings, Fusion, Limits, PassageSettings, RankingSettings, RerankerKind,
-    RetrieverSettings,
+    CompactionSettings, EmbedderKind, Fusion, Limits, OpenEmbedder, PassageSettings,
+    RankingSettings, RerankerKind, RetrieverSettings,
 };
 pub use self::timestamp::Timestamp;
 

@@ -2,14 +2,18 @@
 //!
 //! A generation is of one pipeline. Several can have cut the same documents: one serves, another is being built or was left.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
 use crate::catalogue::StoredPipeline;
-use crate::embed::{self, Embedder};
-use crate::rank::rerank::{Reranker, StaticLateInteraction};
-use crate::settings::{PassageSettings, RerankerKind, RetrieverSettings};
+use crate::embed::{self, Embedder, NeuralEmbedder};
+use crate::rank::Ranking;
+use crate::rank::rerank::{CrossEncoder, Reranker, StaticLateInteraction, TokenLateInteraction};
+use crate::settings::{
+    EmbedderKind, PassageSettings, RankingSettings, RerankerKind, RetrieverSettings,
+};
 use crate::{RetrieverError, ingest};
 
 /// What embeds and what reranks; the rest of the retriever knows their traits only.
@@ -17,24 +21,62 @@ use crate::{RetrieverError, ingest};
 pub(crate) struct Models {
     pub(crate) embedder: Arc<dyn Embedder>,
     pub(crate) reranker: Option<Arc<dyn Reranker>>,
+    /// Whether the vectors of passages' tokens are stored.
+    pub(crate) token_vectors: bool,
 }
 
 impl Models {
-    /// Those in the binary.
+    /// Those that a pipeline was made by, with the reranker of the settings.
     ///
     /// # Errors
-    /// The files in the binary do not fit together.
-    pub(crate) fn bundled(reranker: RerankerKind) -> Result<Self, RetrieverError> {
-        let table = embed::bundled()?;
+    /// A folder is not there, or holds no model that this program can run.
+    pub(crate) fn load(
+        made_by: &MadeBy,
+        settings: &RetrieverSettings,
+    ) -> Result<Self, RetrieverError> {
+        let other = |folder: &Path| (settings.other_embedders.as_ref()?.0)(folder);
+        let embedder: Arc<dyn Embedder> = match &made_by.embedder {
+            EmbedderKind::Bundled => embed::bundled()?,
+            EmbedderKind::Folder(folder) => match other(folder) {
+                Some(opened) => opened?,
+                None => Arc::new(NeuralEmbedder::open(folder)?),
+            },
+        };
+        let is_static = made_by.embedder == EmbedderKind::Bundled;
+        Self::around(
+            embedder,
+            is_static,
+            made_by.token_vectors,
+            &settings.ranking.reranker,
+        )
+    }
+
+    /// An embedder with what suits it.
+    ///
+    /// # Errors
+    /// The reranker's folder is not there, or holds no model that this program can run.
+    pub(crate) fn around(
+        embedder: Arc<dyn Embedder>,
+        is_static: bool,
+        token_vectors: bool,
+        reranker: &RerankerKind,
+    ) -> Result<Self, RetrieverError> {
+        let token_vectors = token_vectors && embedder.token_dimensions() > 0;
         let reranker: Option<Arc<dyn Reranker>> = match reranker {
-            RerankerKind::Off => None,
-            RerankerKind::StaticLateInteraction => {
-                Some(Arc::new(StaticLateInteraction::new(Arc::clone(&table))))
+            RerankerKind::LateInteraction if token_vectors => {
+                let dimensions = embedder.token_dimensions();
+                Some(Arc::new(TokenLateInteraction::new(dimensions)))
             }
+            RerankerKind::LateInteraction if is_static => {
+                Some(Arc::new(StaticLateInteraction::new(embed::bundled()?)))
+            }
+            RerankerKind::LateInteraction | RerankerKind::Off => None,
+            RerankerKind::CrossEncoder(folder) => Some(Arc::new(CrossEncoder::open(folder)?)),
         };
         Ok(Self {
-            embedder: table,
+            embedder,
             reranker,
+            token_vectors,
         })
     }
 }
@@ -43,12 +85,19 @@ impl Models {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct MadeBy {
     pub(crate) passages: PassageSettings,
+    // Pipelines of older programs had neither.
+    #[serde(default)]
+    pub(crate) embedder: EmbedderKind,
+    #[serde(default)]
+    pub(crate) token_vectors: bool,
 }
 
 impl MadeBy {
     pub(crate) fn of(settings: &RetrieverSettings) -> Self {
         Self {
             passages: settings.passages.clone(),
+            embedder: settings.embedder.clone(),
+            token_vectors: settings.token_vectors.unwrap_or(true),
         }
     }
 
@@ -70,6 +119,8 @@ pub(crate) struct Pipeline {
     pub(crate) passages: PassageSettings,
     pub(crate) embedder: Arc<dyn Embedder>,
     pub(crate) reranker: Option<Arc<dyn Reranker>>,
+    pub(crate) token_vectors: bool,
+    pub(crate) ranking: Ranking,
 }
 
 impl Pipeline {
@@ -78,18 +129,22 @@ impl Pipeline {
         fingerprint: String,
         passages: PassageSettings,
         models: Models,
+        ranking: &RankingSettings,
     ) -> Self {
+        let contextual = models.embedder.is_contextual();
         Self {
             number,
             fingerprint,
             passages,
+            ranking: Ranking::of(ranking, contextual, models.reranker.as_deref()),
             embedder: models.embedder,
             reranker: models.reranker,
+            token_vectors: models.token_vectors,
         }
     }
 
     pub(crate) fn fingerprint_of(passages: &PassageSettings, models: &Models) -> String {
-        ingest::pipeline(models.embedder.as_ref(), passages)
+        ingest::pipeline(models.embedder.as_ref(), models.token_vectors, passages)
     }
 
     /// Makes a pipeline again from what the catalogue knows of it. An older program's serves as well, as long as its vectors are
@@ -99,12 +154,12 @@ impl Pipeline {
     /// Its embedder cannot be loaded, or is another one by now.
     pub(crate) fn load(
         stored: StoredPipeline,
-        reranker: RerankerKind,
+        settings: &RetrieverSettings,
     ) -> Result<Self, RetrieverError> {
         let refused = |problem: String| RetrieverError::Embedder { problem };
         let made_by = MadeBy::from_json(&stored.made_by)
             .map_err(|error| refused(format!("its settings cannot be read: {error}")))?;
-        let models = Models::bundled(reranker)?;
+        let models = Models::load(&made_by, settings)?;
         if !stored.fingerprint.contains(models.embedder.fingerprint()) {
             return Err(refused(format!(
                 "`{}` is not the embedder of `{}`",
@@ -112,11 +167,13 @@ impl Pipeline {
                 stored.fingerprint
             )));
         }
+        let (number, fingerprint) = (stored.number, stored.fingerprint);
         Ok(Self::new(
-            stored.number,
-            stored.fingerprint,
+            number,
+            fingerprint,
             made_by.passages,
             models,
+            &settings.ranking,
         ))
     }
 }

@@ -3,6 +3,7 @@
 //! Offsets everywhere refer to that text. The outline says what each part of it is, so that the text can be cut again
 //! without the original. A reader never recurses with its input and stops at its limits.
 
+mod archive;
 mod container;
 mod delimited;
 mod docx;
@@ -33,7 +34,7 @@ use crate::settings::Limits;
 use crate::{DocumentId, RetrieverError, Timestamp};
 
 /// Changes whenever a reader would give another text or outline for the same bytes.
-pub(crate) const VERSION: &str = "read-2";
+pub(crate) const VERSION: &str = "read-3";
 
 /// What a part of a text is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -195,6 +196,7 @@ fn read_file(
     }
 }
 
+pub use self::archive::{Archive, ArchiveEntry, ArchiveLimits, LeftOut};
 pub use self::isolated::read_worker;
 
 /// Reads a document's content within its limits.

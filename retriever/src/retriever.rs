@@ -2,6 +2,9 @@
 
 mod build;
 mod change;
+mod checking;
+#[cfg(test)]
+mod clock;
 mod erasing;
 mod generations;
 mod maintenance;
@@ -18,17 +21,18 @@ use serde::Serialize;
 
 use crate::catalogue::Catalogue;
 use crate::document::{Document, DocumentChange, DocumentInput, Page, Stored};
-use crate::embed::Embedder;
+use crate::embed::{self, Embedder};
 use crate::erasure::{DeletionReceipt, ErasureReport, ReceiptKey};
 use crate::index::delta::DeltaWriter;
 use crate::index::publish::Current;
-use crate::pipeline::{Models, Pipeline};
-use crate::rank::rerank::Candidate;
+use crate::pipeline::{MadeBy, Models, Pipeline};
+use crate::rank::rerank::{self, Reads};
 use crate::search::{Hit, SearchRequest, SearchResult, StageRankings};
 use crate::settings::RetrieverSettings;
 use crate::{Access, AccessList, DocumentId, RetrieverError, Timestamp};
 
-pub use self::generations::{GenerationInfo, VerifyReport};
+pub use self::checking::VerifyReport;
+pub use self::generations::GenerationInfo;
 use self::maintenance::{Maintenance, Wanted};
 pub use self::words::PipelineFingerprints;
 
@@ -96,14 +100,14 @@ impl Retriever {
     ///
     /// # Errors
     /// The folder cannot be written, the catalogue is damaged, newer than this program, or lost while snapshots of it are there,
-    /// or the default access list breaks the rule of tokens.
+    /// a model's folder is not there or holds no model that can be run, or the default access list breaks the rule of tokens.
     pub fn open(folder: &Path, settings: RetrieverSettings) -> Result<Self, RetrieverError> {
-        let models = Models::bundled(settings.ranking.reranker)?;
+        let models = Models::load(&MadeBy::of(&settings), &settings)?;
         Self::open_with(folder, settings, models)
     }
 
-    /// Opens as [`Retriever::open`] does, with vectors of another embedder; nothing reranks. While the folder holds passages of
-    /// another pipeline, those serve and the new ones are made in the background.
+    /// Opens as [`Retriever::open`] does, with vectors of another embedder than the settings name. While the folder holds passages
+    /// of another pipeline, those serve and the new ones are made in the background.
     ///
     /// # Errors
     /// As [`Retriever::open`].
@@ -112,10 +116,8 @@ impl Retriever {
         settings: RetrieverSettings,
         embedder: Arc<dyn Embedder>,
     ) -> Result<Self, RetrieverError> {
-        let models = Models {
-            embedder,
-            reranker: None,
-        };
+        let token_vectors = settings.token_vectors.unwrap_or(true);
+        let models = Models::around(embedder, false, token_vectors, &settings.ranking.reranker)?;
         Self::open_with(folder, settings, models)
     }
 
@@ -403,15 +405,8 @@ impl Retriever {
     /// # Errors
     /// The embedder fails.
     pub fn embed(&self, texts: &[String]) -> Result<Vec<Vec<f32>>, RetrieverError> {
-        let embedder = &self.inner.current.load().pipeline.embedder;
-        let tokens = |text: &String| {
-            embedder
-                .tokenize(text)
-                .iter()
-                .map(|token| token.id)
-                .collect()
-        };
-        embedder.embed_passages(&texts.iter().map(tokens).collect::<Vec<_>>())
+        let embedder = Arc::clone(&self.inner.current.load().pipeline.embedder);
+        vectors_of(embedder.as_ref(), texts)
     }
 
     /// The embedder's name and fingerprint.
@@ -421,11 +416,20 @@ impl Retriever {
         published.pipeline.embedder.fingerprint().to_owned()
     }
 
+    /// Unit vectors of texts by the table in the binary, whatever the embedder is: hundreds of sentences in a millisecond, to
+    /// compare them with each other.
+    ///
+    /// # Errors
+    /// The files in the binary do not fit together.
+    pub fn embed_quickly(&self, texts: &[String]) -> Result<Vec<Vec<f32>>, RetrieverError> {
+        vectors_of(embed::bundled()?.as_ref(), texts)
+    }
+
     /// One score a text, a higher one for a better match; zeros where reranking is off. Words count for as much as they are rare
     /// among what the caller may read.
     ///
     /// # Errors
-    /// An index cannot be read.
+    /// An index cannot be read, or a model fails.
     pub fn rerank(
         &self,
         query: &str,
@@ -437,18 +441,13 @@ impl Retriever {
         let Some(reranker) = &pipeline.reranker else {
             return Ok(vec![0.0; texts.len()]);
         };
-        let candidates: Vec<Candidate> = texts
-            .iter()
-            .map(|text| {
-                let tokens = pipeline.embedder.tokenize(text);
-                Candidate {
-                    tokens: tokens.iter().map(|token| token.id).collect(),
-                }
-            })
-            .collect();
         let readable = published.readable(access, Timestamp::now())?;
-        let query = published.weigh(query, &readable);
-        Ok(reranker.score(&query, &candidates))
+        let mut weighted = published.weigh(query, &readable);
+        if reranker.reads() == Reads::TokenVectors {
+            weighted.tokens = pipeline.embedder.embed_query_and_tokens(query)?.tokens;
+        }
+        let candidates = rerank::candidates(reranker.reads(), pipeline.embedder.as_ref(), texts)?;
+        Ok(reranker.score(&weighted, &candidates))
     }
 
     /// The snapshots that are kept, oldest first.
@@ -485,7 +484,8 @@ impl Retriever {
         self.inner.rollback()
     }
 
-    /// Compares the catalogue, the snapshots' digests and what is served.
+    /// Holds the catalogue against itself, every file of the snapshots against its digest, the words and vectors of every passage
+    /// in both indexes against the catalogue, and what is served against what is stored. Searches and writes go on meanwhile.
     ///
     /// # Errors
     /// Something cannot be read at all; what can be read and is wrong is in the report.
@@ -506,4 +506,12 @@ impl Retriever {
     pub fn settle(&self) {
         self.maintenance.settle();
     }
+}
+
+fn vectors_of(embedder: &dyn Embedder, texts: &[String]) -> Result<Vec<Vec<f32>>, RetrieverError> {
+    let tokens: Vec<Vec<u32>> = texts
+        .iter()
+        .map(|text| embed::ids(&embedder.tokenize(text)))
+        .collect();
+    embedder.embed_passages(&tokens)
 }

@@ -12,10 +12,11 @@ use std::time::Instant;
 
 use roaring::RoaringBitmap;
 
+use crate::embed::{QueryToken, QueryVectors};
 use crate::index::publish::{Published, Readable};
 use crate::index::{Scored, analysis, best_first};
 use crate::rank::fusion::{fuse, min_max};
-use crate::rank::rerank::Candidate;
+use crate::rank::rerank::{Candidate, Reads, Reranker};
 use crate::retriever::Inner;
 use crate::{Access, DocumentId, RetrieverError, Timestamp};
 
@@ -99,13 +100,14 @@ impl Inner {
         let readable = published.readable(access, at)?;
         let allowed = published.allowed(&readable, &request.filters);
         let access_ms = clock.lap();
+        let ranking = &published.pipeline.ranking;
         let asked = Asked {
             published: &published,
             query: &request.query,
             readable: &readable,
             allowed: &allowed,
-            depth: self.settings.ranking.depth.max(request.top_k),
-            rerank: request.rerank.unwrap_or(self.settings.ranking.rerank),
+            depth: ranking.depth.max(request.top_k),
+            rerank: request.rerank.unwrap_or(ranking.rerank),
         };
         let ranked = self.rank(&asked)?;
         clock.lap();
@@ -139,7 +141,6 @@ impl Inner {
     fn rank(&self, asked: &Asked<'_>) -> Result<Ranked, RetrieverError> {
         let mut clock = Clock::start();
         let mut timings = SearchTimings::default();
-        let ranking = &self.settings.ranking;
         let Asked {
             published,
             query,
@@ -149,6 +150,8 @@ impl Inner {
             ..
         } = *asked;
         let terms = analysis::query_terms(query, self.settings.limits.query_terms);
+        let reranker = published.pipeline.reranker.as_deref();
+        let reranker = reranker.filter(|_| asked.rerank);
         let by_text = || {
             let mut clock = Clock::start();
             let found = published.search_text(&terms, readable, allowed, depth);
@@ -156,23 +159,23 @@ impl Inner {
         };
         let by_vector = || {
             let mut clock = Clock::start();
-            let embedded = published.pipeline.embedder.embed_query(query)?;
-            let list = published.search_vectors(&embedded, allowed, depth);
-            Ok::<_, RetrieverError>((list, clock.lap()))
+            let embedded = embed(published, query, reranker)?;
+            let list = published.search_vectors(&embedded.vector, allowed, depth);
+            Ok::<_, RetrieverError>((list, embedded, clock.lap()))
         };
         let (text, vector) = beside(allowed.len(), by_text, by_vector);
         let (text, bm25_ms) = text?;
-        let (vector, vector_ms) = vector?;
+        let (vector, embedded, vector_ms) = vector?;
         (timings.bm25_ms, timings.vector_ms) = (bm25_ms, vector_ms);
         clock.lap();
+        let ranking = &published.pipeline.ranking;
         let fused = fuse(ranking.fusion, ranking.vector_weight, &text, &vector);
-        let reranked = if asked.rerank {
-            self.rerank_fused(asked, &fused)?
-        } else {
-            None
+        let judged = match reranker {
+            Some(reranker) => Some(self.rerank_fused(asked, &fused, reranker, embedded.tokens)?),
+            None => None,
         };
-        let last = match &reranked {
-            Some(reranked) => self.mix(&fused, reranked),
+        let last = match &judged {
+            Some(judged) => mix(&fused, judged, ranking.rerank_weight),
             None => fused.clone(),
         };
         timings.rank_ms = clock.lap();
@@ -182,7 +185,7 @@ impl Inner {
             text,
             vector,
             fused,
-            reranked,
+            reranked: judged,
             last,
         })
     }
@@ -192,36 +195,30 @@ impl Inner {
         &self,
         asked: &Asked<'_>,
         fused: &[Scored],
-    ) -> Result<Option<Vec<Scored>>, RetrieverError> {
-        let Some(reranker) = &asked.published.pipeline.reranker else {
-            return Ok(None);
-        };
-        let best = &fused[..fused.len().min(self.settings.ranking.rerank_depth)];
+        reranker: &dyn Reranker,
+        tokens: Vec<QueryToken>,
+    ) -> Result<Vec<Scored>, RetrieverError> {
+        let depth = asked.published.pipeline.ranking.rerank_depth;
+        let best = &fused[..fused.len().min(depth)];
         let keys: Vec<u32> = best.iter().map(|scored| scored.0).collect();
-        let candidates: Vec<Candidate> = self
-            .catalogue
-            .passage_tokens(&keys)?
-            .into_iter()
-            .map(|tokens| Candidate { tokens })
-            .collect();
-        let query = asked.published.weigh(asked.query, asked.readable);
+        let candidates: Vec<Candidate> = match reranker.reads() {
+            Reads::Tokens => {
+                let tokens = self.catalogue.passage_tokens(&keys)?;
+                tokens.into_iter().map(Candidate::Tokens).collect()
+            }
+            Reads::TokenVectors => {
+                let vectors = self.catalogue.token_vectors(&keys)?;
+                vectors.into_iter().map(Candidate::TokenVectors).collect()
+            }
+            Reads::Text => {
+                let words = self.catalogue.passage_words(&keys)?;
+                words.into_iter().map(Candidate::Text).collect()
+            }
+        };
+        let mut query = asked.published.weigh(asked.query, asked.readable);
+        query.tokens = tokens;
         let scores = reranker.score(&query, &candidates);
-        Ok(Some(keys.into_iter().zip(scores).collect()))
-    }
-
-    /// `(1 - weight) · fused + weight · reranked`, both scaled to 0..1; what was not reranked has 0 there, and so stays below.
-    fn mix(&self, fused: &[Scored], reranked: &[Scored]) -> Vec<Scored> {
-        let weight = self.settings.ranking.rerank_weight;
-        let scale = |list: &[Scored]| min_max(&list.iter().map(|s| s.1).collect::<Vec<_>>());
-        let second = scale(reranked).into_iter().chain(std::iter::repeat(0.0));
-        let mut mixed: Vec<Scored> = fused
-            .iter()
-            .zip(scale(fused))
-            .zip(second)
-            .map(|(((key, _), first), second)| (*key, (1.0 - weight) * first + weight * second))
-            .collect();
-        mixed.sort_by(best_first);
-        mixed
+        Ok(keys.into_iter().zip(scores).collect())
     }
 
     /// What every stage makes of a query, by document.
@@ -244,7 +241,7 @@ impl Inner {
             query,
             readable: &readable,
             allowed,
-            depth: self.settings.ranking.depth,
+            depth: published.pipeline.ranking.depth,
             rerank: true,
         })?;
         let documents = |list: &[Scored]| by_document(&published, list, depth);
@@ -255,6 +252,36 @@ impl Inner {
             reranked: documents(&served.last),
         })
     }
+}
+
+/// A query's vector, with those of its tokens where the reranker compares them.
+fn embed(
+    published: &Published,
+    query: &str,
+    reranker: Option<&dyn Reranker>,
+) -> Result<QueryVectors, RetrieverError> {
+    let embedder = &published.pipeline.embedder;
+    if reranker.is_some_and(|reranker| reranker.reads() == Reads::TokenVectors) {
+        return embedder.embed_query_and_tokens(query);
+    }
+    Ok(QueryVectors {
+        vector: embedder.embed_query(query)?,
+        tokens: Vec::new(),
+    })
+}
+
+/// `(1 - weight) · fused + weight · reranked`, both scaled to 0..1; what was not reranked has 0 there, and so stays below.
+fn mix(fused: &[Scored], reranked: &[Scored], weight: f32) -> Vec<Scored> {
+    let scale = |list: &[Scored]| min_max(&list.iter().map(|s| s.1).collect::<Vec<_>>());
+    let second = scale(reranked).into_iter().chain(std::iter::repeat(0.0));
+    let mut mixed: Vec<Scored> = fused
+        .iter()
+        .zip(scale(fused))
+        .zip(second)
+        .map(|(((key, _), first), second)| (*key, (1.0 - weight) * first + weight * second))
+        .collect();
+    mixed.sort_by(best_first);
+    mixed
 }
 
 fn by_document(published: &Published, list: &[Scored], depth: usize) -> Vec<(DocumentId, f32)> {

@@ -1,11 +1,13 @@
 //! What can be set, with defaults that were measured.
 
 use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::RetrieverError;
+use crate::{Embedder, RetrieverError};
 
 /// Everything the retriever can be told.
 #[derive(Clone, Debug, Default)]
@@ -16,6 +18,13 @@ pub struct RetrieverSettings {
     pub limits: Limits,
     /// How documents are cut.
     pub passages: PassageSettings,
+    /// What makes vectors of passages and queries.
+    pub embedder: EmbedderKind,
+    /// Who runs models in folders that hold none of the BERT family.
+    pub other_embedders: Option<OpenEmbedder>,
+    /// Whether the vectors of a passage's tokens are stored beside it, 128 bytes a token, for late interaction. Left out: where
+    /// the embedder makes them.
+    pub token_vectors: Option<bool>,
     /// How stages are combined.
     pub ranking: RankingSettings,
     /// The program, with its arguments, that calls [`crate::read_worker`]: files of formats that only large libraries read are
@@ -146,44 +155,73 @@ pub enum Fusion {
     ZScore,
 }
 
+/// Opens the embedder in a folder; `None` where it is none of its kind.
+#[derive(Clone)]
+pub struct OpenEmbedder(pub Arc<OpensEmbedder>);
+
+type OpensEmbedder =
+    dyn Fn(&Path) -> Option<Result<Arc<dyn Embedder>, RetrieverError>> + Send + Sync;
+
+impl std::fmt::Debug for OpenEmbedder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("OpenEmbedder")
+    }
+}
+
+/// What makes vectors.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EmbedderKind {
+    /// The static table in the binary.
+    #[default]
+    Bundled,
+    /// A model of the BERT family in this folder, as sentence-transformers or transformers write it: `config.json`,
+    /// `tokenizer.json`, `model.safetensors`. Or one that `other_embedders` opens.
+    Folder(PathBuf),
+}
+
 /// Which reranker reorders the best candidates.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum RerankerKind {
     /// None.
     Off,
-    /// Late interaction over the static embedder's token vectors.
-    StaticLateInteraction,
+    /// Late interaction: over the stored vectors of tokens where there are some, else over those of the static table where that
+    /// is the embedder, else none.
+    #[default]
+    LateInteraction,
+    /// A cross-encoder of the BERT or XLM-RoBERTa family in this folder.
+    CrossEncoder(PathBuf),
 }
 
-/// How stages are combined.
+/// How stages are combined. What is left out is as was measured best for the embedder and the reranker.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RankingSettings {
     /// How the two first stages are combined.
-    pub fusion: Fusion,
+    pub fusion: Option<Fusion>,
     /// The share of the vector stage in it, 0 to 1.
-    pub vector_weight: f32,
+    pub vector_weight: Option<f32>,
     /// How many passages each first stage hands on.
     pub depth: usize,
     /// Which reranker there is.
     pub reranker: RerankerKind,
     /// Whether a search reranks when it does not say.
-    pub rerank: bool,
+    pub rerank: Option<bool>,
     /// How many passages are reranked.
     pub rerank_depth: usize,
     /// The share of the reranker's score in the final one, 0 to 1; the rest is the fused score.
-    pub rerank_weight: f32,
+    pub rerank_weight: Option<f32>,
 }
 
 impl Default for RankingSettings {
     fn default() -> Self {
         Self {
-            fusion: Fusion::MinMax,
-            vector_weight: 0.25,
+            fusion: None,
+            vector_weight: None,
             depth: 200,
-            reranker: RerankerKind::StaticLateInteraction,
-            rerank: false,
+            reranker: RerankerKind::default(),
+            rerank: None,
             rerank_depth: 50,
-            rerank_weight: 0.2,
+            rerank_weight: None,
         }
     }
 }

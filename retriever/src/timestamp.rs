@@ -15,7 +15,10 @@ impl Timestamp {
     /// The present instant, by the system clock.
     #[must_use]
     pub fn now() -> Self {
-        Self(jiff::Timestamp::now().as_millisecond())
+        let now = jiff::Timestamp::now().as_millisecond();
+        #[cfg(test)]
+        let now = now + tests::JUMPED_MILLISECONDS.get();
+        Self(now)
     }
 
     /// From milliseconds since 1970-01-01T00:00:00Z.
@@ -84,8 +87,13 @@ impl<'de> Deserialize<'de> for Timestamp {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
+
+    thread_local! {
+        /// How far the clock has jumped for what runs on this thread.
+        pub(crate) static JUMPED_MILLISECONDS: std::cell::Cell<i64> = const { std::cell::Cell::new(0) };
+    }
 
     #[test]
     fn a_date_is_the_start_of_that_day_in_utc() {

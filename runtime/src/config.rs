@@ -3,6 +3,8 @@
 //! The only place of ours that reads the environment; the hub's library reads `HF_HOME`, `HF_ENDPOINT` and its token.
 //! Unknown keys are errors that name the key.
 
+mod retrieval;
+
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -10,6 +12,7 @@ use std::time::Duration;
 use quoin_engine::{Device, EngineError, Quantization};
 use serde::{Deserialize, Serialize};
 
+pub use self::retrieval::RetrievalConfig;
 use crate::sources::settings::{self, SourceConfig};
 
 /// What was wrong with the settings.
@@ -35,6 +38,9 @@ pub enum ConfigError {
     /// A setting of the model that the engine does not know.
     #[error(transparent)]
     Engine(#[from] EngineError),
+    /// Sizes of passages that do not fit together.
+    #[error("retrieval.passage: {0}")]
+    Passages(#[source] quoin_retriever::RetrieverError),
     /// A value outside its bounds.
     #[error("`{key}` must be {bound}, got {got}")]
     Bounds {
@@ -173,6 +179,17 @@ pub enum Citing {
     Quote,
 }
 
+/// How a question that leans on what was said before becomes one that stands alone.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Rewriting {
+    /// By words, in microseconds.
+    #[default]
+    Words,
+    /// By the model, which costs one more generation; models that only point do it by words.
+    Model,
+}
+
 /// How answers are made.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -187,6 +204,12 @@ pub struct AnswerConfig {
     pub max_tokens: usize,
     /// `extractive` abstains below this score, 0 to 1.
     pub extractive_threshold: f32,
+    /// Nothing is generated, and the answer is an abstention, where retrieval is less confident than this, 0 to 1.
+    pub retrieval_threshold: f32,
+    /// How a question of a conversation becomes one that stands alone.
+    pub rewriting: Rewriting,
+    /// Whether the passages before and after those found are shown too, where the prompt has room.
+    pub neighbours: bool,
 }
 
 impl Default for AnswerConfig {
@@ -197,16 +220,11 @@ impl Default for AnswerConfig {
             max_citations: 3,
             max_tokens: 512,
             extractive_threshold: 0.4,
+            retrieval_threshold: 0.0,
+            rewriting: Rewriting::Words,
+            neighbours: true,
         }
     }
-}
-
-/// Retrieval.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct RetrievalConfig {
-    /// Access list of documents that come without one. Left out: only `admin` keys see them.
-    pub default_acl: Option<Vec<String>>,
 }
 
 /// Logs on stderr.
@@ -277,7 +295,7 @@ impl Config {
     /// # Errors
     /// [`ConfigError::Bounds`] names the first key outside its bounds.
     pub fn checked(self) -> Result<Self, ConfigError> {
-        let bounds: [(&'static str, usize, usize, usize); 13] = [
+        let bounds: [(&'static str, usize, usize, usize); 14] = [
             (
                 "server.max_body_bytes",
                 self.server.max_body_bytes,
@@ -314,6 +332,12 @@ impl Config {
             ("answers.max_citations", self.answers.max_citations, 1, 16),
             ("answers.max_tokens", self.answers.max_tokens, 8, 32_768),
             (
+                "retrieval.rerank_depth",
+                self.retrieval.rerank_depth,
+                1,
+                1000,
+            ),
+            (
                 "model.time_limit_ms",
                 milliseconds(self.model.time_limit_ms),
                 100,
@@ -341,12 +365,24 @@ impl Config {
                 });
             }
         }
-        if !(0.0..=1.0).contains(&self.answers.extractive_threshold) {
-            return Err(ConfigError::Bounds {
-                key: "answers.extractive_threshold",
-                bound: "between 0 and 1".to_owned(),
-                got: self.answers.extractive_threshold.to_string(),
-            });
+        let shares = [
+            (
+                "answers.extractive_threshold",
+                self.answers.extractive_threshold,
+            ),
+            (
+                "answers.retrieval_threshold",
+                self.answers.retrieval_threshold,
+            ),
+        ];
+        for (key, got) in shares {
+            if !(0.0..=1.0).contains(&got) {
+                return Err(ConfigError::Bounds {
+                    key,
+                    bound: "between 0 and 1".to_owned(),
+                    got: got.to_string(),
+                });
+            }
         }
         self.model.device.parse::<Device>()?;
         if let Some(quantization) = &self.model.quantization {
@@ -357,6 +393,7 @@ impl Config {
             &self.model.prompt,
             &["auto", "instruct", "pointer"],
         )?;
+        self.retrieval.check()?;
         settings::check(&self.sources)?;
         one_of("log.format", &self.log.format, &["text", "json"])?;
         Ok(self)

@@ -9,6 +9,7 @@ mod backup;
 pub mod caller;
 pub mod cli;
 pub mod config;
+mod embedder;
 mod erasure;
 pub mod http;
 pub mod models;

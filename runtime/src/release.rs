@@ -151,6 +151,12 @@ impl Quoin {
                     "extractive_threshold".to_owned(),
                     json!(answers.extractive_threshold),
                 ),
+                (
+                    "retrieval_threshold".to_owned(),
+                    json!(answers.retrieval_threshold),
+                ),
+                ("rewriting".to_owned(), json!(answers.rewriting)),
+                ("neighbours".to_owned(), json!(answers.neighbours)),
             ]),
             decoding: BTreeMap::from([
                 // Bounds on open ends, grammars and prompts are the program's.

@@ -14,6 +14,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::config::Config;
+use crate::embedder;
 use crate::erasure;
 use crate::models::{BASE, BaseState, BaseUnknown, Models};
 use crate::sources::Sources;
@@ -171,10 +172,10 @@ impl Quoin {
         }
         let lock = lock(&data)?;
         let settings = RetrieverSettings {
-            default_acl: config.retrieval.default_acl.clone(),
             reader_command: config.reader_command.clone(),
             outer_places: vec![erasure::REQUEST_LOG],
-            ..RetrieverSettings::default()
+            other_embedders: Some(embedder::served_by_engine(config.model.device.parse()?)),
+            ..config.retrieval.settings()
         };
         let retriever = Arc::new(Retriever::open(&data, settings)?);
         let registry = Arc::new(Registry::open(&data.join("adapters"))?);

@@ -286,7 +286,9 @@ fn projection() -> Vec<Vec<f32>> {
 fn project(projection: &[Vec<f32>], vector: &[f32]) -> Vec<f32> {
     let mut projected: Vec<f32> = projection.iter().map(|row| dot(row, vector)).collect();
     let length = dot(&projected, &projected).sqrt().max(1e-12);
-    projected.iter_mut().for_each(|x| *x /= length);
+    for component in &mut projected {
+        *component /= length;
+    }
     projected
 }
 

@@ -5,6 +5,7 @@ use rusqlite::{Connection, Row, Statement};
 
 use super::Catalogue;
 use super::row::{DOCUMENTS, entry, is_damage};
+use crate::neural::PROJECTION;
 use crate::{RetrieverError, ingest};
 
 const CHECKING: &str = "checking the documents";
@@ -103,7 +104,24 @@ fn damaged(connection: &Connection, ordinal: i64, id: &str) -> rusqlite::Result<
     if count != want {
         problems.push(format!("`{id}` has {want} passages, {count} are stored"));
     }
+    let bare = without_token_vectors(connection, ordinal)?;
+    if bare > 0 {
+        problems.push(format!(
+            "{bare} passages of `{id}` lack the vectors of their tokens"
+        ));
+    }
     Ok(problems)
+}
+
+/// How many passages with words have no vectors of tokens though their pipeline makes them: its fingerprint says so.
+fn without_token_vectors(connection: &Connection, document: i64) -> rusqlite::Result<i64> {
+    connection
+        .prepare_cached(
+            "SELECT count(*) FROM passages p JOIN pipelines l ON l.number = p.pipeline
+             LEFT JOIN token_vectors t ON t.passage = p.key
+             WHERE p.document = ?1 AND instr(l.fingerprint, ?2) AND length(p.tokens) > 0 AND t.passage IS NULL",
+        )?
+        .query_row((document, format!("+{PROJECTION}:")), |row| row.get(0))
 }
 
 /// How many passages a document has, and how many of them are not slices of its text.

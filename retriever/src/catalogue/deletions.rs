@@ -239,7 +239,8 @@ impl Catalogue {
                 .query_row(
                     "SELECT (SELECT count(*) FROM documents WHERE id = ?1)
                      + (SELECT count(*) FROM document_texts WHERE document NOT IN (SELECT ordinal FROM documents))
-                     + (SELECT count(*) FROM passages WHERE document NOT IN (SELECT ordinal FROM documents))",
+                     + (SELECT count(*) FROM passages WHERE document NOT IN (SELECT ordinal FROM documents))
+                     + (SELECT count(*) FROM token_vectors WHERE passage NOT IN (SELECT key FROM passages))",
                     [id.as_str()],
                     |row| row.get::<_, i64>(0),
                 )

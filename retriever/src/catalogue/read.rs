@@ -6,8 +6,8 @@ use rusqlite::{OptionalExtension, params};
 
 use super::Catalogue;
 use super::row::{
-    DOCUMENTS, INDEXED, counter, entry, indexed, instant, json, passage_row, tokens_from_bytes,
-    undamaged,
+    DOCUMENTS, INDEXED, counter, entry, indexed, instant, json, passage_row, signed_from_bytes,
+    tokens_from_bytes, undamaged,
 };
 use crate::index::IndexedPassage;
 use crate::index::roster::Entry;
@@ -183,20 +183,43 @@ impl Catalogue {
 
     /// The tokens of passages, one list for each key; empty for a passage that is gone.
     pub(crate) fn passage_tokens(&self, keys: &[u32]) -> Result<Vec<Vec<u32>>, RetrieverError> {
-        let failed = RetrieverError::storage("reading tokens");
-        self.with_reader("reading tokens", |connection| {
-            let mut statement = connection
-                .prepare_cached("SELECT tokens FROM passages WHERE key = ?1")
-                .map_err(&failed)?;
+        let sql = "SELECT tokens FROM passages WHERE key = ?1";
+        self.for_each_key(keys, sql, |row| {
+            Ok(tokens_from_bytes(row.get_ref(0)?.as_blob()?))
+        })
+    }
+
+    /// The stored vectors of the tokens of passages, one list for each key; empty for a passage that is gone, or has none.
+    pub(crate) fn token_vectors(&self, keys: &[u32]) -> Result<Vec<Vec<i8>>, RetrieverError> {
+        let sql = "SELECT vectors FROM token_vectors WHERE passage = ?1";
+        self.for_each_key(keys, sql, |row| {
+            Ok(signed_from_bytes(row.get_ref(0)?.as_blob()?))
+        })
+    }
+
+    /// Passages with their titles and headings, as the text index reads them, one for each key; empty for one that is gone.
+    pub(crate) fn passage_words(&self, keys: &[u32]) -> Result<Vec<String>, RetrieverError> {
+        let sql = format!("{INDEXED} WHERE p.key = ?1");
+        self.for_each_key(keys, &sql, |row| {
+            let passage = undamaged(row, 6, indexed(row, 0))?;
+            Ok(passage.map(|passage| passage.words).unwrap_or_default())
+        })
+    }
+
+    /// What a statement reads of each key; a default where it finds nothing.
+    fn for_each_key<T: Default>(
+        &self,
+        keys: &[u32],
+        sql: &str,
+        mut read: impl FnMut(&rusqlite::Row<'_>) -> rusqlite::Result<T>,
+    ) -> Result<Vec<T>, RetrieverError> {
+        let failed = RetrieverError::storage("reading passages to rerank");
+        self.with_reader("reading passages to rerank", |connection| {
+            let mut statement = connection.prepare_cached(sql).map_err(&failed)?;
             keys.iter()
                 .map(|key| {
-                    statement
-                        .query_row([key], |row| {
-                            Ok(tokens_from_bytes(row.get_ref(0)?.as_blob()?))
-                        })
-                        .optional()
-                        .map(Option::unwrap_or_default)
-                        .map_err(&failed)
+                    let found = statement.query_row([key], &mut read).optional();
+                    found.map(Option::unwrap_or_default).map_err(&failed)
                 })
                 .collect()
         })

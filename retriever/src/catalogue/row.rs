@@ -189,6 +189,14 @@ pub(super) fn tokens_from_bytes(bytes: &[u8]) -> Vec<u32> {
     tokens
 }
 
+pub(super) fn signed_to_bytes(values: &[i8]) -> Vec<u8> {
+    values.iter().map(|value| value.cast_unsigned()).collect()
+}
+
+pub(super) fn signed_from_bytes(bytes: &[u8]) -> Vec<i8> {
+    bytes.iter().map(|byte| byte.cast_signed()).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;

@@ -5,7 +5,7 @@ use rusqlite::{Connection, TransactionBehavior};
 use crate::RetrieverError;
 
 /// Each step brings the tables from its index to the next version. Steps are never changed, only added.
-const STEPS: [&str; 6] = [
+const STEPS: [&str; 7] = [
     "
     CREATE TABLE documents (
         ordinal         INTEGER PRIMARY KEY,
@@ -117,6 +117,13 @@ const STEPS: [&str; 6] = [
         made_at    INTEGER NOT NULL,
         generation INTEGER NOT NULL
     ) STRICT, WITHOUT ROWID;
+",
+    // Vectors of the tokens of passages, apart from them: only reranking reads these, and they are most of the bytes.
+    "
+    CREATE TABLE token_vectors (
+        passage INTEGER PRIMARY KEY REFERENCES passages(key) ON DELETE CASCADE,
+        vectors BLOB NOT NULL
+    ) STRICT;
 ",
 ];
 

@@ -17,6 +17,8 @@ pub(crate) struct NewPassage {
     pub passage: Passage,
     pub tokens: Vec<u32>,
     pub vector: Vector,
+    /// See [`crate::PassageVectors::tokens`].
+    pub token_vectors: Vec<i8>,
 }
 
 /// A document's content, read, cut and embedded.
@@ -213,6 +215,9 @@ impl Written<'_> {
             "INSERT INTO passages (key, document, pipeline, position, start_byte, end_byte, start_char, end_char, page,
              heading, context, text, tokens, vector) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
         )?;
+        let mut insert_tokens = self
+            .transaction
+            .prepare_cached("INSERT INTO token_vectors (passage, vectors) VALUES (?1, ?2)")?;
         for (position, (key, part)) in keys.clone().zip(new.passages).enumerate() {
             let passage = &part.passage;
             insert.execute(params![
@@ -231,6 +236,10 @@ impl Written<'_> {
                 super::row::tokens_to_bytes(&part.tokens),
                 part.vector.to_bytes(),
             ])?;
+            if !part.token_vectors.is_empty() {
+                let bytes = super::row::signed_to_bytes(&part.token_vectors);
+                insert_tokens.execute(params![key, bytes])?;
+            }
         }
         Ok(())
     }

@@ -58,7 +58,7 @@ const FORMATS: [Known; 11] = [
         format: Format::Html,
         name: "html",
         media_types: &["text/html", "application/xhtml+xml"],
-        extensions: &["html", "htm", "xhtml"],
+        extensions: &["html", "htm", "xhtml", "aspx"],
     },
     Known {
         format: Format::Pdf,

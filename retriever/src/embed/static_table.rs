@@ -94,6 +94,10 @@ impl Embedder for StaticTable {
     fn embed_query(&self, query: &str) -> Result<Vec<f32>, RetrieverError> {
         super::embed_text(self, query)
     }
+
+    fn is_contextual(&self) -> bool {
+        false
+    }
 }
 
 /// The components of a row, all rows, and their scales.

@@ -1,4 +1,5 @@
-//! BERT's tokenizer: lower-casing, accents stripped, punctuation apart, then the longest known piece first.
+//! BERT's tokenizer: lower-casing and stripping of accents where the vocabulary is so, punctuation apart, then the longest known
+//! piece first.
 //!
 //! Ten times as fast as the general library, which ingestion needs, and equal to it (a test compares the two). Words such
 //! as `[MASK]` in a text are text here, never special tokens.
@@ -19,6 +20,27 @@ const MAX_WORD_CHARS: usize = 100;
 #[derive(Deserialize)]
 struct TokenizerFile {
     model: Model,
+    normalizer: Option<Normalizer>,
+    pre_tokenizer: Option<PreTokenizer>,
+}
+
+#[derive(Deserialize)]
+struct Normalizer {
+    #[serde(rename = "type")]
+    kind: String,
+    #[serde(default)]
+    clean_text: bool,
+    #[serde(default)]
+    handle_chinese_chars: bool,
+    strip_accents: Option<bool>,
+    #[serde(default)]
+    lowercase: bool,
+}
+
+#[derive(Deserialize)]
+struct PreTokenizer {
+    #[serde(rename = "type")]
+    kind: String,
 }
 
 #[derive(Deserialize)]
@@ -27,6 +49,7 @@ struct Model {
     kind: Option<String>,
     unk_token: String,
     continuing_subword_prefix: String,
+    max_input_chars_per_word: Option<usize>,
     vocab: HashMap<String, u32>,
 }
 
@@ -53,16 +76,20 @@ impl Hasher for Fnv {
 
 type Pieces = HashMap<Box<str>, u32, BuildHasherDefault<Fnv>>;
 
-pub(super) struct WordPiece {
+pub(crate) struct WordPiece {
     starts: Pieces,
     continuations: Pieces,
+    lowercase: bool,
+    strip_accents: bool,
     longest: usize,
     unknown: u32,
     largest_id: u32,
 }
 
 impl WordPiece {
-    pub(super) fn from_json(json: &[u8]) -> Result<Self, RetrieverError> {
+    /// # Errors
+    /// It is no `tokenizer.json`, or one that does something else.
+    pub(crate) fn from_json(json: &[u8]) -> Result<Self, RetrieverError> {
         let wrong = |problem: String| RetrieverError::Embedder { problem };
         let file: TokenizerFile = serde_json::from_slice(json)
             .map_err(|error| wrong(format!("tokenizer.json: {error}")))?;
@@ -74,6 +101,19 @@ impl WordPiece {
         {
             return Err(wrong("tokenizer.json: the model is not WordPiece".into()));
         }
+        let normalizer = file.normalizer.filter(|normalizer| {
+            let usual = normalizer.clean_text && normalizer.handle_chinese_chars;
+            normalizer.kind == "BertNormalizer" && usual
+        });
+        let splits = file
+            .pre_tokenizer
+            .is_some_and(|splits| splits.kind == "BertPreTokenizer");
+        let longest_word = model.max_input_chars_per_word.unwrap_or(MAX_WORD_CHARS);
+        let Some(normalizer) = normalizer.filter(|_| splits && longest_word == MAX_WORD_CHARS)
+        else {
+            let problem = "tokenizer.json: it does not split and normalise as BERT does";
+            return Err(wrong(problem.into()));
+        };
         let unknown = *model
             .vocab
             .get(&model.unk_token)
@@ -81,6 +121,8 @@ impl WordPiece {
         let mut tokenizer = Self {
             starts: Pieces::default(),
             continuations: Pieces::default(),
+            lowercase: normalizer.lowercase,
+            strip_accents: normalizer.strip_accents.unwrap_or(normalizer.lowercase),
             longest: 0,
             unknown,
             largest_id: 0,
@@ -100,18 +142,28 @@ impl WordPiece {
         Ok(tokenizer)
     }
 
-    pub(super) fn largest_id(&self) -> u32 {
+    pub(crate) fn largest_id(&self) -> u32 {
         self.largest_id
     }
 
+    /// The id of a piece that starts a word, such as `[CLS]`.
+    pub(crate) fn id(&self, piece: &str) -> Option<u32> {
+        self.starts.get(piece).copied()
+    }
+
     /// The tokens of a text, in order. Texts of 4 GiB and more are not supported: limits keep them out.
-    pub(super) fn tokenize(&self, text: &str) -> Vec<Token> {
+    pub(crate) fn tokenize(&self, text: &str) -> Vec<Token> {
         let mut word = Word::default();
         let mut tokens = Vec::with_capacity(text.len() / 4);
         for (offset, character) in text.char_indices() {
             let offset = u32::try_from(offset).unwrap_or(u32::MAX);
             if character.is_ascii_alphanumeric() {
-                word.push(character.to_ascii_lowercase(), offset);
+                let folded = if self.lowercase {
+                    character.to_ascii_lowercase()
+                } else {
+                    character
+                };
+                word.push(folded, offset);
             } else if character.is_ascii() {
                 if character.is_ascii_punctuation() {
                     self.end(&mut word, &mut tokens);
@@ -141,24 +193,38 @@ impl WordPiece {
         if alone {
             self.end(word, tokens);
         }
-        for part in std::iter::once(character).nfd() {
-            if part.is_mark_nonspacing() {
-                continue;
+        if self.strip_accents {
+            let parts = std::iter::once(character).nfd();
+            for part in parts.filter(|part| !part.is_mark_nonspacing()) {
+                self.folded(part, offset, word, tokens);
             }
-            for lower in part.to_lowercase() {
-                if lower.is_whitespace() {
-                    self.end(word, tokens);
-                } else if lower.is_ascii_punctuation() || lower.is_punctuation() {
-                    self.end(word, tokens);
-                    word.push(lower, offset);
-                    self.end(word, tokens);
-                } else {
-                    word.push(lower, offset);
-                }
-            }
+        } else {
+            self.folded(character, offset, word, tokens);
         }
         if alone {
             self.end(word, tokens);
+        }
+    }
+
+    fn folded(&self, character: char, offset: u32, word: &mut Word, tokens: &mut Vec<Token>) {
+        if self.lowercase {
+            for lower in character.to_lowercase() {
+                self.take(lower, offset, word, tokens);
+            }
+        } else {
+            self.take(character, offset, word, tokens);
+        }
+    }
+
+    fn take(&self, character: char, offset: u32, word: &mut Word, tokens: &mut Vec<Token>) {
+        if character.is_whitespace() {
+            self.end(word, tokens);
+        } else if character.is_ascii_punctuation() || character.is_punctuation() {
+            self.end(word, tokens);
+            word.push(character, offset);
+            self.end(word, tokens);
+        } else {
+            word.push(character, offset);
         }
     }
 

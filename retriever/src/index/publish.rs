@@ -164,6 +164,7 @@ impl Published {
             weights.into_iter().fold(0.0, f32::max)
         };
         WeightedQuery {
+            tokens: Vec::new(),
             text: query,
             words: words
                 .map(|(start, word)| (start..start + word.len(), weight(word)))

@@ -4,6 +4,8 @@
 //! neither engine notices a flipped bit, and the fingerprint of the pipeline. What cannot be used is rebuilt from the catalogue.
 
 mod files;
+#[cfg(test)]
+mod recall;
 
 use std::collections::BTreeMap;
 use std::fs;

@@ -3,6 +3,7 @@
 //! A query is built from terms, never parsed. Base and delta are scored with one set of statistics, so that a score does not
 //! depend on where a passage happens to lie.
 
+mod contents;
 mod segment;
 mod statistics;
 
@@ -19,6 +20,7 @@ use tantivy::{
     Index, IndexReader, IndexWriter, ReloadPolicy, Searcher, SegmentReader, TantivyDocument, Term,
 };
 
+pub(crate) use self::contents::Terms;
 use self::segment::{Passages, each_with};
 use self::statistics::Counted;
 pub(crate) use self::statistics::Statistics;

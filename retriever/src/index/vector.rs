@@ -157,6 +157,25 @@ impl Block {
         dot(query, self.row(position)) * self.scales[position]
     }
 
+    fn position(&self, key: u32) -> Option<usize> {
+        match &self.places {
+            Some(places) => {
+                let place = places.keys.binary_search(&key).ok()?;
+                Some(places.positions[place] as usize)
+            }
+            None => self.keys.binary_search(&key).ok(),
+        }
+    }
+
+    /// The vector of a key, if the block has a row of it.
+    pub(crate) fn vector(&self, key: u32) -> Option<Vector> {
+        let position = self.position(key)?;
+        Some(Vector {
+            scale: self.scales[position],
+            values: self.row(position).into(),
+        })
+    }
+
     /// A block from its parts as they are on disk; `None` when they do not fit together.
     pub(crate) fn from_parts(
         dimensions: usize,
@@ -304,6 +323,15 @@ pub(crate) mod tests {
             .collect();
         crate::embed::normalise(&mut vector);
         vector
+    }
+
+    /// Rows around 100 points, as texts are around topics.
+    pub(crate) fn around(seed: u64, dimensions: usize) -> Vec<f32> {
+        let point = random_unit(seed % 100 + 1_000_000, dimensions);
+        let noise = random_unit(seed, dimensions);
+        let mut row: Vec<f32> = point.iter().zip(&noise).map(|(p, n)| p + 0.8 * n).collect();
+        crate::embed::normalise(&mut row);
+        row
     }
 
     #[test]

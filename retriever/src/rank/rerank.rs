@@ -1,22 +1,23 @@
 //! Rerankers: a closer look at the best candidates.
 
-use std::collections::HashMap;
+mod cross_encoder;
+mod late_interaction;
+
 use std::ops::Range;
-use std::sync::Arc;
 
-use rayon::prelude::*;
+use crate::RetrieverError;
+use crate::embed::{self, Embedder, QueryToken};
 
-use crate::embed::{Embedder, StaticTable, normalise};
-use crate::index::vector::dot;
-
-/// Tokens of a query that take part.
-const MAX_QUERY_TOKENS: usize = 128;
+pub(crate) use self::cross_encoder::CrossEncoder;
+pub(crate) use self::late_interaction::{StaticLateInteraction, TokenLateInteraction};
 
 /// A query whose words have weights.
 pub(crate) struct WeightedQuery<'a> {
     pub text: &'a str,
     /// Where each word starts and ends, bytes, in order, and what it is worth: nothing for a stop word.
     pub words: Vec<(Range<usize>, f32)>,
+    /// What the embedder made of it, where the reranker reads [`Reads::TokenVectors`].
+    pub tokens: Vec<QueryToken>,
 }
 
 impl WeightedQuery<'_> {
@@ -30,167 +31,111 @@ impl WeightedQuery<'_> {
     }
 }
 
-/// A passage as a reranker sees it.
-pub(crate) struct Candidate {
+/// What a reranker looks at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reads {
+    /// [`Candidate::Tokens`].
+    Tokens,
+    /// [`Candidate::TokenVectors`].
+    TokenVectors,
+    /// [`Candidate::Text`].
+    Text,
+}
+
+/// A passage as a reranker sees it; one that it cannot read, or that is empty, gets the lowest score.
+#[derive(Clone, Debug)]
+pub(crate) enum Candidate {
     /// The embedder's tokens.
-    pub tokens: Vec<u32>,
+    Tokens(Vec<u32>),
+    /// As [`crate::PassageVectors::tokens`].
+    TokenVectors(Vec<i8>),
+    /// Its words, with its title and headings.
+    Text(String),
 }
 
 /// Scores passages against a query; a higher score is better, and scores of one query compare with each other only.
 pub(crate) trait Reranker: Send + Sync {
-    /// For explanations.
-    fn name(&self) -> &'static str;
+    /// For explanations, and in the digest of a release: a digest of everything that decides its scores.
+    fn name(&self) -> &str;
 
-    /// One score a candidate, in their order.
+    /// What it is to be given.
+    fn reads(&self) -> Reads;
+
+    /// Whether searches use it that do not say, where the settings do not say either: it is quick, and better on all that was
+    /// measured.
+    fn by_default(&self) -> bool;
+
+    /// The share of its score in the final one, where the settings do not say.
+    fn weight(&self) -> f32;
+
+    /// One finite score a candidate, in their order.
     fn score(&self, query: &WeightedQuery<'_>, candidates: &[Candidate]) -> Vec<f32>;
 }
 
-/// Late interaction: for each token of the query the most similar token of the passage, weighted by how rare the query's token
-/// is. `Σ idf(q) · max cos(q, d) / Σ idf(q)`, over the static table's vectors (after Khattab and Zaharia, 2020).
-pub(crate) struct StaticLateInteraction {
-    table: Arc<StaticTable>,
-    dimensions: usize,
-}
-
-impl StaticLateInteraction {
-    pub(crate) fn new(table: Arc<StaticTable>) -> Self {
-        Self {
-            dimensions: table.dimensions(),
-            table,
+/// Texts that are not in the catalogue, as a reranker reads them.
+///
+/// # Errors
+/// The embedder fails.
+pub(crate) fn candidates(
+    reads: Reads,
+    embedder: &dyn Embedder,
+    texts: &[String],
+) -> Result<Vec<Candidate>, RetrieverError> {
+    let tokens = || {
+        texts
+            .iter()
+            .map(|text| embed::ids(&embedder.tokenize(text)))
+    };
+    Ok(match reads {
+        Reads::Tokens => tokens().map(Candidate::Tokens).collect(),
+        Reads::TokenVectors => {
+            let tokens: Vec<Vec<u32>> = tokens().collect();
+            let vectors = embedder.embed_passages_and_tokens(&tokens)?;
+            let vectors = vectors.into_iter().map(|one| one.tokens);
+            vectors.map(Candidate::TokenVectors).collect()
         }
-    }
-
-    fn unit(&self, token: u32) -> Vec<f32> {
-        let (row, scale) = self.table.row(token);
-        let mut unit: Vec<f32> = row.iter().map(|value| f32::from(*value) * scale).collect();
-        unit.resize(self.dimensions, 0.0);
-        normalise(&mut unit);
-        unit
-    }
-
-    /// The different tokens of a query, each with its unit vector and the weight of the word that it is of.
-    fn query(&self, query: &WeightedQuery<'_>) -> Vec<(Vec<f32>, f32)> {
-        let mut tokens: Vec<(u32, f32)> = self
-            .table
-            .tokenize(query.text)
-            .iter()
-            .take(MAX_QUERY_TOKENS)
-            .map(|token| (token.id, query.weight(token.start as usize)))
-            .filter(|(_, weight)| *weight > 0.0)
-            .collect();
-        tokens.sort_unstable_by(|a, b| a.0.cmp(&b.0).then(b.1.total_cmp(&a.1)));
-        tokens.dedup_by_key(|token| token.0);
-        tokens
-            .into_iter()
-            .map(|(token, weight)| (self.unit(token), weight))
-            .collect()
-    }
-
-    /// Cosine of every query token with one token of a passage.
-    fn similarities(&self, query: &[(Vec<f32>, f32)], token: u32) -> Vec<f32> {
-        let (row, _) = self.table.row(token);
-        if row.is_empty() {
-            return vec![0.0; query.len()];
-        }
-        let length = row
-            .iter()
-            .map(|v| i32::from(*v) * i32::from(*v))
-            .sum::<i32>();
-        #[expect(clippy::cast_precision_loss, reason = "at most 127² a component")]
-        let length = (length as f32).sqrt().max(1e-6);
-        query
-            .iter()
-            .map(|(unit, _)| dot(unit, row) / length)
-            .collect()
-    }
-}
-
-impl Reranker for StaticLateInteraction {
-    fn name(&self) -> &'static str {
-        "static-late-interaction"
-    }
-
-    fn score(&self, query: &WeightedQuery<'_>, candidates: &[Candidate]) -> Vec<f32> {
-        let query = self.query(query);
-        let weight: f32 = query.iter().map(|(_, weight)| weight).sum();
-        if weight <= 0.0 {
-            return vec![0.0; candidates.len()];
-        }
-        let mut all: Vec<u32> = candidates
-            .iter()
-            .flat_map(|c| c.tokens.iter().copied())
-            .collect();
-        all.sort_unstable();
-        all.dedup();
-        let similarities: HashMap<u32, Vec<f32>> = all
-            .par_iter()
-            .with_min_len(256)
-            .map(|token| (*token, self.similarities(&query, *token)))
-            .collect();
-        candidates
-            .iter()
-            .map(|candidate| {
-                let mut most = vec![0.0_f32; query.len()];
-                for similar in candidate
-                    .tokens
-                    .iter()
-                    .filter_map(|token| similarities.get(token))
-                {
-                    for (most, similar) in most.iter_mut().zip(similar) {
-                        *most = most.max(*similar);
-                    }
-                }
-                let sum: f32 = most.iter().zip(&query).map(|(most, (_, w))| most * w).sum();
-                sum / weight
-            })
-            .collect()
-    }
+        Reads::Text => texts.iter().cloned().map(Candidate::Text).collect(),
+    })
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
 
     /// Every word is worth the same.
-    fn evenly(text: &str) -> WeightedQuery<'_> {
+    pub(crate) fn evenly<'a>(embedder: &dyn Embedder, text: &'a str) -> WeightedQuery<'a> {
         WeightedQuery {
             text,
             words: vec![(0..text.len(), 1.0)],
+            tokens: embedder.embed_query_and_tokens(text).unwrap().tokens,
         }
     }
 
     /// What every reranker must keep.
-    fn keeps_the_contract(reranker: &dyn Reranker, tokens: impl Fn(&str) -> Vec<u32>) {
-        let texts = ["the pump resets itself", "holidays are paid", "", "pump"];
-        let candidates: Vec<Candidate> = texts
-            .iter()
-            .map(|text| Candidate {
-                tokens: tokens(text),
-            })
-            .collect();
+    pub(crate) fn keeps_the_contract(reranker: &dyn Reranker, embedder: &dyn Embedder) {
+        let texts = ["the pump resets itself", "holidays are paid", "", "pump"].map(str::to_owned);
+        let given = candidates(reranker.reads(), embedder, &texts).unwrap();
         for query in ["how do I reset the pump?", "", "👩‍🚀"] {
-            let scores = reranker.score(&evenly(query), &candidates);
-            assert_eq!(scores.len(), candidates.len());
+            let query = evenly(embedder, query);
+            let scores = reranker.score(&query, &given);
+            assert_eq!(scores.len(), given.len());
             assert!(scores.iter().all(|score| score.is_finite()));
-            assert_eq!(scores, reranker.score(&evenly(query), &candidates));
+            assert_eq!(scores, reranker.score(&query, &given));
+            // A score is of the passage alone, not of those beside it.
+            for (candidate, score) in given.iter().zip(&scores) {
+                let alone = reranker.score(&query, std::slice::from_ref(candidate));
+                assert!((alone[0] - score).abs() < 1e-5);
+            }
         }
-        assert!(reranker.score(&evenly("pump"), &[]).is_empty());
-        assert!(!reranker.name().is_empty());
-    }
-
-    #[test]
-    fn late_interaction_keeps_the_contract_and_prefers_the_passage_with_the_words() {
-        let table = crate::embed::bundled().unwrap();
-        let tokens = |text: &str| table.tokenize(text).iter().map(|t| t.id).collect();
-        let reranker = StaticLateInteraction::new(Arc::clone(&table));
-        keeps_the_contract(&reranker, tokens);
-        let candidates: Vec<Candidate> = ["the pump resets itself", "holidays are paid"]
-            .iter()
-            .map(|text| Candidate {
-                tokens: tokens(text),
-            })
-            .collect();
-        let scores = reranker.score(&evenly("reset the pump"), &candidates);
-        assert!(scores[0] > scores[1]);
+        let query = evenly(embedder, "pump");
+        assert!(reranker.score(&query, &[]).is_empty());
+        for strange in [
+            Candidate::Tokens(vec![u32::MAX]),
+            Candidate::TokenVectors(vec![1; 77]),
+            Candidate::Text("\u{0}".to_owned()),
+        ] {
+            assert!(reranker.score(&query, &[strange])[0].is_finite());
+        }
+        assert!(!reranker.name().is_empty() && (0.0..=1.0).contains(&reranker.weight()));
     }
 }

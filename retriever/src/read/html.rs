@@ -2,9 +2,11 @@
 //!
 //! Works on html5ever's token stream without building a tree: a million open elements cost linear time, no stack and
 //! no memory beyond the text. Scripts, styles, navigation and margins are left out; where a page marks its `<main>`, only that is kept.
+//! Exports of wikis mark it by an id, and say around it what becomes metadata.
 
 mod builder;
 mod elements;
+mod export;
 
 use std::cell::RefCell;
 

@@ -1,6 +1,8 @@
 //! PDF: pages in order, lines joined to paragraphs, larger print as headings, rows of aligned columns as rows of a table.
+//! What runs along the edge of every page is kept once.
 
 mod layout;
+mod margins;
 mod page;
 mod widths;
 
@@ -68,6 +70,7 @@ pub(super) fn read(
             "no page has text: images of pages need character recognition first",
         ));
     }
+    margins::remove_repeated(&mut pages);
     let body = layout::body_size(&pages);
     let mut structure = Structure::new(budget);
     for (number, lines) in &pages {

@@ -31,7 +31,7 @@ impl Inner {
         let stored = stored.ok_or_else(|| RetrieverError::Embedder {
             problem: format!("pipeline `{number}` is not kept"),
         })?;
-        Pipeline::load(stored, self.settings.ranking.reranker).map(Arc::new)
+        Pipeline::load(stored, &self.settings).map(Arc::new)
     }
 
     /// The first pipeline that the catalogue knows and that is wanted.

@@ -1,4 +1,4 @@
-//! Snapshots: writing new ones, choosing which serves, removing old ones, and checking them all.
+//! Snapshots: writing new ones, choosing which serves, and removing old ones.
 
 use std::sync::{Arc, PoisonError};
 
@@ -26,21 +26,6 @@ pub struct GenerationInfo {
     pub pipeline: String,
 }
 
-/// What a check found. Nothing is wrong when `problems` is empty.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct VerifyReport {
-    /// Live documents.
-    pub documents: usize,
-    /// Live passages.
-    pub passages: u64,
-    /// Snapshots whose digests were compared.
-    pub snapshots: usize,
-    /// What is wrong, and with what.
-    pub problems: Vec<String>,
-    /// What was wrong and has been rebuilt from the catalogue.
-    pub repaired: Vec<String>,
-}
-
 impl Inner {
     pub(super) fn generations(&self) -> Result<Vec<GenerationInfo>, RetrieverError> {
         let mut infos = Vec::new();
@@ -62,7 +47,7 @@ impl Inner {
         }
     }
 
-    fn serving_snapshot(&self) -> Option<u64> {
+    pub(super) fn serving_snapshot(&self) -> Option<u64> {
         let published = self.current.load();
         published.base.as_ref().map(|base| base.manifest.generation)
     }
@@ -379,128 +364,5 @@ impl Inner {
                 kept: snapshot::list(&self.generations)?,
             }),
         }
-    }
-
-    pub(super) fn verify(&self) -> Result<VerifyReport, RetrieverError> {
-        let _nothing_is_removed = self
-            .snapshots
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        let mut report = VerifyReport {
-            problems: told(self.catalogue.check()),
-            ..VerifyReport::default()
-        };
-        for number in snapshot::list(&self.generations)? {
-            report.snapshots += 1;
-            let folder = self.generations.join(number.to_string());
-            let checked = snapshot::verify(&folder).and_then(|manifest| self.fits(&manifest));
-            if let Err(error) = checked {
-                report.problems.push(error.to_string());
-            }
-        }
-        report
-            .problems
-            .extend(told(self.catalogue.check_documents()));
-        if let Err(error) = self.verify_served(&mut report) {
-            report.problems.push(in_words(&error));
-        }
-        Ok(report)
-    }
-
-    /// Rebuilds from the catalogue what can be rebuilt, if anything is wrong, and says what then still is.
-    pub(super) fn repair(&self) -> Result<VerifyReport, RetrieverError> {
-        let before = self.verify()?;
-        if before.problems.is_empty() {
-            return Ok(before);
-        }
-        {
-            let _one_at_a_time = self
-                .snapshots
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner);
-            let serving = self.serving_snapshot();
-            for number in snapshot::list(&self.generations)? {
-                let folder = self.generations.join(number.to_string());
-                // The one that serves is replaced first.
-                if serving != Some(number) && snapshot::verify(&folder).is_err() {
-                    snapshot::remove(&self.generations, number)?;
-                }
-            }
-        }
-        let served = self.serving_snapshot();
-        let rebuilt = self.rebuild();
-        if rebuilt.is_ok()
-            && let Some(served) = served
-            && snapshot::verify(&self.generations.join(served.to_string())).is_err()
-        {
-            snapshot::remove(&self.generations, served)?;
-        }
-        let mut after = self.verify()?;
-        if let Err(error) = rebuilt {
-            after.problems.push(in_words(&error));
-        }
-        let left = &after.problems;
-        after.repaired = before
-            .problems
-            .into_iter()
-            .filter(|problem| !left.contains(problem))
-            .collect();
-        Ok(after)
-    }
-
-    /// Compares what is served with the catalogue.
-    fn verify_served(&self, report: &mut VerifyReport) -> Result<(), RetrieverError> {
-        // The lock keeps writers out, so that catalogue and publication are of one moment.
-        let _nothing_is_written = self.lock_writing();
-        let published = self.current.load();
-        let (generation, entries) = self.catalogue.documents(published.pipeline.number)?;
-        if generation != published.generation {
-            report.problems.push(format!(
-                "the catalogue is at generation {generation}, searches at {}",
-                published.generation
-            ));
-        }
-        for entry in &entries {
-            if published
-                .roster
-                .get(&entry.document.id)
-                .is_none_or(|served| **served != *entry)
-            {
-                report
-                    .problems
-                    .push(format!("`{}` is not served as stored", entry.document.id));
-            }
-        }
-        if published.roster.documents() > entries.len() {
-            report
-                .problems
-                .push("documents are served that the catalogue does not hold".to_owned());
-        }
-        let base = published
-            .base
-            .as_ref()
-            .map(|base| base.keys.clone())
-            .unwrap_or_default();
-        let unserved = published.roster.live() - (base | &published.delta.keys);
-        if !unserved.is_empty() {
-            report
-                .problems
-                .push(format!("{} passages are in no index", unserved.len()));
-        }
-        report.documents = entries.len();
-        report.passages = published.roster.live().len();
-        Ok(())
-    }
-}
-
-/// What a check found, or that it could not be made: a damaged file is a finding, not a failure.
-fn told(checked: Result<Vec<String>, RetrieverError>) -> Vec<String> {
-    checked.unwrap_or_else(|error| vec![in_words(&error)])
-}
-
-fn in_words(error: &RetrieverError) -> String {
-    match std::error::Error::source(error) {
-        Some(cause) => format!("{error}: {cause}"),
-        None => error.to_string(),
     }
 }

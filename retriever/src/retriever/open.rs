@@ -30,7 +30,24 @@ pub(super) fn open(
     let made_by = MadeBy::of(&settings);
     let fingerprint = Pipeline::fingerprint_of(&made_by.passages, &models);
     let number = catalogue.register_pipeline(&fingerprint, &made_by.to_json())?;
-    let configured = Arc::new(Pipeline::new(number, fingerprint, made_by.passages, models));
+    let (most, read) = (
+        made_by.passages.max_tokens,
+        models.embedder.passage_tokens(),
+    );
+    if most > read {
+        tracing::warn!(
+            max_tokens = most,
+            read,
+            "passages can be longer than what the embedder reads: their ends are found by words alone"
+        );
+    }
+    let configured = Arc::new(Pipeline::new(
+        number,
+        fingerprint,
+        made_by.passages,
+        models,
+        &settings.ranking,
+    ));
     let inner = Inner {
         writing: Mutex::new(DeltaWriter::new(configured.embedder.dimensions())?),
         current: Current::new(Published::empty(Arc::clone(&configured))),

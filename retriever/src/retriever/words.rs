@@ -1,7 +1,7 @@
 //! The words of a text as the text index sees them, and what each is worth: for answers without a model.
 
 use crate::index::analysis::query_terms;
-use crate::{Access, Retriever, RetrieverError, Timestamp, rank};
+use crate::{Access, Retriever, RetrieverError, Timestamp};
 
 /// Different terms of a text that are looked at.
 const MAX_TERMS: usize = 4096;
@@ -46,7 +46,6 @@ impl Retriever {
     /// What decides which passages are found, and in which order.
     #[must_use]
     pub fn pipeline(&self) -> PipelineFingerprints {
-        let settings = &self.inner.settings;
         let pipeline = &self.inner.current.load().pipeline;
         PipelineFingerprints {
             index: pipeline.fingerprint.clone(),
@@ -55,7 +54,9 @@ impl Retriever {
                 .reranker
                 .as_ref()
                 .map(|reranker| reranker.name().to_owned()),
-            ranking: rank::pipeline(&settings.ranking, settings.limits.query_terms),
+            ranking: pipeline
+                .ranking
+                .fingerprint(self.inner.settings.limits.query_terms),
         }
     }
 }

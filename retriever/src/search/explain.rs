@@ -20,7 +20,7 @@ impl Inner {
         chosen: &Chosen,
         access: &Access,
     ) -> Result<Explanation, RetrieverError> {
-        let ranking = &self.settings.ranking;
+        let ranking = &asked.published.pipeline.ranking;
         let reranker = asked
             .published
             .pipeline
@@ -37,7 +37,7 @@ impl Inner {
                 "{:?}, vector weight {}",
                 ranking.fusion, ranking.vector_weight
             ),
-            reranker: reranker.map(|reranker| reranker.name()),
+            reranker: reranker.map(|reranker| reranker.name().to_owned()),
             signals: None,
             dropped: self.dropped(ranked, chosen, access)?,
         })

@@ -154,7 +154,7 @@ pub struct Explanation {
     /// How the two were combined.
     pub fusion: String,
     /// The reranker that ran.
-    pub reranker: Option<&'static str>,
+    pub reranker: Option<String>,
     /// What the confidence was made from.
     pub signals: Option<Signals>,
     /// The best of what is not among the hits, in order of rank, with the reason.

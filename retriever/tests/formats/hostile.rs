@@ -79,7 +79,7 @@ fn entities_and_depth_cost_an_error() {
 
 fn a_reader_that_hangs_is_ended_and_the_batch_goes_on() {
     let (retriever, _folder) = open(RetrieverSettings {
-        reader_command: command("hang"),
+        reader_command: Some(command("hang")),
         ..limited(|limits| limits.read_time = Duration::from_millis(200))
     });
     let started = Instant::now();

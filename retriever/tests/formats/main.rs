@@ -7,6 +7,7 @@
     reason = "a test that panics has failed"
 )]
 
+mod archives;
 mod hostile;
 mod reading;
 
@@ -23,7 +24,7 @@ use tempfile::TempDir;
 type Test = (&'static str, fn());
 
 fn main() -> ExitCode {
-    let tests: Vec<Test> = [reading::TESTS, hostile::TESTS].concat();
+    let tests: Vec<Test> = [reading::TESTS, hostile::TESTS, archives::TESTS].concat();
     match std::env::args().nth(1).as_deref() {
         Some("read-document") => {
             return quoin_retriever::read_worker()
@@ -33,7 +34,9 @@ fn main() -> ExitCode {
             std::thread::sleep(Duration::from_secs(1));
         },
         Some("--list") => {
-            tests.iter().for_each(|(name, _)| println!("{name}: test"));
+            for (name, _) in &tests {
+                println!("{name}: test");
+            }
             return ExitCode::SUCCESS;
         }
         _ => {}
@@ -56,13 +59,13 @@ fn main() -> ExitCode {
     }
 }
 
-fn command(word: &str) -> Option<Vec<OsString>> {
-    Some(vec![std::env::current_exe().unwrap().into(), word.into()])
+fn command(word: &str) -> Vec<OsString> {
+    vec![std::env::current_exe().unwrap().into(), word.into()]
 }
 
 fn settings() -> RetrieverSettings {
     RetrieverSettings {
-        reader_command: command("read-document"),
+        reader_command: Some(command("read-document")),
         ..RetrieverSettings::default()
     }
 }

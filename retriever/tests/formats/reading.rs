@@ -10,6 +10,11 @@ pub const TESTS: &[Test] = &[
         "a_hit_in_a_pdf_names_its_page",
         a_hit_in_a_pdf_names_its_page,
     ),
+    ("a_running_head_is_kept_once", a_running_head_is_kept_once),
+    (
+        "text_that_was_turned_is_read_along_its_lines",
+        text_that_was_turned_is_read_along_its_lines,
+    ),
     (
         "pdfs_without_text_or_key_are_refused",
         pdfs_without_text_or_key_are_refused,
@@ -74,6 +79,23 @@ fn a_hit_in_a_pdf_names_its_page() {
             hit.text
         );
     }
+}
+
+fn a_running_head_is_kept_once() {
+    let (_, text, ..) = read("heads.pdf");
+    assert_eq!(
+        text,
+        "ACME pump manual - internal\n\nPage 1 of 4\n\nPump 1 stands in hall A.\n\nPump 2 stands in hall B.\n\n\
+         Pump 3 stands in hall C.\n\nPump 4 stands in hall D."
+    );
+}
+
+fn text_that_was_turned_is_read_along_its_lines() {
+    let (_, text, ..) = read("turned.pdf");
+    assert_eq!(
+        text,
+        "This table was too wide, so it was turned with its page.\n\nDraft of March"
+    );
 }
 
 fn pdfs_without_text_or_key_are_refused() {

@@ -4,10 +4,12 @@
     clippy::expect_used,
     clippy::panic,
     clippy::print_stderr,
+    clippy::print_stdout,
     reason = "a test that panics has failed"
 )]
 
 mod access;
+mod agreement;
 mod bad_input;
 mod changes;
 mod crash;
@@ -18,8 +20,10 @@ mod erasure;
 mod freshness;
 mod generations;
 mod growth;
+mod neural;
 mod pipelines;
 mod searching;
+mod secrecy;
 mod supersession;
 
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -50,6 +54,14 @@ fn everyone() -> Access {
 
 fn open(folder: &std::path::Path) -> Retriever {
     Retriever::open(folder, RetrieverSettings::default()).unwrap()
+}
+
+/// The next of a row of numbers that look random: xorshift, for a state that is not 0.
+fn next(state: &mut u64) -> u64 {
+    *state ^= *state << 13;
+    *state ^= *state >> 7;
+    *state ^= *state << 17;
+    *state
 }
 
 /// Ends the loops that run beside a test when it ends, also when it fails: their threads are waited for.

@@ -167,7 +167,10 @@ fn an_explanation_names_the_terms_and_every_stage_has_its_rank() {
     let result = retriever.search(&request, &everyone()).unwrap();
     let explanation = result.explanation.unwrap();
     assert_eq!(explanation.terms, ["paid", "holiday"]);
-    assert_eq!(explanation.reranker, Some("static-late-interaction"));
+    assert_eq!(
+        explanation.reranker.as_deref(),
+        Some("static-late-interaction")
+    );
     let first = &result.hits[0];
     assert_eq!(first.heading, ["Annual leave"]);
     assert_eq!(first.stages.bm25.unwrap().rank, 1);
@@ -182,7 +185,7 @@ fn every_fusion_can_be_set_and_shows_in_the_pipeline() {
         let folder = tempfile::tempdir().unwrap();
         let settings = RetrieverSettings {
             ranking: RankingSettings {
-                fusion,
+                fusion: Some(fusion),
                 ..RankingSettings::default()
             },
             ..RetrieverSettings::default()

@@ -25,5 +25,6 @@ pub use generator::{
     Constraint, Event, EventStream, Finish, GenerationRequest, Generator, Message,
     ModelDescription, Occupancy, Outcome, Part, Role, Sampling, Timings, Usage, complete,
 };
+pub use mistral::EmbeddingModel;
 pub use schema::check_schema;
 pub use settings::{BaseModel, Device, EngineSettings, ModelSource, Quantization};

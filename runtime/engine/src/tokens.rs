@@ -59,30 +59,41 @@ impl SegmentTokenizer {
         }
     }
 
+    fn encode_data(&self, text: &str) -> Result<Vec<u32>, EngineError> {
+        let tokens = self.data_tokens(text)?;
+        Ok(tokens.into_iter().map(|(id, _)| id).collect())
+    }
+
+    /// Ids of a text that is data, each with the byte where it starts, in order.
+    ///
     /// Without added tokens in the tokenizer, a control id can still come out of a vocabulary that lists the token as an
     /// ordinary entry (GGUF files, Unigram models). Where that happens the text is cut inside each of them and tried again.
-    fn encode_data(&self, text: &str) -> Result<Vec<u32>, EngineError> {
-        let mut ids = Vec::new();
+    pub fn data_tokens(&self, text: &str) -> Result<Vec<(u32, usize)>, EngineError> {
+        let mut tokens = Vec::new();
         // The last is next.
-        let mut pieces = vec![text];
-        while let Some(mut piece) = pieces.pop() {
+        let mut pieces = vec![(0, text)];
+        while let Some((offset, mut piece)) = pieces.pop() {
             let encoding = self
                 .data
                 .encode(piece, false)
                 .map_err(|error| tokenization_failed(&error))?;
             let cuts = self.cuts(piece, &encoding)?;
             if cuts.is_empty() {
-                ids.extend_from_slice(encoding.get_ids());
+                let found = encoding.get_ids().iter().zip(encoding.get_offsets());
+                // A token of a part of a character starts with that character.
+                tokens.extend(
+                    found.map(|(id, (start, _))| (*id, offset + piece.floor_char_boundary(*start))),
+                );
                 continue;
             }
             for cut in cuts.into_iter().rev() {
                 let (before, after) = piece.split_at(cut);
-                pieces.push(after);
+                pieces.push((offset + cut, after));
                 piece = before;
             }
-            pieces.push(piece);
+            pieces.push((offset, piece));
         }
-        Ok(ids)
+        Ok(tokens)
     }
 
     /// Bytes of `text` at which each control token that came out of it is cut in two, in order.

@@ -5,13 +5,12 @@ use serde_json::{Value, json};
 
 use crate::answer::error::AnswerError;
 use crate::answer::schema::{AnswerSchema, Bounds};
-use crate::answer::types::{AnswerRequest, Mode, TurnRole};
+use crate::answer::standalone::standalone;
+use crate::answer::types::{AnswerRequest, Mode, Turn};
 use crate::config::Config;
 
 /// Most characters of `session`.
 const MAX_SESSION: usize = 256;
-/// How much of an earlier turn takes part in the search.
-const MAX_EARLIER_BYTES: usize = 4096;
 /// Most earlier turns.
 const MAX_HISTORY: usize = 64;
 
@@ -57,14 +56,7 @@ impl Ask {
             request.question.len(),
             config.server.max_question_bytes,
         )?;
-        at_most("history", "turns", request.history.len(), MAX_HISTORY)?;
-        let history_bytes = request.history.iter().map(|turn| turn.content.len()).sum();
-        at_most(
-            "history",
-            "bytes",
-            history_bytes,
-            4 * config.server.max_question_bytes,
-        )?;
+        check_history(&request.history, config)?;
         let instruction_bytes = request.instructions.as_ref().map_or(0, String::len);
         at_most(
             "instructions",
@@ -116,25 +108,10 @@ impl Ask {
         })
     }
 
-    /// What retrieval searches for: the question, and where it leans on what was said before, the beginning of the last
-    /// thing that the user said.
+    /// The question as one that stands alone, by words: see [`standalone`].
     #[must_use]
-    pub fn query(&self) -> String {
-        let question = &self.request.question;
-        let before = self
-            .request
-            .history
-            .iter()
-            .rev()
-            .find(|turn| turn.role == TurnRole::User)
-            .filter(|_| leans_on_what_was_said(question));
-        before.map_or_else(
-            || question.clone(),
-            |turn| {
-                let end = turn.content.floor_char_boundary(MAX_EARLIER_BYTES);
-                format!("{question} {}", &turn.content[..end])
-            },
-        )
+    pub fn standalone(&self) -> String {
+        standalone(&self.request.question, &self.request.history)
     }
 
     /// The schema to decode under.
@@ -148,32 +125,15 @@ impl Ask {
     }
 }
 
-/// Whether a question is unlikely to stand alone: it is very short, begins as if it went on, or points back. English only;
-/// a question without spaces counts as short.
-fn leans_on_what_was_said(question: &str) -> bool {
-    const GOES_ON: [&str; 8] = [
-        "and",
-        "but",
-        "or",
-        "also",
-        "so",
-        "then",
-        "else",
-        "otherwise",
-    ];
-    const POINTS_BACK: [&str; 19] = [
-        "it", "its", "they", "them", "their", "theirs", "he", "him", "his", "she", "her", "hers",
-        "this", "that", "these", "those", "same", "such", "former",
-    ];
-    let question = question.to_lowercase();
-    let words: Vec<&str> = question
-        .split(|character: char| !character.is_alphanumeric() && character != '\'')
-        .filter(|word| !word.is_empty())
-        .collect();
-    words.len() <= 3
-        || GOES_ON.contains(&words[0])
-        || matches!(words[..2], ["what" | "how", "about"])
-        || words.iter().any(|word| POINTS_BACK.contains(word))
+/// Holds what was said before to its bounds.
+///
+/// # Errors
+/// [`AnswerError::Invalid`] names the limit and what came.
+pub fn check_history(history: &[Turn], config: &Config) -> Result<(), AnswerError> {
+    at_most("history", "turns", history.len(), MAX_HISTORY)?;
+    let bytes = history.iter().map(|turn| turn.content.len()).sum();
+    let limit = 4 * config.server.max_question_bytes;
+    at_most("history", "bytes", bytes, limit)
 }
 
 /// The schema of a request that brings none.
@@ -248,29 +208,4 @@ fn within(
         param,
         format!("`{param}` must be between 1 and {most}, got {value}"),
     ))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::leans_on_what_was_said;
-
-    #[test]
-    fn a_question_that_stands_alone_is_searched_for_alone() {
-        for question in [
-            "How long is the warranty?",
-            "What does a hotel night in London cost at most?",
-        ] {
-            assert!(!leans_on_what_was_said(question), "{question}");
-        }
-        for question in [
-            "And for admins who work abroad?",
-            "How long is it valid in Kobe?",
-            "What about the other printers here?",
-            "In London?",
-            "",
-            "休暇は何日ですか",
-        ] {
-            assert!(leans_on_what_was_said(question), "{question}");
-        }
-    }
 }

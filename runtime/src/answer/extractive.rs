@@ -66,7 +66,8 @@ pub fn extract(
             .iter()
             .map(|(rank, bytes, ..)| hits[*rank].text[bytes.clone()].to_owned()),
     );
-    let vectors = retriever.embed(&texts)?;
+    // By the bundled table, whatever embeds passages: fifty sentences must not take a transformer's time.
+    let vectors = retriever.embed_quickly(&texts)?;
     let mut scored: Vec<(Extracted, HashSet<String>)> = candidates
         .into_iter()
         .enumerate()

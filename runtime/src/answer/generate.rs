@@ -43,6 +43,9 @@ pub(crate) struct Grounding<'a> {
     pub(crate) caller: &'a Caller,
     pub(crate) ask: &'a Arc<Ask>,
     pub(crate) served: &'a Served,
+    /// What retrieval searched for.
+    pub(crate) query: &'a str,
+    /// Best first.
     pub(crate) hits: &'a [Hit],
     pub(crate) progress: &'a ProgressSender,
 }
@@ -82,7 +85,7 @@ impl Grounding<'_> {
     async fn attempt(&self, attempt: Attempt, spent: &mut Spent) -> Result<Generated, AnswerError> {
         let Attempt { bounds, max_tokens } = attempt;
         let fitting = Instant::now();
-        let prompt = fit(self.served, self.ask, self.hits, max_tokens).await?;
+        let prompt = self.fit(max_tokens).await?;
         spent.timings.prompt += TimingsMs::of(fitting.elapsed());
         if prompt.passages.is_empty() {
             return Ok(Generated::abstained(spent, prompt, String::new()));
@@ -121,6 +124,31 @@ impl Grounding<'_> {
             confidence: confidence(&outcome),
             ..Generated::abstained(spent, prompt, outcome.text)
         })
+    }
+
+    async fn fit(&self, max_tokens: usize) -> Result<Prompt, AnswerError> {
+        let served = self.served;
+        let (generator, style, citing) =
+            (Arc::clone(&served.generator), served.style, served.citing);
+        let (ask, query, hits) = (
+            Arc::clone(self.ask),
+            self.query.to_owned(),
+            self.hits.to_vec(),
+        );
+        let prompt = tokio::task::spawn_blocking(move || {
+            let input = PromptInput {
+                request: &ask.request,
+                standalone: &query,
+                hits: &hits,
+                schema: ask.request.schema.as_ref().map(Value::to_string),
+                style,
+                citing,
+                max_tokens,
+            };
+            Prompt::fit(generator.as_ref(), &input)
+        })
+        .await??;
+        Ok(prompt)
     }
 
     /// What comes after the citations: a model that only points answers in text by citing.
@@ -168,7 +196,7 @@ impl Quoin {
         })
     }
 
-    fn request(
+    pub(super) fn request(
         &self,
         ask: &Ask,
         messages: Vec<Message>,
@@ -213,31 +241,8 @@ fn attempts(served: &Served, ask: &Ask) -> Vec<Attempt> {
     generous.into_iter().chain(std::iter::once(tight)).collect()
 }
 
-async fn fit(
-    served: &Served,
-    ask: &Arc<Ask>,
-    hits: &[Hit],
-    max_tokens: usize,
-) -> Result<Prompt, AnswerError> {
-    let (generator, style, citing) = (Arc::clone(&served.generator), served.style, served.citing);
-    let (ask, hits) = (Arc::clone(ask), hits.to_vec());
-    let prompt = tokio::task::spawn_blocking(move || {
-        let input = PromptInput {
-            request: &ask.request,
-            hits: &hits,
-            schema: ask.request.schema.as_ref().map(Value::to_string),
-            style,
-            citing,
-            max_tokens,
-        };
-        Prompt::fit(generator.as_ref(), &input)
-    })
-    .await??;
-    Ok(prompt)
-}
-
 /// Passes output on while it is written, once what it cites has passed the last gate.
-struct Writing<'a> {
+pub(super) struct Writing<'a> {
     grounding: &'a Grounding<'a>,
     stream: DraftStream,
     passages: &'a [PromptPassage],
@@ -284,7 +289,7 @@ impl<'a> Writing<'a> {
 }
 
 /// The outcome; `None` when `writing` ended it.
-async fn run(
+pub(super) async fn run(
     served: &Served,
     request: GenerationRequest,
     mut writing: Option<&mut Writing<'_>>,

@@ -8,7 +8,9 @@ pub mod extractive;
 pub mod generate;
 pub mod grammar;
 pub mod prompt;
+mod rewriting;
 pub mod schema;
+pub mod standalone;
 pub mod types;
 pub mod verify;
 
@@ -39,6 +41,8 @@ pub(crate) struct Found {
     pub(crate) query: String,
     pub(crate) generation: u64,
     pub(crate) hits: Vec<Hit>,
+    /// How likely it is that the first hit answers.
+    pub(crate) confidence: f32,
 }
 
 /// Who answers: a model, or the best sentences themselves.
@@ -99,7 +103,8 @@ impl Quoin {
         }
         let answerer = self.choose(&ask).await?;
         let searching = Instant::now();
-        let found = self.find(caller, &ask).await?;
+        let query = self.standalone_query(&ask, &answerer).await;
+        let found = self.find(caller, &ask, query).await?;
         let retrieval = TimingsMs::of(searching.elapsed());
         report_retrieval(&progress, &found, answerer.release().at(found.generation)).await;
         let mut draught = match &answerer {
@@ -140,12 +145,16 @@ impl Quoin {
         }
     }
 
-    async fn find(self: &Arc<Self>, caller: &Caller, ask: &Ask) -> Result<Found, AnswerError> {
+    async fn find(
+        self: &Arc<Self>,
+        caller: &Caller,
+        ask: &Ask,
+        query: String,
+    ) -> Result<Found, AnswerError> {
         let request = SearchRequest {
             filters: ask.request.filters.clone().unwrap_or_default(),
-            ..SearchRequest::new(ask.query(), ask.top_k)
+            ..SearchRequest::new(query.clone(), ask.top_k)
         };
-        let query = request.query.clone();
         let retriever = Arc::clone(self.retriever());
         let access = caller.access.clone();
         let result = tokio::task::spawn_blocking(move || retriever.search(&request, &access))
@@ -155,7 +164,29 @@ impl Quoin {
             query,
             generation: result.generation,
             hits: result.hits,
+            confidence: result.confidence,
         })
+    }
+
+    /// The passages found, then those before and after them for what room is left.
+    async fn with_neighbours(
+        self: &Arc<Self>,
+        caller: &Caller,
+        found: &Found,
+    ) -> Result<Vec<Hit>, AnswerError> {
+        let mut hits = found.hits.clone();
+        if self.config().answers.neighbours {
+            let (retriever, access) = (Arc::clone(self.retriever()), caller.access.clone());
+            let beside = tokio::task::spawn_blocking(move || {
+                let beside = retriever.neighbours(&hits, &access);
+                beside.map(|beside| {
+                    hits.extend(beside);
+                    hits
+                })
+            });
+            hits = beside.await?.map_err(AnswerError::Retrieval)?;
+        }
+        Ok(hits)
     }
 
     /// The model answers from the passages found.
@@ -168,9 +199,13 @@ impl Quoin {
         progress: &ProgressSender,
     ) -> Result<Draught, AnswerError> {
         let release = served.release.at(found.generation);
-        if found.hits.is_empty() {
-            return Ok(Draught::abstained(release));
+        if found.hits.is_empty() || found.confidence < self.config().answers.retrieval_threshold {
+            return Ok(Draught {
+                confidence: f64::from(found.confidence),
+                ..Draught::abstained(release)
+            });
         }
+        let hits = self.with_neighbours(caller, found).await?;
         let Generated {
             cited,
             answer,
@@ -185,7 +220,8 @@ impl Quoin {
             caller,
             ask,
             served,
-            hits: &found.hits,
+            query: &found.query,
+            hits: &hits,
             progress,
         }
         .generate()
@@ -249,20 +285,14 @@ impl Quoin {
         release: &ChosenRelease,
     ) -> Result<Draught, AnswerError> {
         let started = Instant::now();
-        let (retriever, hits, asked) = (
+        let (retriever, hits, query) = (
             Arc::clone(self.retriever()),
             found.hits.clone(),
-            Arc::clone(ask),
+            found.query.clone(),
         );
-        let access = caller.access.clone();
+        let (access, most) = (caller.access.clone(), ask.max_citations);
         let extracted = tokio::task::spawn_blocking(move || {
-            extractive::extract(
-                &retriever,
-                &asked.request.question,
-                &access,
-                &hits,
-                asked.max_citations,
-            )
+            extractive::extract(&retriever, &query, &access, &hits, most)
         })
         .await?
         .map_err(AnswerError::Retrieval)?;

@@ -16,7 +16,7 @@ use crate::answer::citable::citable;
 use crate::answer::types::AnswerRequest;
 use crate::config::Citing;
 
-pub use self::wording::closed_book;
+pub use self::wording::{closed_book, rewriting};
 
 /// Most sentences that get a marker in one prompt.
 pub const MAX_MARKERS: usize = 64;
@@ -96,6 +96,8 @@ pub struct QuestionTooLong {
 pub struct PromptInput<'a> {
     /// The request; its question is the last part of the prompt.
     pub request: &'a AnswerRequest,
+    /// The question as one that stands alone, for models that are not shown what was said before.
+    pub standalone: &'a str,
     /// Best first.
     pub hits: &'a [Hit],
     /// The schema in words, for models that read it; `None` for plain text.

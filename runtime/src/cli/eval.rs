@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use clap::{Args, Subcommand};
+use quoin_engine::Device;
 use quoin_eval::{CorpusDocument, Dataset, DatasetReference, Qrels, Report, Run};
 use quoin_retriever::{
     Access, Content, DocumentId, DocumentInput, Retriever, RetrieverSettings, SearchRequest,
@@ -16,6 +17,8 @@ use serde_json::json;
 use super::Setting;
 use super::failure::{Context as _, Failure};
 use super::output::{self, Output};
+use crate::config::RetrievalConfig;
+use crate::embedder::served_by_engine;
 
 /// Documents that each stage ranks for a query.
 const DEPTH: usize = 100;
@@ -46,6 +49,12 @@ pub struct Retrieval {
     /// Only the first N judged queries, by id
     #[arg(long, value_name = "N")]
     limit: Option<usize>,
+    /// What makes vectors: `bundled`, or the folder of a model
+    #[arg(long, value_name = "DIR", default_value = "bundled")]
+    embedder: String,
+    /// What reranks: `auto`, `off`, `late-interaction`, or the folder of a cross-encoder
+    #[arg(long, value_name = "NAME|DIR", default_value = "auto")]
+    reranker: String,
 }
 
 /// How the index was made.
@@ -92,7 +101,15 @@ impl Retrieval {
         }
         let reference = DatasetReference::of(&dataset)?;
         let folder = tempfile::tempdir().context(|| "cannot make a temporary folder".to_owned())?;
-        let settings = RetrieverSettings::default();
+        let retrieval = RetrievalConfig {
+            embedder: self.embedder.clone(),
+            reranker: self.reranker.clone(),
+            ..RetrievalConfig::default()
+        };
+        let settings = RetrieverSettings {
+            other_embedders: Some(served_by_engine(Device::Auto)),
+            ..retrieval.settings()
+        };
         let configuration = format!("{settings:?}");
         let retriever = Retriever::open(folder.path(), settings)?;
         let ingestion = ingest(&dataset, &retriever, reference.documents, output)?;

@@ -1,13 +1,14 @@
 //! `quoin ingest`: files and folders into the catalogue, in batches, each file answered for.
 
+mod read;
+
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use clap::Args;
 use indicatif::ProgressBar;
-use quoin_retriever::Format;
 use serde::Serialize;
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
@@ -17,29 +18,23 @@ use super::Setting;
 use super::failure::Failure;
 use super::follow::Follower;
 use super::output::{self, Output};
-use super::transport::{self, Client};
-use super::walk::{self, Failed, Found, Skipped, Walk};
-use crate::sources::rules::Rules;
+use super::transport::Client;
+use super::walk::{self, Failed, Skipped, Walk};
 use crate::sources::settings::SourceConfig;
 use crate::sources::{Source, Sources};
 
-/// Most documents in one request.
-pub const BATCH_DOCUMENTS: usize = 64;
-/// A request is sent once it holds this much, bytes.
-pub const BATCH_BYTES: u64 = 4 << 20;
+pub use self::read::{BATCH_BYTES, BATCH_DOCUMENTS, document};
+use self::read::{Batch, read_batches};
+
 /// Room for the JSON around the content of one document, bytes.
 const ENVELOPE_BYTES: usize = 64 << 10;
-/// How much of a file is searched for the zero bytes that text does not have.
-const SNIFF_BYTES: usize = 8 << 10;
-/// Nobody writes a longer line of code, bytes.
-const CODE_LINE_BYTES: usize = 10_000;
 /// Most skipped files that are listed one by one.
 const LISTED_SKIPS: usize = 10;
 
 /// What `quoin ingest` is told.
 #[derive(Args, Debug)]
 pub struct Ingest {
-    /// Files and folders
+    /// Files and folders; a zip counts as a folder
     #[arg(required = true, value_name = "PATH")]
     paths: Vec<PathBuf>,
     /// Access tokens that may read the documents which do not say it themselves, such as `public` or `group:hr`; without
@@ -92,16 +87,6 @@ struct Warned {
     warnings: Vec<String>,
 }
 
-/// A batch that was read, and what could not be.
-#[derive(Default)]
-struct Batch {
-    documents: Vec<Value>,
-    paths: Vec<PathBuf>,
-    bytes: u64,
-    skipped: Vec<Skipped>,
-    failed: Vec<Failed>,
-}
-
 impl Ingest {
     /// Runs the command.
     ///
@@ -118,7 +103,7 @@ impl Ingest {
             return self.follow(setting).await;
         }
         let limit = largest_file(setting.config.server.max_document_bytes);
-        let seen = walk::walk(&self.paths, self.prefix.as_deref(), limit)?;
+        let seen = walk::walk_into_zips(&self.paths, self.prefix.as_deref(), limit)?;
         let client = setting.client().await?;
         let bar = setting
             .output
@@ -266,7 +251,7 @@ impl Summary {
         }
     }
 
-    fn fail(&mut self, path: &std::path::Path, failure: &Failure) {
+    fn fail(&mut self, path: &Path, failure: &Failure) {
         self.failed.push(Failed {
             path: path.to_owned(),
             reason: failure.in_one_line(),
@@ -377,110 +362,6 @@ async fn tell_changes(source: &Source, output: Output) -> Result<(), Failure> {
         }
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
-}
-
-fn read_batches(
-    found: Vec<Found>,
-    acl: Option<&[String]>,
-    source: Option<&str>,
-    batches: &mpsc::Sender<Batch>,
-) {
-    let mut batch = Batch::default();
-    let mut rules = Rules::default();
-    for file in found {
-        let full = batch.bytes + file.bytes > BATCH_BYTES || batch.paths.len() >= BATCH_DOCUMENTS;
-        if full
-            && !batch.paths.is_empty()
-            && batches.blocking_send(std::mem::take(&mut batch)).is_err()
-        {
-            return;
-        }
-        read_into(&mut batch, file, acl, source, &mut rules);
-    }
-    // The receiver is gone only when the command has failed already.
-    let _ = batches.blocking_send(batch);
-}
-
-/// Why content is not for reading, whatever its name says.
-fn not_meant(format: Format, content: &[u8]) -> Option<&'static str> {
-    if format.is_file() {
-        return None;
-    }
-    if content[..content.len().min(SNIFF_BYTES)].contains(&0) {
-        return Some("binary");
-    }
-    let made = |line: &[u8]| line.len() > CODE_LINE_BYTES;
-    if format == Format::Code && content.split(|byte| *byte == b'\n').any(made) {
-        return Some("code that a program made: a line of more than 10 KB");
-    }
-    None
-}
-
-fn read_into(
-    batch: &mut Batch,
-    file: Found,
-    acl: Option<&[String]>,
-    source: Option<&str>,
-    rules: &mut Rules,
-) {
-    let content = match std::fs::read(&file.path) {
-        Ok(content) => content,
-        Err(error) => {
-            batch.failed.push(Failed {
-                path: file.path,
-                reason: error.to_string(),
-            });
-            return;
-        }
-    };
-    let said = match rules.said(&file.path) {
-        Ok(said) => said,
-        Err(reason) => {
-            let path = file.path;
-            return batch.failed.push(Failed { path, reason });
-        }
-    };
-    let mut document = match document(&file.id, file.format, &content, acl, &said) {
-        Ok(document) => document,
-        Err(reason) => {
-            let path = file.path;
-            return batch.skipped.push(Skipped { path, reason });
-        }
-    };
-    if let Some(source) = source {
-        document["source"] = json!(source);
-    }
-    batch.bytes += content.len() as u64;
-    batch.documents.push(document);
-    batch.paths.push(file.path);
-}
-
-/// A file as the body of a document. What the rules around it say goes before `acl`, the default of the batch.
-///
-/// # Errors
-/// It is not of the kind that its name says, and is left out.
-pub fn document(
-    id: &str,
-    format: Format,
-    content: &[u8],
-    acl: Option<&[String]>,
-    said: &serde_json::Map<String, Value>,
-) -> Result<Value, String> {
-    if let Some(reason) = not_meant(format, content) {
-        return Err(reason.to_owned());
-    }
-    let mut document = json!({
-        "id": id,
-        "content_base64": transport::base64(content),
-        "content_type": format.media_type(),
-    });
-    if let Some(acl) = acl {
-        document["default_acl"] = json!(acl);
-    }
-    for (field, value) in said {
-        document[field] = value.clone();
-    }
-    Ok(document)
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use quoin_engine::Device;
 use quoin_retriever::{
     Access, DeletionReceipt, DocumentId, Retriever, RetrieverError, RetrieverSettings,
 };
@@ -17,6 +18,8 @@ use super::Setting;
 use super::failure::{Context as _, Failure};
 use super::output;
 use crate::backup::{self, DATABASE, Manifest, RECEIPT_KEY};
+use crate::config::RetrievalConfig;
+use crate::embedder::served_by_engine;
 use crate::erasure::REQUEST_LOG;
 use crate::service;
 use crate::storage::{Erasure, Storage};
@@ -50,7 +53,8 @@ impl Restore {
         let data = std::path::absolute(setting.config.data())
             .context(|| "cannot use the data folder".to_owned())?;
         let output = setting.output;
-        let done = tokio::task::spawn_blocking(move || self.restore(&data)).await?;
+        let retrieval = setting.config.retrieval.clone();
+        let done = tokio::task::spawn_blocking(move || self.restore(&data, &retrieval)).await?;
         let (manifest, deleted) = done?;
         if output.is_json() {
             return output.json(&json!({
@@ -68,7 +72,11 @@ impl Restore {
         ))
     }
 
-    fn restore(&self, data: &Path) -> Result<(Manifest, usize), Failure> {
+    fn restore(
+        &self,
+        data: &Path,
+        retrieval: &RetrievalConfig,
+    ) -> Result<(Manifest, usize), Failure> {
         let shown = self.backup.display();
         let manifest = Manifest::verified(&self.backup).map_err(|problem| {
             Failure::new(format!("cannot use the backup `{shown}`: {problem}"))
@@ -89,7 +97,7 @@ impl Restore {
             .tempdir_in(parent)
             .context(failed)?;
         self.copy_to(beside.path()).context(failed)?;
-        let deleted = delete_again(beside.path(), &deleted)?;
+        let deleted = delete_again(beside.path(), &deleted, retrieval)?;
         put_in_place(beside, data).context(|| format!("cannot replace `{}`", data.display()))?;
         Ok((manifest, deleted))
     }
@@ -166,13 +174,18 @@ fn deleted_in(database: &Path, generation: u64) -> rusqlite::Result<BTreeSet<Str
 }
 
 /// Deletes documents of a folder as a server does, and waits until they are purged from what it keeps.
-fn delete_again(folder: &Path, deleted: &BTreeSet<String>) -> Result<usize, Failure> {
+fn delete_again(
+    folder: &Path,
+    deleted: &BTreeSet<String>,
+    retrieval: &RetrievalConfig,
+) -> Result<usize, Failure> {
     if deleted.is_empty() {
         return Ok(0);
     }
     let settings = RetrieverSettings {
         outer_places: vec![REQUEST_LOG],
-        ..RetrieverSettings::default()
+        other_embedders: Some(served_by_engine(Device::Cpu)),
+        ..retrieval.settings()
     };
     let retriever = Retriever::open(folder, settings)?;
     let mut count = 0;

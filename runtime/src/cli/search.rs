@@ -62,6 +62,9 @@ impl Search {
         if hits.is_empty() {
             output.note("nothing found");
         }
+        if self.explain {
+            output.line(dropped(&answer))?;
+        }
         Ok(())
     }
 }
@@ -93,6 +96,31 @@ fn shown(rank: usize, hit: &Value, explain: bool) -> String {
         "\n   {}",
         beginning(hit["text"].as_str().unwrap_or_default())
     );
+    text
+}
+
+/// How sure the result is, and what was ranked but is no hit.
+fn dropped(answer: &Value) -> String {
+    let mut text = format!(
+        "\nconfidence {:.2}",
+        answer["confidence"].as_f64().unwrap_or_default()
+    );
+    for one in answer["explanation"]["dropped"]
+        .as_array()
+        .into_iter()
+        .flatten()
+    {
+        let passage = one["passage"].as_str().unwrap_or_default();
+        let reason = one["reason"].as_str().unwrap_or_default().replace('_', " ");
+        let _ = write!(
+            text,
+            "\ndropped at rank {}: {passage} · {reason}",
+            one["rank"]
+        );
+        if let Some(same) = one["duplicate_of"].as_str() {
+            let _ = write!(text, " of {same}");
+        }
+    }
     text
 }
 

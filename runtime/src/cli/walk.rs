@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
-use quoin_retriever::Format;
+use quoin_retriever::{Archive, ArchiveEntry, ArchiveLimits, Format};
 use serde::Serialize;
 use walkdir::{DirEntry, WalkDir};
 
@@ -17,14 +17,26 @@ use crate::sources::rules;
 /// A file to read.
 #[derive(Debug)]
 pub struct Found {
-    /// Where it is.
+    /// Where it is, or the zip that it is in.
     pub path: PathBuf,
-    /// The id it gets: its path below the root, with `/`.
+    /// Which file of the zip it is.
+    pub entry: Option<ArchiveEntry>,
+    /// The id it gets: its path below the root, with `/`; a zip counts as a folder.
     pub id: String,
     /// What it is, by its extension.
     pub format: Format,
     /// Its size when it was seen.
     pub bytes: u64,
+}
+
+impl Found {
+    /// Where it is, as people are told.
+    pub fn shown(&self) -> PathBuf {
+        match &self.entry {
+            Some(entry) => inside(&self.path, &entry.path),
+            None => self.path.clone(),
+        }
+    }
 }
 
 /// A path that is not read, on purpose.
@@ -70,6 +82,27 @@ pub struct Walk {
 /// # Errors
 /// A root does not exist, or two roots would give the same ids.
 pub fn walk(roots: &[PathBuf], prefix: Option<&str>, limit_bytes: u64) -> Result<Walk, Failure> {
+    walk_all(roots, prefix, limit_bytes, false)
+}
+
+/// Walks as [`walk`] does, and into zips, which count as folders.
+///
+/// # Errors
+/// As [`walk`].
+pub fn walk_into_zips(
+    roots: &[PathBuf],
+    prefix: Option<&str>,
+    limit_bytes: u64,
+) -> Result<Walk, Failure> {
+    walk_all(roots, prefix, limit_bytes, true)
+}
+
+fn walk_all(
+    roots: &[PathBuf],
+    prefix: Option<&str>,
+    limit_bytes: u64,
+    into_zips: bool,
+) -> Result<Walk, Failure> {
     let mut seen = Walk::default();
     let bases = bases(roots)?;
     for (root, base) in roots.iter().zip(bases) {
@@ -77,7 +110,13 @@ pub fn walk(roots: &[PathBuf], prefix: Option<&str>, limit_bytes: u64) -> Result
             Some(prefix) => join(prefix.trim_end_matches('/'), &base),
             None => base,
         };
-        walk_root(root, &base, limit_bytes, &mut seen);
+        let place = Place {
+            root,
+            base: &base,
+            limit_bytes,
+            into_zips,
+        };
+        walk_root(&place, &mut seen);
     }
     refuse_same_ids(&mut seen);
     Ok(seen)
@@ -95,7 +134,7 @@ fn bases(roots: &[PathBuf]) -> Result<Vec<String>, Failure> {
             bases.push(String::new());
             continue;
         }
-        if whole.is_file() {
+        if whole.is_file() && !is_zip(&whole) {
             // A file is its own name; two of the same name are told apart later.
             bases.push(String::new());
             continue;
@@ -107,7 +146,7 @@ fn bases(roots: &[PathBuf]) -> Result<Vec<String>, Failure> {
             .to_owned();
         if let Some(other) = by_name.insert(name.clone(), root) {
             return Err(Failure::usage(format!(
-                "`{}` and `{}` would give their documents the same ids: both folders are named `{name}`",
+                "`{}` and `{}` would give their documents the same ids: both are named `{name}`",
                 other.display(),
                 root.display()
             ))
@@ -118,7 +157,17 @@ fn bases(roots: &[PathBuf]) -> Result<Vec<String>, Failure> {
     Ok(bases)
 }
 
-fn walk_root(root: &Path, base: &str, limit_bytes: u64, seen: &mut Walk) {
+/// A root and how its files are taken.
+struct Place<'a> {
+    root: &'a Path,
+    /// What stands before its ids.
+    base: &'a str,
+    limit_bytes: u64,
+    into_zips: bool,
+}
+
+fn walk_root(place: &Place<'_>, seen: &mut Walk) {
+    let root = place.root;
     let mut entries = WalkDir::new(root)
         .follow_links(true)
         .sort_by_file_name()
@@ -138,7 +187,7 @@ fn walk_root(root: &Path, base: &str, limit_bytes: u64, seen: &mut Walk) {
                 skip(seen, entry.path(), "a link that leads out of the folder");
             }
             Ok(entry) if entry.file_type().is_file() => {
-                consider(root, base, limit_bytes, &entry, seen);
+                consider(place, &entry, seen);
             }
             Ok(entry) if entry.file_type().is_dir() => {}
             Ok(entry) => skip(seen, entry.path(), "not a regular file"),
@@ -169,10 +218,17 @@ fn note_error(root: &Path, error: &walkdir::Error, seen: &mut Walk) {
     seen.failed.push(Failed { path, reason });
 }
 
-fn consider(root: &Path, base: &str, limit_bytes: u64, entry: &DirEntry, seen: &mut Walk) {
+fn consider(place: &Place<'_>, entry: &DirEntry, seen: &mut Walk) {
     let path = entry.path();
+    let limit_bytes = place.limit_bytes;
     if rules::is_rule(path) {
         return skip(seen, path, "says something about others");
+    }
+    if is_zip(path) && place.into_zips {
+        return consider_zip(place, path, seen);
+    }
+    if is_zip(path) {
+        return skip(seen, path, "a zip is not followed: `quoin ingest` reads it");
     }
     let Some(format) = Format::from_path(path) else {
         let reason = match path.extension().and_then(OsStr::to_str) {
@@ -193,22 +249,78 @@ fn consider(root: &Path, base: &str, limit_bytes: u64, entry: &DirEntry, seen: &
         );
         return fail(seen, path, reason);
     }
-    let below = path.strip_prefix(root).unwrap_or(path);
+    let below = path.strip_prefix(place.root).unwrap_or(path);
     let below = if below.as_os_str().is_empty() {
         // The root is this file.
         path.file_name().map_or(below, Path::new)
     } else {
         below
     };
-    match id(base, below) {
+    match id(place.base, below) {
         Some(id) => seen.found.push(Found {
             path: path.to_owned(),
+            entry: None,
             id,
             format,
             bytes,
         }),
         None => fail(seen, path, "the name is not UTF-8".to_owned()),
     }
+}
+
+/// The files in a zip, as if it were a folder.
+fn consider_zip(place: &Place<'_>, path: &Path, seen: &mut Walk) {
+    let limits = ArchiveLimits {
+        entry_bytes: place.limit_bytes,
+        ..ArchiveLimits::default()
+    };
+    let archive = match Archive::open(path, limits) {
+        Ok(archive) => archive,
+        Err(error) => return fail(seen, path, Failure::from(error).in_one_line()),
+    };
+    let left_out = archive.left_out();
+    let names = archive.entries().iter().map(|entry| &entry.path);
+    let mut names = names.chain(left_out.iter().map(|left| &left.path));
+    // To pass over one would open what it closes.
+    if let Some(rule) = names.find(|name| rules::is_rule(Path::new(name))) {
+        let reason =
+            format!("it has rules, such as `{rule}`, which count in folders alone: unpack it");
+        return fail(seen, path, reason);
+    }
+    let below = path.strip_prefix(place.root).unwrap_or(path);
+    let Some(base) = id(place.base, below) else {
+        return fail(seen, path, "the name is not UTF-8".to_owned());
+    };
+    for left in left_out {
+        let at = inside(path, &left.path);
+        if left.is_failure {
+            fail(seen, &at, left.reason.clone());
+        } else {
+            skip(seen, &at, left.reason.clone());
+        }
+    }
+    for entry in archive.entries() {
+        seen.found.push(Found {
+            path: path.to_owned(),
+            id: join(&base, &entry.path),
+            format: entry.format,
+            bytes: entry.bytes,
+            entry: Some(entry.clone()),
+        });
+    }
+}
+
+fn is_zip(path: &Path) -> bool {
+    path.extension()
+        .is_some_and(|extension| extension.eq_ignore_ascii_case("zip"))
+}
+
+/// Where a file in a zip is, as people are told.
+fn inside(zip: &Path, name: &str) -> PathBuf {
+    let mut at = zip.as_os_str().to_owned();
+    at.push("/");
+    at.push(name);
+    at.into()
 }
 
 /// The second file of an id would replace the first: it is refused instead.
@@ -219,11 +331,11 @@ fn refuse_same_ids(seen: &mut Walk) {
         if let Some(first) = owner.get(&found.id) {
             seen.failed.push(Failed {
                 reason: format!("`{}` has the same id `{}`", first.display(), found.id),
-                path: found.path,
+                path: found.shown(),
             });
             continue;
         }
-        owner.insert(found.id.clone(), found.path.clone());
+        owner.insert(found.id.clone(), found.shown());
         kept.push(found);
     }
     seen.found = kept;

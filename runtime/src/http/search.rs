@@ -14,6 +14,9 @@ use super::body::{self, Json};
 use super::error::{ApiError, ErrorBody};
 use super::identity::{Authorized, Searching};
 use super::{Http, headers, limits};
+use crate::answer::ask;
+use crate::answer::standalone::standalone;
+use crate::answer::types::Turn;
 use crate::caller::Caller;
 
 const DEFAULT_TOP_K: usize = 10;
@@ -42,6 +45,9 @@ pub(super) struct SearchBody {
     #[serde(default)]
     #[schema(value_type = Option<String>)]
     at: Option<Value>,
+    /// What was said before, oldest first: a query that leans on it is made to stand alone.
+    #[serde(default)]
+    history: Vec<Turn>,
 }
 
 /// What was found.
@@ -49,6 +55,11 @@ pub(super) struct SearchBody {
 pub(super) struct Found {
     /// Generation of the index that was searched.
     generation: u64,
+    /// What was searched for, where `history` made it another than `query`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    standalone: Option<String>,
+    /// How likely it is that the first hit answers the query, 0 to 1.
+    confidence: f32,
     /// Best first.
     #[schema(value_type = Vec<Object>)]
     hits: Vec<Hit>,
@@ -75,9 +86,12 @@ pub(super) async fn search(
     Json(body): Json<SearchBody>,
 ) -> Result<Response, ApiError> {
     http.limits.question("query", &body.query)?;
+    ask::check_history(&body.history, http.quoin.config())?;
+    let query = standalone(&body.query, &body.history);
+    let rewritten = (query != body.query.trim()).then(|| query.clone());
     let request = SearchRequest {
         top_k: limits::within("top_k", body.top_k, DEFAULT_TOP_K, MAX_TOP_K)?,
-        query: body.query,
+        query,
         filters: filters(body.filters)?,
         rerank: body.rerank,
         explain: body.explain,
@@ -90,6 +104,8 @@ pub(super) async fn search(
     let generation = result.generation;
     let found = Found {
         generation,
+        standalone: rewritten,
+        confidence: result.confidence,
         hits: result.hits,
         timings_ms: serde_json::to_value(result.timings).unwrap_or_default(),
         explanation: result

@@ -2,7 +2,8 @@
 
 use html5ever::tokenizer::Tag;
 
-use super::elements::{is_block, is_skipped, is_void};
+use super::elements::{is_block, is_skipped, is_void, named};
+use super::export::{Export, is_content};
 use crate::read::{Block, BlockKind, ReadDocument, Stated};
 
 /// Lists inside one another that are indented each; the items of deeper ones stand as far in as those of the last.
@@ -24,6 +25,11 @@ pub(super) struct Builder {
     /// The element being skipped and how many of that name are open inside it.
     skipping: Option<(String, usize)>,
     in_main: usize,
+    /// In the element that an export marks as the content: how many of its kind are open inside it.
+    in_content: Option<usize>,
+    /// Among the comments below the content of an export.
+    in_comments: bool,
+    export: Export,
     preformatted: usize,
     lists: Vec<List>,
     /// Lists opened beyond the indentation that is shown.
@@ -52,6 +58,7 @@ impl Builder {
         if self.in_title {
             self.title.push_str(text);
         } else if self.skipping.is_some() {
+            self.export.text(text);
         } else if self.preformatted > 0 && self.row.is_none() {
             self.words.push_str(text);
         } else {
@@ -67,15 +74,17 @@ impl Builder {
                 return;
             }
             // Pages forget to close their navigation; content that is marked as such ends it.
-            let ends =
-                matches!(name, "main" | "article" | "body") || skipped == "head" && name == "h1";
+            let ends = matches!(name, "main" | "article" | "body")
+                || is_content(tag)
+                || skipped == "head" && name == "h1";
             if name == "title" && skipped == "head" && self.title.is_empty() {
                 self.in_title = true;
             }
             if !ends {
-                return;
+                return self.export.open(name);
             }
             self.skipping = None;
+            self.export.end();
         }
         if name == "title" {
             self.in_title = self.title.is_empty();
@@ -88,12 +97,45 @@ impl Builder {
             self.skip(tag);
             return;
         }
+        self.open_content(tag);
         self.open_block(name);
+    }
+
+    /// What an export says a page holds: its content, and the comments below it.
+    fn open_content(&mut self, tag: &Tag) {
+        if let Some(depth) = &mut self.in_content {
+            *depth += usize::from(&*tag.name == "div");
+        } else if is_content(tag) {
+            self.flush();
+            self.in_content = Some(0);
+            self.in_main += 1;
+            self.export.is_marked = true;
+        } else if self.export.is_marked && &*tag.name == "h2" {
+            self.flush();
+            let is_comments = named(tag, &["comments"]);
+            if is_comments != self.in_comments && (is_comments || named(tag, &["attachments"])) {
+                self.in_comments = is_comments;
+                self.in_main = usize::from(is_comments);
+            }
+        }
+    }
+
+    fn close_content(&mut self) {
+        match &mut self.in_content {
+            Some(0) => {
+                self.flush();
+                self.in_content = None;
+                self.in_main = self.in_main.saturating_sub(1);
+            }
+            Some(depth) => *depth -= 1,
+            None => {}
+        }
     }
 
     fn skip(&mut self, tag: &Tag) {
         if !tag.self_closing && !is_void(&tag.name) {
             self.skipping = Some((tag.name.to_string(), 0));
+            self.export.begin(tag);
         }
     }
 
@@ -142,6 +184,7 @@ impl Builder {
             if name == skipped {
                 if *depth == 0 {
                     self.skipping = None;
+                    self.export.end();
                 } else {
                     *depth -= 1;
                 }
@@ -164,6 +207,10 @@ impl Builder {
             }
             "td" | "th" => self.end_cell(),
             "tr" | "table" => self.end_row(),
+            "div" => {
+                self.boundary();
+                self.close_content();
+            }
             "main" => {
                 self.flush();
                 self.in_main = self.in_main.saturating_sub(1);
@@ -202,7 +249,9 @@ impl Builder {
         let mut title = String::new();
         push_collapsed(&mut title, &self.title);
         read.stated = Stated {
-            title: Some(title.trim().to_owned()).filter(|title| !title.is_empty()),
+            title: Some(self.export.title(title.trim()).to_owned())
+                .filter(|title| !title.is_empty()),
+            metadata: self.export.metadata(),
             ..Stated::default()
         };
         read
@@ -339,7 +388,7 @@ impl Builder {
 }
 
 /// Appends `text` with runs of white space as one space, none at the start or after a line break.
-fn push_collapsed(words: &mut String, text: &str) {
+pub(super) fn push_collapsed(words: &mut String, text: &str) {
     for character in text.chars() {
         if character.is_ascii_whitespace() {
             if !words.is_empty() && !words.ends_with([' ', '\n']) {

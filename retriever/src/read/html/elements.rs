@@ -3,6 +3,8 @@
 use html5ever::tokenizer::Tag;
 use html5ever::tokenizer::states::RawKind;
 
+use super::export::{is_byline, is_trail};
+
 /// Elements that hold nothing a reader of the text wants.
 const SKIPPED: [&str; 21] = [
     "script", "style", "noscript", "template", "svg", "math", "nav", "footer", "form", "button",
@@ -22,7 +24,7 @@ pub(super) fn raw_text(tag: &Tag) -> Option<RawKind> {
 
 /// Whether an element is left out with all that it holds.
 pub(super) fn is_skipped(tag: &Tag) -> bool {
-    SKIPPED.contains(&&*tag.name) || is_hidden(tag)
+    SKIPPED.contains(&&*tag.name) || is_hidden(tag) || is_around(tag)
 }
 
 /// Elements that have no end.
@@ -63,9 +65,18 @@ pub(super) fn is_block(name: &str) -> bool {
     )
 }
 
-/// The way to a page, as exports of wikis name it.
-fn is_trail(name: &str) -> bool {
-    matches!(name, "breadcrumb" | "breadcrumbs" | "breadcrumb-section")
+/// Whether an element has one of these names as its id or among its classes.
+pub(super) fn named(tag: &Tag, names: &[&str]) -> bool {
+    tag.attrs.iter().take(32).any(|attribute| {
+        let is_name = matches!(&*attribute.name.local, "id" | "class");
+        let mut parts = attribute.value.split_ascii_whitespace().take(8);
+        is_name && parts.any(|part| names.contains(&part))
+    })
+}
+
+/// Lists of links: the way to the page, and the page's own table of contents; and who wrote it, which is no part of what it says.
+fn is_around(tag: &Tag) -> bool {
+    is_trail(tag) || is_byline(tag) || named(tag, &["toc-macro"])
 }
 
 fn is_hidden(tag: &Tag) -> bool {
@@ -74,7 +85,6 @@ fn is_hidden(tag: &Tag) -> bool {
         match &*attribute.name.local {
             "hidden" => true,
             "aria-hidden" => value == "true",
-            "id" | "class" => value.split_ascii_whitespace().take(8).any(is_trail),
             "role" => matches!(value, "navigation" | "search" | "contentinfo"),
             _ => false,
         }

@@ -118,15 +118,14 @@ fn item(words: &str) -> Option<&str> {
     sign.then(|| rest.trim_start())
 }
 
-/// Appends a line; a word that was cut at the end of the one before is made whole.
+/// Appends a line; a word that was cut at the end of the one before is made whole. Between a small letter and another one the hyphen
+/// is taken for that of the cut, elsewhere (`X-ray`, `Anti-Fouling`, `ERR-4012`) for one of the word.
 fn join(above: &mut String, words: &str) {
-    let cut = above.strip_suffix('-').is_some_and(|stem| {
-        stem.ends_with(char::is_lowercase) && words.starts_with(char::is_lowercase)
-    });
-    if cut {
-        above.pop();
-    } else {
+    let stem = above.strip_suffix('-').unwrap_or_default();
+    if !stem.ends_with(char::is_alphanumeric) || !words.starts_with(char::is_alphanumeric) {
         above.push(' ');
+    } else if stem.ends_with(char::is_lowercase) && words.starts_with(char::is_lowercase) {
+        above.pop();
     }
     above.push_str(words);
 }
@@ -145,6 +144,7 @@ mod tests {
             }],
             baseline,
             size,
+            direction: (1.0, 0.0),
         }
     }
 
@@ -153,15 +153,18 @@ mod tests {
         let lines = [
             line("Title", 50.0, 100.0, 800.0, 20.0),
             line("The pump is main-", 50.0, 500.0, 770.0, 10.0),
-            line("tained every year.", 50.0, 300.0, 758.0, 10.0),
-            line("Another paragraph.", 50.0, 480.0, 730.0, 10.0),
-            line("• an item", 50.0, 200.0, 718.0, 10.0),
+            line("tained every year, for an ERR-", 50.0, 500.0, 758.0, 10.0),
+            line("4012 may follow.", 50.0, 300.0, 746.0, 10.0),
+            line("Another paragraph.", 50.0, 480.0, 718.0, 10.0),
+            line("• an item", 50.0, 200.0, 706.0, 10.0),
         ];
         assert_eq!(
             parts(&lines, 10.0),
             [
                 Part::Heading(1, "Title".into()),
-                Part::Paragraph("The pump is maintained every year.".into()),
+                Part::Paragraph(
+                    "The pump is maintained every year, for an ERR-4012 may follow.".into()
+                ),
                 Part::Paragraph("Another paragraph.".into()),
                 Part::Item("an item".into()),
             ]

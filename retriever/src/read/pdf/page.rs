@@ -9,6 +9,8 @@ use crate::RetrieverError;
 const SPACE: f64 = 0.18;
 /// And of this one ends a cell of a table.
 const COLUMN: f64 = 1.6;
+/// Text whose direction differs by more than this is another line.
+const TURNED: f64 = 0.05;
 /// Characters of one page; a page that draws more is no page.
 const MAX_CHARACTERS: usize = 2_000_000;
 
@@ -20,14 +22,63 @@ pub(super) struct Cell {
     pub right: f64,
 }
 
+impl Cell {
+    fn new(words: &str, place: &Place) -> Self {
+        Self {
+            words: words.to_owned(),
+            left: place.left,
+            right: place.right,
+        }
+    }
+}
+
 /// What stands on one baseline.
 #[derive(Clone, Debug)]
 pub(super) struct Line {
     pub cells: Vec<Cell>,
-    /// Height of the baseline above the foot of the page, points.
+    /// Height of the baseline above the foot of the page, points; for text that is not level, of the page turned until it is.
     pub baseline: f64,
     /// Size of the print, points.
     pub size: f64,
+    /// Which way it runs: the cosine and the sine of its angle to the foot of the page.
+    pub direction: (f64, f64),
+}
+
+/// Where a character stands, on the page turned so that it is level.
+#[derive(Clone, Copy)]
+struct Place {
+    left: f64,
+    right: f64,
+    baseline: f64,
+    size: f64,
+    direction: (f64, f64),
+}
+
+impl Place {
+    /// `None` where the file gives no numbers.
+    fn of(matrix: &Transform, width: f64, font_size: f64) -> Option<Self> {
+        let length = matrix.m11.hypot(matrix.m12);
+        let size = (matrix.m21.hypot(matrix.m22) * font_size).abs();
+        let (across, up) = (matrix.m11 / length, matrix.m12 / length);
+        let left = matrix.m31 * across + matrix.m32 * up;
+        let baseline = matrix.m32 * across - matrix.m31 * up;
+        let right = left + width * length * font_size;
+        let finite = [left, right, baseline, size].iter().all(|x| x.is_finite());
+        finite.then_some(Self {
+            left,
+            right,
+            baseline,
+            size,
+            direction: (across, up),
+        })
+    }
+
+    /// Whether it stands on a line, which superscripts do that are a little higher and smaller.
+    fn is_on(&self, line: &Line) -> bool {
+        let turned =
+            (line.direction.0 - self.direction.0).hypot(line.direction.1 - self.direction.1);
+        turned < TURNED && (line.baseline - self.baseline).abs() < 0.35 * line.size.max(self.size)
+    }
 }
 
 impl Line {
@@ -99,25 +150,18 @@ impl<'b> PageOutput<'b> {
         })
     }
 
-    fn add(&mut self, words: &str, left: f64, right: f64, baseline: f64, size: f64) {
-        let line = self.lines.last_mut().filter(|line| {
-            // Superscripts stand a little higher and are smaller.
-            (line.baseline - baseline).abs() < 0.35 * line.size.max(size)
-        });
+    fn add(&mut self, words: &str, place: &Place) {
+        let line = self.lines.last_mut().filter(|line| place.is_on(line));
         let Some(line) = line else {
-            return self.begin(words, left, right, baseline, size);
+            return self.begin(words, place);
         };
         let Some(cell) = line.cells.last_mut() else {
             return;
         };
-        let scale = line.size.max(size);
-        let gap = left - cell.right;
+        let scale = line.size.max(place.size);
+        let gap = place.left - cell.right;
         if gap > COLUMN * scale || gap < -scale {
-            line.cells.push(Cell {
-                words: words.to_owned(),
-                left,
-                right,
-            });
+            line.cells.push(Cell::new(words, place));
         } else {
             if gap > SPACE * scale && !cell.words.ends_with(' ') && words != " " {
                 cell.words.push(' ');
@@ -125,22 +169,19 @@ impl<'b> PageOutput<'b> {
             if !(words == " " && cell.words.ends_with(' ')) {
                 cell.words.push_str(words);
             }
-            cell.right = cell.right.max(right);
+            cell.right = cell.right.max(place.right);
         }
         if !words.trim().is_empty() {
             line.size = scale;
         }
     }
 
-    fn begin(&mut self, words: &str, left: f64, right: f64, baseline: f64, size: f64) {
+    fn begin(&mut self, words: &str, place: &Place) {
         self.lines.push(Line {
-            cells: vec![Cell {
-                words: words.to_owned(),
-                left,
-                right,
-            }],
-            baseline,
-            size,
+            cells: vec![Cell::new(words, place)],
+            baseline: place.baseline,
+            size: place.size,
+            direction: place.direction,
         });
     }
 }
@@ -168,13 +209,9 @@ impl OutputDev for PageOutput<'_> {
         character: &str,
     ) -> Result<(), OutputError> {
         self.within()?;
-        let size = (place.m21.hypot(place.m22) * font_size).abs();
-        let stretch = place.m11.hypot(place.m12) * font_size;
-        let (left, baseline) = (place.m31, place.m32);
-        if !(size.is_finite() && left.is_finite() && baseline.is_finite() && stretch.is_finite()) {
+        let Some(place) = Place::of(place, width, font_size) else {
             return Ok(());
-        }
-        let right = left + width * stretch;
+        };
         let words: String = character
             .chars()
             .filter_map(|one| match one {
@@ -185,7 +222,7 @@ impl OutputDev for PageOutput<'_> {
             })
             .collect();
         if !words.is_empty() {
-            self.add(&words, left, right, baseline, size);
+            self.add(&words, &place);
         }
         Ok(())
     }

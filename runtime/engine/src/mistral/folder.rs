@@ -168,13 +168,13 @@ impl ModelFolder {
     }
 }
 
-fn required_json(path: &Path) -> Result<Value, EngineError> {
+pub(super) fn required_json(path: &Path) -> Result<Value, EngineError> {
     let text = fs::read_to_string(path).map_err(EngineError::io(path))?;
     serde_json::from_str(&text)
         .map_err(|error| EngineError::file(path, format!("not JSON: {error}")))
 }
 
-fn optional_json(path: &Path) -> Result<Value, EngineError> {
+pub(super) fn optional_json(path: &Path) -> Result<Value, EngineError> {
     if path.is_file() {
         required_json(path)
     } else {

@@ -81,25 +81,28 @@ pub(super) async fn load(
         source,
         settings: settings.clone(),
     };
+    let thread_name = name.to_owned();
+    let loading = move || on_own_thread(&thread_name, move |_| job.run());
+    let joined = tokio::task::spawn_blocking(loading).await;
+    joined.map_err(|error| failed(name, &error))?
+}
+
+/// Runs `loading` on a thread that nothing was loaded on before. Blocking.
+///
+/// # Errors
+/// Those of `loading`; a panic in it becomes one too.
+pub(super) fn on_own_thread<T: Send + 'static>(
+    name: &str,
+    loading: impl FnOnce(&str) -> Result<T, EngineError> + Send + 'static,
+) -> Result<T, EngineError> {
+    let owned = name.to_owned();
     let worker = thread::Builder::new()
         .name(format!("load {name}"))
-        .spawn(move || job.run());
-    let worker = worker.map_err(|error| EngineError::Load {
-        name: name.to_owned(),
-        reason: error.to_string(),
-    })?;
-    let joined = tokio::task::spawn_blocking(move || worker.join()).await;
-    match joined {
-        Ok(Ok(result)) => result,
-        Ok(Err(panic)) => Err(EngineError::Load {
-            name: name.to_owned(),
-            reason: panic_message(panic.as_ref()),
-        }),
-        Err(error) => Err(EngineError::Load {
-            name: name.to_owned(),
-            reason: error.to_string(),
-        }),
-    }
+        .spawn(move || loading(&owned))
+        .map_err(|error| failed(name, &error))?;
+    worker
+        .join()
+        .unwrap_or_else(|panic| Err(failed(name, &panic_message(panic.as_ref()))))
 }
 
 fn panic_message(panic: &(dyn std::any::Any + Send)) -> String {
@@ -185,8 +188,9 @@ impl Job {
             folder_dtype(&hardware, &folder.tensors),
         )?;
         let (tokenizer, model_length, _) = self.facts(&pipeline)?;
+        let kept_prompts = self.kept_prompts(&pipeline);
         Ok(Loaded {
-            mistral: self.start(pipeline)?,
+            mistral: start(&self.name, pipeline, kept_prompts)?,
             tokenizer,
             ends,
             template: folder.template()?,
@@ -245,6 +249,7 @@ impl Job {
         };
         let pipeline = self.pipeline(loader.as_ref(), paths, &hardware, dtype)?;
         let (tokenizer, model_length, ends) = self.facts(&pipeline)?;
+        let kept_prompts = self.kept_prompts(&pipeline);
         let tokens = SpecialTokens {
             bos_token: head.token("tokenizer.ggml.bos_token_id"),
             eos_token: head.token("tokenizer.ggml.eos_token_id"),
@@ -255,7 +260,7 @@ impl Job {
             .map_err(|error| self.failed(&error))?;
         let template = head.text("tokenizer.chat_template");
         Ok(Loaded {
-            mistral: self.start(pipeline)?,
+            mistral: start(&self.name, pipeline, kept_prompts)?,
             tokenizer: Arc::new(tokenizer),
             ends,
             template: ChatTemplate::new(
@@ -330,32 +335,40 @@ impl Job {
             .min(MOST_PREFIX_CACHE_BYTES / bytes.max(1))
     }
 
-    fn start(&self, pipeline: SharedPipeline) -> Result<Arc<MistralRs>, EngineError> {
-        let kept_prompts = self.kept_prompts(&pipeline);
-        let scheduler = SchedulerConfig::DefaultScheduler {
-            method: DefaultSchedulerMethod::Fixed(NonZeroUsize::MIN),
-        };
-        let builder = MistralRsBuilder::new(pipeline, scheduler, false, None)
-            .with_no_prefix_cache(kept_prompts == 0)
-            .with_prefix_cache_n(kept_prompts);
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .build()
-            .map_err(|error| self.failed(&error))?;
-        Ok(runtime.block_on(builder.build()))
-    }
-
     fn failed(&self, reason: &dyn std::fmt::Display) -> EngineError {
-        // Some of mistralrs's errors carry a stack trace.
-        let reason = reason
-            .to_string()
-            .lines()
-            .next()
-            .unwrap_or_default()
-            .to_owned();
-        EngineError::Load {
-            name: self.name.clone(),
-            reason,
-        }
+        failed(&self.name, reason)
+    }
+}
+
+/// Starts the thread that computes, one sequence at a time, and keeps this many prompts for the next ones.
+pub(super) fn start(
+    name: &str,
+    pipeline: SharedPipeline,
+    kept_prompts: usize,
+) -> Result<Arc<MistralRs>, EngineError> {
+    let scheduler = SchedulerConfig::DefaultScheduler {
+        method: DefaultSchedulerMethod::Fixed(NonZeroUsize::MIN),
+    };
+    let builder = MistralRsBuilder::new(pipeline, scheduler, false, None)
+        .with_no_prefix_cache(kept_prompts == 0)
+        .with_prefix_cache_n(kept_prompts);
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .build()
+        .map_err(|error| failed(name, &error))?;
+    Ok(runtime.block_on(builder.build()))
+}
+
+pub(super) fn failed(name: &str, reason: &dyn std::fmt::Display) -> EngineError {
+    // Some of mistralrs's errors carry a stack trace.
+    let reason = reason
+        .to_string()
+        .lines()
+        .next()
+        .unwrap_or_default()
+        .to_owned();
+    EngineError::Load {
+        name: name.to_owned(),
+        reason,
     }
 }
 
@@ -380,7 +393,7 @@ fn with_text_tokens(
     Tokenizer::from_bytes(description.to_string())
 }
 
-fn write_json(folder: &Path, name: &str, value: &Value) -> Result<PathBuf, EngineError> {
+pub(super) fn write_json(folder: &Path, name: &str, value: &Value) -> Result<PathBuf, EngineError> {
     let path = folder.join(name);
     std::fs::write(&path, value.to_string()).map_err(EngineError::io(&path))?;
     Ok(path)

@@ -6,13 +6,16 @@
 
 mod adapter;
 mod config;
+mod embedding;
 mod folder;
 mod generate;
 mod hardware;
 mod load;
+mod modules;
 mod output;
 mod sampler;
 mod vocabulary;
 
+pub use embedding::EmbeddingModel;
 pub(crate) use generate::MistralGenerator;
 pub(crate) use load::{LocalBase, LocalSource};

@@ -21,9 +21,7 @@ impl PromptInput<'_> {
                 role: Role::System,
                 parts: system(self.rules(), self.request),
             });
-            let turns =
-                &self.request.history[self.request.history.len().saturating_sub(MAX_TURNS)..];
-            messages.extend(turns.iter().map(turn));
+            messages.extend(turns(self.request));
         }
         let mut parts = Vec::new();
         for passage in passages {
@@ -35,7 +33,11 @@ impl PromptInput<'_> {
             ));
         }
         parts.push(Part::Trusted("Question:".to_owned()));
-        parts.push(Part::Data(format!(" {}", self.request.question.trim())));
+        let question = match self.style {
+            PromptStyle::Pointer => self.standalone,
+            PromptStyle::Instruct => &self.request.question,
+        };
+        parts.push(Part::Data(format!(" {}", question.trim())));
         messages.push(Message {
             role: Role::User,
             parts,
@@ -101,6 +103,12 @@ fn system(mut parts: Vec<Part>, request: &AnswerRequest) -> Vec<Part> {
     parts
 }
 
+/// The last things that were said.
+fn turns(request: &AnswerRequest) -> impl Iterator<Item = Message> {
+    let first = request.history.len().saturating_sub(MAX_TURNS);
+    request.history[first..].iter().map(turn)
+}
+
 fn turn(turn: &Turn) -> Message {
     Message {
         role: match turn.role {
@@ -125,8 +133,7 @@ pub fn closed_book(
             role: Role::System,
             parts: system(rules, request),
         });
-        let turns = &request.history[request.history.len().saturating_sub(MAX_TURNS)..];
-        messages.extend(turns.iter().map(turn));
+        messages.extend(turns(request));
     }
     messages.push(Message {
         role: Role::User,
@@ -136,6 +143,29 @@ pub fn closed_book(
         ],
     });
     messages
+}
+
+/// The prompt that has a model make the question stand alone.
+#[must_use]
+pub fn rewriting(request: &AnswerRequest) -> Vec<Message> {
+    let rules = "You rewrite the last question of a conversation as one question that can be understood without the rest: names and \
+                 subjects take the place of words that point back. Keep its language and its meaning, and do not answer it. Write one \
+                 JSON string.";
+    let system = Message {
+        role: Role::System,
+        parts: vec![Part::Trusted(rules.to_owned())],
+    };
+    let question = Message {
+        role: Role::User,
+        parts: vec![
+            Part::Trusted("Rewrite this question:".to_owned()),
+            Part::Data(format!(" {}", request.question.trim())),
+        ],
+    };
+    std::iter::once(system)
+        .chain(turns(request))
+        .chain([question])
+        .collect()
 }
 
 /// One passage, as the style and the way of citing have it.

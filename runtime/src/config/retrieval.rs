@@ -1,0 +1,122 @@
+//! `[retrieval]`: which models embed and rerank, and how stages are combined.
+
+use quoin_retriever::{
+    EmbedderKind, Fusion, PassageSettings, RankingSettings, RerankerKind, RetrieverSettings,
+};
+use serde::{Deserialize, Serialize};
+
+use super::{ConfigError, one_of};
+
+/// Retrieval.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct RetrievalConfig {
+    /// Access list of documents that come without one. Left out: only `admin` keys see them.
+    pub default_acl: Option<Vec<String>>,
+    /// A passage is closed when it has this many of the embedder's tokens.
+    pub passage_target_tokens: usize,
+    /// No passage has more.
+    pub passage_max_tokens: usize,
+    /// Tokens of a passage's end that the next one repeats, at most.
+    pub passage_overlap_tokens: usize,
+    /// `bundled`, or the folder of a model.
+    pub embedder: String,
+    /// Whether vectors of tokens are stored; `None` where the embedder makes them.
+    pub token_vectors: Option<bool>,
+    /// `auto`, `off`, `late-interaction`, or the folder of a cross-encoder.
+    pub reranker: String,
+    /// Whether searches rerank that do not say; `None` as suits the reranker.
+    pub rerank: Option<bool>,
+    /// Passages that are reranked.
+    pub rerank_depth: usize,
+    /// The reranker's share of the final score; `None` as suits it.
+    pub rerank_weight: Option<f32>,
+    /// How words and vectors are combined; `None` as suits the embedder.
+    pub fusion: Option<String>,
+    /// The share of vectors in it; `None` as suits the embedder.
+    pub vector_weight: Option<f32>,
+}
+
+impl Default for RetrievalConfig {
+    fn default() -> Self {
+        Self {
+            default_acl: None,
+            passage_target_tokens: PassageSettings::default().target_tokens,
+            passage_max_tokens: PassageSettings::default().max_tokens,
+            passage_overlap_tokens: PassageSettings::default().overlap_tokens,
+            embedder: "bundled".to_owned(),
+            token_vectors: None,
+            reranker: "auto".to_owned(),
+            rerank: None,
+            rerank_depth: RankingSettings::default().rerank_depth,
+            rerank_weight: None,
+            fusion: None,
+            vector_weight: None,
+        }
+    }
+}
+
+impl RetrievalConfig {
+    /// Checks what no bound of a whole number says.
+    pub(super) fn check(&self) -> Result<(), ConfigError> {
+        for (key, share) in [
+            ("retrieval.rerank_weight", self.rerank_weight),
+            ("retrieval.vector_weight", self.vector_weight),
+        ] {
+            if let Some(share) = share.filter(|share| !(0.0..=1.0).contains(share)) {
+                return Err(ConfigError::Bounds {
+                    key,
+                    bound: "between 0 and 1".to_owned(),
+                    got: share.to_string(),
+                });
+            }
+        }
+        self.passages().check().map_err(ConfigError::Passages)?;
+        if let Some(fusion) = &self.fusion {
+            let kinds = ["min-max", "z-score", "reciprocal-rank"];
+            one_of("retrieval.fusion", fusion, &kinds)?;
+        }
+        Ok(())
+    }
+
+    const fn passages(&self) -> PassageSettings {
+        PassageSettings {
+            target_tokens: self.passage_target_tokens,
+            max_tokens: self.passage_max_tokens,
+            overlap_tokens: self.passage_overlap_tokens,
+        }
+    }
+
+    /// What the retriever is told of it.
+    #[must_use]
+    pub fn settings(&self) -> RetrieverSettings {
+        let fusion = |name: &str| match name {
+            "min-max" => Fusion::MinMax,
+            "z-score" => Fusion::ZScore,
+            _ => Fusion::ReciprocalRank,
+        };
+        RetrieverSettings {
+            default_acl: self.default_acl.clone(),
+            passages: self.passages(),
+            embedder: match self.embedder.as_str() {
+                "bundled" => EmbedderKind::Bundled,
+                folder => EmbedderKind::Folder(folder.into()),
+            },
+            token_vectors: self.token_vectors,
+            ranking: RankingSettings {
+                fusion: self.fusion.as_deref().map(fusion),
+                vector_weight: self.vector_weight,
+                reranker: match self.reranker.as_str() {
+                    "off" => RerankerKind::Off,
+                    "auto" | "late-interaction" => RerankerKind::LateInteraction,
+                    folder => RerankerKind::CrossEncoder(folder.into()),
+                },
+                rerank: self.rerank,
+                rerank_depth: self.rerank_depth,
+                rerank_weight: self.rerank_weight,
+                ..RankingSettings::default()
+            },
+            ..RetrieverSettings::default()
+        }
+    }
+}
