@@ -33,6 +33,18 @@ pub(crate) fn best_first(a: &Scored, b: &Scored) -> std::cmp::Ordering {
     b.1.total_cmp(&a.1).then(a.0.cmp(&b.0))
 }
 
+/// How many of the ascending `keys` are below `key`; cheap when it is few.
+pub(crate) fn gallop(keys: &[u32], key: u32) -> usize {
+    let mut step = 1;
+    let mut low = 0;
+    while low + step < keys.len() && keys[low + step] < key {
+        low += step;
+        step *= 2;
+    }
+    let high = (low + step + 1).min(keys.len());
+    low + keys[low..high].partition_point(|other| *other < key)
+}
+
 /// Keeps the best `limit` of what it is given.
 pub(crate) struct Best {
     limit: usize,

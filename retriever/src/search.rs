@@ -1,5 +1,6 @@
 //! One search, top to bottom.
 
+mod beside;
 mod confidence;
 mod duplicates;
 mod explain;
@@ -19,6 +20,7 @@ use crate::rank::rerank::{Candidate, Reads, Reranker};
 use crate::retriever::Inner;
 use crate::{Access, DocumentId, RetrieverError, Timestamp};
 
+use self::beside::beside;
 pub use self::types::{
     Dropped, Explanation, Hit, Reason, SearchRequest, SearchResult, SearchTimings, Signals, Stage,
     StageRankings, Stages,
@@ -148,13 +150,24 @@ impl Inner {
             ..
         } = *asked;
         let terms = analysis::query_terms(query, self.settings.limits.query_terms);
-        let text = published.search_text(&terms, readable, allowed, depth)?;
-        timings.bm25_ms = clock.lap();
         let reranker = published.pipeline.reranker.as_deref();
         let reranker = reranker.filter(|_| asked.rerank);
-        let embedded = embed(published, query, reranker)?;
-        let vector = published.search_vectors(&embedded.vector, allowed, depth)?;
-        timings.vector_ms = clock.lap();
+        let by_text = || {
+            let mut clock = Clock::start();
+            let found = published.search_text(&terms, readable, allowed, depth);
+            found.map(|list| (list, clock.lap()))
+        };
+        let by_vector = || {
+            let mut clock = Clock::start();
+            let embedded = embed(published, query, reranker)?;
+            let list = published.search_vectors(&embedded.vector, allowed, depth);
+            Ok::<_, RetrieverError>((list, embedded, clock.lap()))
+        };
+        let (text, vector) = beside(allowed.len(), by_text, by_vector);
+        let (text, bm25_ms) = text?;
+        let (vector, embedded, vector_ms) = vector?;
+        (timings.bm25_ms, timings.vector_ms) = (bm25_ms, vector_ms);
+        clock.lap();
         let ranking = &published.pipeline.ranking;
         let fused = fuse(ranking.fusion, ranking.vector_weight, &text, &vector);
         let judged = match reranker {
@@ -222,7 +235,7 @@ impl Inner {
         // A document's passages share its place: more of them are needed for so many documents.
         let text = published.search_text(&terms, &readable, allowed, depth * 4)?;
         let embedded = published.pipeline.embedder.embed_query(query)?;
-        let vector = published.search_vectors(&embedded, allowed, depth * 4)?;
+        let vector = published.search_vectors(&embedded, allowed, depth * 4);
         let served = self.rank(&Asked {
             published: &published,
             query,

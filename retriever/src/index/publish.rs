@@ -178,18 +178,18 @@ impl Published {
         query: &[f32],
         allowed: &RoaringBitmap,
         limit: usize,
-    ) -> Result<Vec<Scored>, RetrieverError> {
+    ) -> Vec<Scored> {
         let mut best = Best::new(limit);
         if query.iter().all(|x| *x == 0.0) {
-            return Ok(Vec::new());
+            return Vec::new();
         }
         if let Some(base) = &self.base {
-            base.score(query, allowed, &mut best, limit)?;
+            base.score(query, allowed, &mut best, limit);
         }
         for block in &self.delta.vectors {
             block.score(query, allowed, &mut best, limit);
         }
-        Ok(best.into_sorted())
+        best.into_sorted()
     }
 
     /// Passages that the indexes still hold though their documents are gone.

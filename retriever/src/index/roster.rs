@@ -3,6 +3,7 @@
 //! Persistent maps share what did not change, so a write makes a new roster without copying the old one. An access list that
 //! changes takes effect with the next generation, without touching an index.
 
+use std::collections::HashMap;
 use std::ops::{Bound, Range};
 use std::sync::Arc;
 
@@ -77,12 +78,30 @@ impl Roster {
             .map(|(_, entry)| entry)
     }
 
+    /// All of a catalogue at once. What many documents share is put together first: to add each of them to a persistent map costs
+    /// many times as much.
+    pub(crate) fn of(entries: impl IntoIterator<Item = Entry>) -> Self {
+        let mut roster = Self::default();
+        let mut readable = HashMap::new();
+        let mut listed = HashMap::new();
+        for entry in entries {
+            for token in entry.document.acl.tokens() {
+                add_to(&mut readable, token, &entry.keys);
+            }
+            for facet in facets(&entry.document) {
+                add_to(&mut listed, &facet, &entry.keys);
+            }
+            roster.live.insert_range(entry.keys.clone());
+            roster.list(Arc::new(entry));
+        }
+        roster.readable = readable.into_iter().collect();
+        roster.facets = listed.into_iter().collect();
+        roster
+    }
+
     pub(crate) fn insert(&mut self, entry: Entry) {
         self.remove(&entry.document.id);
-        let entry = Arc::new(entry);
-        let id = entry.document.id.clone();
         if !entry.keys.is_empty() {
-            self.by_key.insert_mut(entry.keys.start, Arc::clone(&entry));
             self.live.insert_range(entry.keys.clone());
             for token in entry.document.acl.tokens() {
                 add(&mut self.readable, token.to_owned(), &entry.keys);
@@ -90,6 +109,15 @@ impl Roster {
             for facet in facets(&entry.document) {
                 add(&mut self.facets, facet, &entry.keys);
             }
+        }
+        self.list(Arc::new(entry));
+    }
+
+    /// Makes a document found by its id and its keys.
+    fn list(&mut self, entry: Arc<Entry>) {
+        let id = entry.document.id.clone();
+        if !entry.keys.is_empty() {
+            self.by_key.insert_mut(entry.keys.start, Arc::clone(&entry));
         }
         if entry.is_dated() {
             self.dated.insert_mut(id.clone(), Arc::clone(&entry));
@@ -207,6 +235,20 @@ fn add(map: &mut HashTrieMapSync<String, RoaringBitmap>, name: String, keys: &Ra
     }
 }
 
+fn add_to(map: &mut HashMap<String, RoaringBitmap>, name: &str, keys: &Range<u32>) {
+    if keys.is_empty() {
+        return;
+    }
+    match map.get_mut(name) {
+        Some(list) => {
+            list.insert_range(keys.clone());
+        }
+        None => {
+            map.insert(name.to_owned(), keys.clone().collect());
+        }
+    }
+}
+
 fn take(map: &mut HashTrieMapSync<String, RoaringBitmap>, name: &str, keys: &Range<u32>) {
     let emptied = map.get_mut(name).is_some_and(|list| {
         list.remove_range(keys.clone());
@@ -262,6 +304,76 @@ fn source_facet(source: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn entry(number: u32) -> Entry {
+        let tokens = vec![format!("group:{}", number % 3), "user:ann".to_owned()];
+        let document = Document {
+            id: DocumentId::new(format!("document-{number}")).unwrap(),
+            version: 1,
+            title: None,
+            uri: None,
+            source: Some(format!("source-{}", number % 2)),
+            format: crate::Format::Text,
+            acl: crate::AccessList::new(tokens).unwrap(),
+            metadata: [("number".to_owned(), number.into())].into_iter().collect(),
+            effective_from: None,
+            effective_until: (number == 7).then(|| Timestamp::from_milliseconds(1000).unwrap()),
+            supersedes: (number == 5).then(|| DocumentId::new("document-4").unwrap()),
+            supersedes_as: Access::admin(),
+            passages: number as usize % 4,
+            warnings: Vec::new(),
+            generation: 1,
+            updated_at: Timestamp::from_milliseconds(0).unwrap(),
+        };
+        Entry {
+            document,
+            keys: number * 4..number * 4 + number % 4,
+            content_hash: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn all_at_once_make_the_roster_that_one_after_another_make() {
+        let at_once = Roster::of((0..40).map(entry));
+        let mut one_by_one = Roster::default();
+        (0..40).for_each(|number| one_by_one.insert(entry(number)));
+        assert_eq!(at_once.live(), one_by_one.live());
+        assert_eq!(at_once.documents(), 40);
+        assert_eq!(at_once.superseding(), 1);
+        let at = Timestamp::from_milliseconds(2000).unwrap();
+        let (hidden, _) = at_once.not_in_force(at);
+        assert_eq!(hidden, one_by_one.not_in_force(at).0);
+        assert_eq!(hidden.len(), 3);
+        for caller in ["group:0", "group:1", "user:ann", "user:bob"] {
+            let access = Access::of([caller]);
+            let readable = at_once.readable(&access, at, &hidden);
+            assert_eq!(
+                readable,
+                one_by_one.readable(&access, at, &hidden),
+                "{caller}"
+            );
+            assert_eq!(readable.is_empty(), caller == "user:bob");
+        }
+        for filters in [
+            r#"{"source": "source-1"}"#,
+            r#"{"metadata": {"number": [6, 9]}}"#,
+        ] {
+            let filters: Filters = serde_json::from_str(filters).unwrap();
+            let (mut left, mut right) = (at_once.live().clone(), one_by_one.live().clone());
+            at_once.filter(&mut left, &filters);
+            one_by_one.filter(&mut right, &filters);
+            assert_eq!(left, right);
+            assert!(!left.is_empty());
+        }
+        for key in 0..160 {
+            let id = |roster: &Roster| {
+                roster
+                    .of_passage(key)
+                    .map(|entry| entry.document.id.clone())
+            };
+            assert_eq!(id(&at_once), id(&one_by_one));
+        }
+    }
 
     #[test]
     fn numbers_are_one_facet_when_they_are_equal() {

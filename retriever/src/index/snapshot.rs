@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use super::text::{TextView, TextWriter};
 use super::vector::Block;
-use super::vector::graph::{self, Graph};
+use super::vector::clusters::{self, Clusters};
 use super::{Best, IndexedPassage};
 use crate::{RetrieverError, Timestamp};
 
@@ -25,7 +25,7 @@ const MANIFEST: &str = "manifest.json";
 const TEXT: &str = "text";
 const ROWS: &str = "vectors.rows";
 const KEYS: &str = "passages.keys";
-const GRAPH: &str = "vectors.usearch";
+const CLUSTERS: &str = "vectors.clusters";
 
 /// What a snapshot says about itself.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -69,7 +69,7 @@ pub(crate) struct Snapshot {
     pub vectors: Block,
     /// Keys of all its passages, those without a vector included.
     pub keys: RoaringBitmap,
-    graph: Option<Graph>,
+    clusters: Option<Clusters>,
 }
 
 impl Snapshot {
@@ -87,52 +87,45 @@ impl Snapshot {
         let text = TextView::open(&folder.join(TEXT))?;
         let keys = fs::read(folder.join(KEYS)).map_err(&io)?;
         let keys = RoaringBitmap::deserialize_from(&*keys).map_err(|e| damaged(e.to_string()))?;
-        let rows = fs::read(folder.join(ROWS)).map_err(&io)?;
-        let vectors = files::block_from_bytes(&rows, manifest.dimensions)
+        let vectors = files::read_block(&folder.join(ROWS), manifest.dimensions)
+            .map_err(&io)?
             .ok_or_else(|| damaged(format!("`{ROWS}` is malformed")))?;
         if text.passages() != manifest.passages || keys.len() != manifest.passages {
             return Err(damaged("its parts hold different passages".to_owned()));
         }
-        let graph_file = folder.join(GRAPH);
-        let graph = graph_file
-            .exists()
-            .then(|| Graph::load(&graph_file, &vectors))
-            .transpose()?;
+        let clusters = match fs::read(folder.join(CLUSTERS)) {
+            Ok(bytes) => Some(
+                Clusters::from_bytes(&bytes, &vectors)
+                    .ok_or_else(|| damaged(format!("`{CLUSTERS}` is malformed")))?,
+            ),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
+            Err(error) => return Err(io(error)),
+        };
         Ok(Self {
             manifest,
             text,
             vectors,
             keys,
-            graph,
+            clusters,
         })
     }
 
-    /// Whether the graph, where there is one, has every row.
-    pub(crate) fn graph_is_whole(&self) -> bool {
-        let graph = self.graph.as_ref();
-        graph.is_none_or(|graph| graph.has_all(&self.vectors))
-    }
-
-    /// The best rows for a query: exact, unless there is a graph and enough is allowed for it to cost less.
+    /// The best rows for a query: exact, unless there are clusters and enough is allowed for them to cost less.
     pub(crate) fn score(
         &self,
         query: &[f32],
         allowed: &RoaringBitmap,
         best: &mut Best,
         limit: usize,
-    ) -> Result<(), RetrieverError> {
-        if let Some(graph) = &self.graph {
+    ) {
+        if let Some(clusters) = &self.clusters {
             let some = self.vectors.allowed(allowed);
-            let many = some >= graph::MIN_ROWS as u64;
-            if many && some * graph::MIN_ALLOWED_SHARE >= self.vectors.len() as u64 {
-                let near = graph.candidates(query, allowed, limit * 2)?;
-                let near: RoaringBitmap = near.into_iter().collect();
-                self.vectors.score(query, &near, best, limit);
-                return Ok(());
+            if some >= clusters::MIN_ALLOWED {
+                clusters.score(&self.vectors, query, allowed, some, (best, limit));
+                return;
             }
         }
         self.vectors.score(query, allowed, best, limit);
-        Ok(())
     }
 }
 
@@ -212,7 +205,7 @@ pub(crate) struct Plan<'a> {
     pub catalogue: &'a str,
     pub dimensions: usize,
     /// Asked now and then; when it says so, the building ends with an error.
-    pub stop: &'a dyn Fn() -> bool,
+    pub stop: &'a (dyn Fn() -> bool + Sync),
 }
 
 /// A snapshot being written.
@@ -261,16 +254,19 @@ impl<'a> Building<'a> {
         let mut keys = Vec::new();
         self.keys.serialize_into(&mut keys).map_err(&io)?;
         fs::write(folder.join(KEYS), keys).map_err(&io)?;
-        fs::write(folder.join(ROWS), files::block_to_bytes(&self.vectors)).map_err(&io)?;
-        if self.vectors.len() >= graph::MIN_ROWS {
-            match Graph::build(&self.vectors, plan.stop) {
-                Ok(graph) => graph.save(&folder.join(GRAPH))?,
-                Err(_) if (plan.stop)() => return Err(stopped(generation)),
-                Err(error) => {
-                    tracing::warn!(%error, "vectors are scored exactly: the graph was not usable");
+        let mut order = None;
+        if self.vectors.len() >= clusters::MIN_ROWS {
+            let (clusters, rows) = Clusters::build(&self.vectors, plan.stop).map_err(|error| {
+                if (plan.stop)() {
+                    stopped(generation)
+                } else {
+                    error
                 }
-            }
+            })?;
+            fs::write(folder.join(CLUSTERS), clusters.to_bytes()).map_err(&io)?;
+            order = Some(rows);
         }
+        files::write_block(&folder.join(ROWS), &self.vectors, order.as_deref()).map_err(&io)?;
         let manifest = Manifest {
             format: FORMAT,
             generation,

@@ -4,17 +4,24 @@
 //! depend on where a passage happens to lie.
 
 mod contents;
+mod segment;
 mod statistics;
 
+use std::collections::HashMap;
 use std::path::Path;
+use std::sync::Arc;
 
 use roaring::RoaringBitmap;
-use tantivy::query::{BooleanQuery, EnableScoring, Occur, Query, TermQuery};
+use tantivy::index::SegmentId;
+use tantivy::query::{Bm25Weight, BooleanQuery, EnableScoring, Occur, Query, TermQuery};
 use tantivy::schema::{FAST, Field, IndexRecordOption, Schema, TextFieldIndexing, TextOptions};
 use tantivy::tokenizer::TokenizerManager;
-use tantivy::{Index, IndexReader, IndexWriter, ReloadPolicy, Searcher, TantivyDocument, Term};
+use tantivy::{
+    Index, IndexReader, IndexWriter, ReloadPolicy, Searcher, SegmentReader, TantivyDocument, Term,
+};
 
 pub(crate) use self::contents::Terms;
+use self::segment::{Passages, each_with};
 use self::statistics::Counted;
 pub(crate) use self::statistics::Statistics;
 use super::{Best, Scored, analysis};
@@ -24,6 +31,9 @@ const ANALYSER: &str = "quoin";
 /// tantivy asks for 15 MB a thread at least.
 const DELTA_MEMORY_BYTES: usize = 15 << 20;
 const SNAPSHOT_MEMORY_BYTES: usize = 96 << 20;
+/// When the words occur so many times as often as passages are allowed, each allowed passage is looked up; else the words'
+/// lists are walked, with what cannot be among the best left out.
+const OCCURRENCES_PER_ALLOWED: u64 = 8;
 
 #[derive(Clone, Copy)]
 struct Fields {
@@ -55,6 +65,8 @@ pub(crate) struct TextWriter {
     writer: IndexWriter,
     reader: IndexReader,
     fields: Fields,
+    /// Of the segments of the last view.
+    passages: HashMap<SegmentId, Arc<Passages>>,
 }
 
 impl TextWriter {
@@ -92,6 +104,7 @@ impl TextWriter {
             writer,
             reader,
             fields,
+            passages: HashMap::new(),
         })
     }
 
@@ -110,10 +123,14 @@ impl TextWriter {
         let failed = RetrieverError::text_index("committing");
         self.writer.commit().map_err(&failed)?;
         self.reader.reload().map_err(&failed)?;
-        Ok(TextView {
-            searcher: self.reader.searcher(),
-            fields: self.fields,
-        })
+        let view = TextView::new(self.reader.searcher(), self.fields, &self.passages);
+        let view = view.map_err(&failed)?;
+        let segments = view.searcher.segment_readers().iter();
+        self.passages = segments
+            .map(SegmentReader::segment_id)
+            .zip(view.passages.iter().cloned())
+            .collect();
+        Ok(view)
     }
 
     /// Commits and merges everything into one segment.
@@ -133,9 +150,34 @@ impl TextWriter {
 pub(crate) struct TextView {
     searcher: Searcher,
     fields: Fields,
+    /// Of each segment.
+    passages: Vec<Arc<Passages>>,
 }
 
 impl TextView {
+    fn new(
+        searcher: Searcher,
+        fields: Fields,
+        known: &HashMap<SegmentId, Arc<Passages>>,
+    ) -> tantivy::Result<Self> {
+        let passages = searcher.segment_readers().iter();
+        let passages = passages
+            .map(|segment| match known.get(&segment.segment_id()) {
+                Some(known) => Ok(Arc::clone(known)),
+                None => Passages::read(segment, fields.words),
+            })
+            .collect::<tantivy::Result<_>>()?;
+        Ok(Self {
+            searcher,
+            fields,
+            passages,
+        })
+    }
+
+    fn segments(&self) -> impl Iterator<Item = (&SegmentReader, &Arc<Passages>)> {
+        self.searcher.segment_readers().iter().zip(&self.passages)
+    }
+
     pub(crate) fn open(folder: &Path) -> Result<Self, RetrieverError> {
         let failed = RetrieverError::text_index("opening a snapshot");
         let mut index = Index::open_in_dir(folder).map_err(&failed)?;
@@ -150,11 +192,8 @@ impl TextView {
             .reader_builder()
             .reload_policy(ReloadPolicy::Manual)
             .try_into()
-            .map_err(failed)?;
-        Ok(Self {
-            searcher: reader.searcher(),
-            fields,
-        })
+            .map_err(&failed)?;
+        Self::new(reader.searcher(), fields, &HashMap::new()).map_err(failed)
     }
 
     pub(crate) fn passages(&self) -> u64 {
@@ -196,29 +235,69 @@ fn search_view(
     allowed: &RoaringBitmap,
     best: &mut Best,
 ) -> tantivy::Result<()> {
+    let field = view.fields.words;
+    let terms: Vec<Term> = terms
+        .iter()
+        .map(|term| Term::from_field_text(field, term))
+        .collect();
     let clauses = terms
         .iter()
         .map(|term| {
-            let term = Term::from_field_text(view.fields.words, term);
-            let query: Box<dyn Query> =
-                Box::new(TermQuery::new(term, IndexRecordOption::WithFreqs));
-            (Occur::Should, query)
+            let query = TermQuery::new(term.clone(), IndexRecordOption::WithFreqs);
+            (Occur::Should, Box::new(query) as Box<dyn Query>)
         })
         .collect();
     let scoring = EnableScoring::enabled_from_statistics_provider(counted, &view.searcher);
     let weight = BooleanQuery::new(clauses).weight(scoring)?;
-    for segment in view.searcher.segment_readers() {
-        let keys = segment.fast_fields().u64("key")?;
+    for (segment, passages) in view.segments() {
+        let some = passages.all.intersection_len(allowed);
+        if some == 0 {
+            continue;
+        }
+        let index = segment.inverted_index(field)?;
+        let mut occurrences = 0;
+        for term in &terms {
+            occurrences += u64::from(index.doc_freq(term)?);
+        }
+        if some * OCCURRENCES_PER_ALLOWED < occurrences {
+            look_up((segment, passages), counted, &terms, allowed, best)?;
+            continue;
+        }
+        let all_allowed = some == passages.all.len();
         // Passages whose score is not above the floor are skipped in blocks; one step lower, so that ties are decided by key.
         let floor = |best: &Best| best.floor().map_or(f32::MIN, f32::next_down);
         weight.for_each_pruning(floor(best), segment, &mut |document, score| {
-            if let Some(key) = keys.first(document).and_then(|key| u32::try_from(key).ok())
-                && allowed.contains(key)
-            {
+            let key = passages.key(document);
+            if all_allowed || allowed.contains(key) {
                 best.push((key, score));
             }
             floor(best)
         })?;
+    }
+    Ok(())
+}
+
+/// BM25 of every allowed passage of a segment that has a term.
+fn look_up(
+    (segment, passages): (&SegmentReader, &Passages),
+    counted: &Counted<'_>,
+    terms: &[Term],
+    allowed: &RoaringBitmap,
+    best: &mut Best,
+) -> tantivy::Result<()> {
+    let documents = passages.among(allowed);
+    let mut scores = vec![0.0_f32; documents.len()];
+    for term in terms {
+        let weight = Bm25Weight::for_terms(counted, std::slice::from_ref(term))?;
+        let lengths = segment.get_fieldnorms_reader(term.field())?;
+        each_with(segment, term, &documents, |place, times| {
+            scores[place] += weight.score(lengths.fieldnorm_id(documents[place]), times);
+        })?;
+    }
+    for (document, score) in documents.into_iter().zip(scores) {
+        if score > 0.0 {
+            best.push((passages.key(document), score));
+        }
     }
     Ok(())
 }
@@ -279,6 +358,33 @@ mod tests {
                     assert!((got.1 - want.1).abs() < 1e-5);
                 }
             }
+        }
+    }
+
+    #[test]
+    fn few_allowed_passages_are_looked_up_with_the_scores_of_a_walk_over_all() {
+        let words = |key: u32| {
+            format!(
+                "pump {}reset number {key}",
+                "pump ".repeat(key as usize % 5)
+            )
+        };
+        let mut writer = TextWriter::in_memory().unwrap();
+        for key in 0..2000 {
+            writer.add(key * 3, &words(key)).unwrap();
+        }
+        let whole = writer.commit().unwrap();
+        let all: RoaringBitmap = (0..6000).collect();
+        let statistics = Statistics::over(&[&whole], &all).unwrap();
+        let terms = analysis::query_terms("pump reset 17 unknown", 16);
+        let few: RoaringBitmap = (0..6000).step_by(40).chain([51]).collect();
+        let walked = search(&[&whole], &statistics, &terms, &all, 10_000).unwrap();
+        let looked_up = search(&[&whole], &statistics, &terms, &few, 10_000).unwrap();
+        assert_eq!(looked_up.len(), 51);
+        assert_eq!(looked_up[0].0, 51);
+        for (key, score) in looked_up {
+            let (_, want) = walked.iter().find(|scored| scored.0 == key).unwrap();
+            assert!((score - want).abs() < 1e-5, "{key}");
         }
     }
 

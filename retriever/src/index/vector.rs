@@ -1,16 +1,16 @@
 //! Vectors: int8 rows with a scale each, scored exactly or through a graph.
 //!
-//! A block is an immutable matrix with ascending keys. Exact scoring walks the allowed rows; large snapshots add an HNSW
-//! graph (`graph.rs`), which is asked only where exact scoring would cost more.
+//! A block is an immutable matrix. Exact scoring walks the allowed rows; large snapshots put them into
+//! clusters (`clusters.rs`), which are asked only where exact scoring would cost more.
 
-pub(crate) mod graph;
+pub(crate) mod clusters;
 
 use std::sync::Arc;
 
 use rayon::prelude::*;
 use roaring::RoaringBitmap;
 
-use super::{Best, Scored};
+use super::{Best, Scored, gallop};
 
 /// Rows scored on one thread before others are asked to help.
 const ROWS_PER_TASK: usize = 16 << 10;
@@ -72,14 +72,37 @@ impl Vector {
     }
 }
 
-/// Rows with ascending keys.
+/// Rows, each with a key.
 #[derive(Debug, Default)]
 pub(crate) struct Block {
     dimensions: usize,
+    /// Of each row. They ascend, unless there are `places`.
     keys: Vec<u32>,
+    /// Where the rows lie whose keys do not ascend.
+    places: Option<Places>,
     scales: Vec<f32>,
     rows: Vec<i8>,
     present: RoaringBitmap,
+}
+
+/// Keys in ascending order, and the position of each.
+#[derive(Debug)]
+struct Places {
+    keys: Vec<u32>,
+    positions: Vec<u32>,
+}
+
+impl Places {
+    /// `None` when the keys ascend as they are.
+    fn of(keys: &[u32]) -> Option<Self> {
+        if keys.is_sorted() {
+            return None;
+        }
+        let mut both: Vec<(u32, u32)> = keys.iter().copied().zip(0..).collect();
+        both.sort_unstable();
+        let (keys, positions) = both.into_iter().unzip();
+        Some(Self { keys, positions })
+    }
 }
 
 impl Block {
@@ -87,6 +110,7 @@ impl Block {
         Self {
             dimensions,
             keys: Vec::with_capacity(rows),
+            places: None,
             scales: Vec::with_capacity(rows),
             rows: Vec::with_capacity(rows * dimensions),
             present: RoaringBitmap::new(),
@@ -117,17 +141,35 @@ impl Block {
         &self.scales
     }
 
-    pub(crate) fn rows(&self) -> &[i8] {
-        &self.rows
-    }
-
     pub(crate) fn row(&self, position: usize) -> &[i8] {
         &self.rows[position * self.dimensions..(position + 1) * self.dimensions]
     }
 
+    /// The components of a row's vector.
+    fn unit(&self, position: usize) -> impl Iterator<Item = f32> {
+        let scale = self.scales[position];
+        self.row(position)
+            .iter()
+            .map(move |value| f32::from(*value) * scale)
+    }
+
+    fn score_row(&self, query: &[f32], position: usize) -> f32 {
+        dot(query, self.row(position)) * self.scales[position]
+    }
+
+    fn position(&self, key: u32) -> Option<usize> {
+        match &self.places {
+            Some(places) => {
+                let place = places.keys.binary_search(&key).ok()?;
+                Some(places.positions[place] as usize)
+            }
+            None => self.keys.binary_search(&key).ok(),
+        }
+    }
+
     /// The vector of a key, if the block has a row of it.
     pub(crate) fn vector(&self, key: u32) -> Option<Vector> {
-        let position = self.keys.binary_search(&key).ok()?;
+        let position = self.position(key)?;
         Some(Vector {
             scale: self.scales[position],
             values: self.row(position).into(),
@@ -141,18 +183,34 @@ impl Block {
         scales: Vec<f32>,
         rows: Vec<i8>,
     ) -> Option<Self> {
+        let places = Places::of(&keys);
+        let ascending = places.as_ref().map_or(&keys, |places| &places.keys);
         let fits = keys.len() == scales.len()
             && rows.len() == keys.len() * dimensions
-            && keys.is_sorted_by(|a, b| a < b)
+            && ascending.is_sorted_by(|a, b| a < b)
             && scales.iter().all(|scale| scale.is_finite());
-        let present = RoaringBitmap::from_sorted_iter(keys.iter().copied()).ok()?;
+        let present = RoaringBitmap::from_sorted_iter(ascending.iter().copied()).ok()?;
         fits.then_some(Self {
             dimensions,
             keys,
+            places,
             scales,
             rows,
             present,
         })
+    }
+
+    /// The same rows in another order: `order` says which row comes to each place.
+    #[cfg(test)]
+    fn reordered(&self, order: &[u32]) -> Self {
+        let order = order.iter().map(|position| *position as usize);
+        Self::from_parts(
+            self.dimensions,
+            order.clone().map(|at| self.keys[at]).collect(),
+            order.clone().map(|at| self.scales[at]).collect(),
+            order.flat_map(|at| self.row(at)).copied().collect(),
+        )
+        .unwrap()
     }
 
     /// One block of several whose keys ascend from one to the next.
@@ -186,6 +244,12 @@ impl Block {
         }
         let some = &self.present & allowed;
         if some.len() < 2 * ROWS_PER_TASK as u64 {
+            if some.len() == self.keys.len() as u64 {
+                for (position, key) in self.keys.iter().enumerate() {
+                    best.push((*key, self.score_row(query, position)));
+                }
+                return;
+            }
             self.score_keys(query, some.iter(), best);
             return;
         }
@@ -205,26 +269,20 @@ impl Block {
     }
 
     fn score_keys(&self, query: &[f32], keys: impl Iterator<Item = u32>, best: &mut Best) {
-        let mut position = 0;
+        let ascending = self
+            .places
+            .as_ref()
+            .map_or(&self.keys, |places| &places.keys);
+        let mut place = 0;
         for key in keys {
-            position += gallop(&self.keys[position..], key);
-            if self.keys.get(position) == Some(&key) {
-                best.push((key, dot(query, self.row(position)) * self.scales[position]));
+            place += gallop(&ascending[place..], key);
+            if ascending.get(place) == Some(&key) {
+                let places = self.places.as_ref();
+                let position = places.map_or(place, |places| places.positions[place] as usize);
+                best.push((key, self.score_row(query, position)));
             }
         }
     }
-}
-
-/// How many of the ascending `keys` are below `key`; cheap when it is few.
-fn gallop(keys: &[u32], key: u32) -> usize {
-    let mut step = 1;
-    let mut low = 0;
-    while low + step < keys.len() && keys[low + step] < key {
-        low += step;
-        step *= 2;
-    }
-    let high = (low + step + 1).min(keys.len());
-    low + keys[low..high].partition_point(|other| *other < key)
 }
 
 /// The dot product, in lanes so that the compiler may use vector instructions; the order of additions never changes.
@@ -265,6 +323,15 @@ pub(crate) mod tests {
             .collect();
         crate::embed::normalise(&mut vector);
         vector
+    }
+
+    /// Rows around 100 points, as texts are around topics.
+    pub(crate) fn around(seed: u64, dimensions: usize) -> Vec<f32> {
+        let point = random_unit(seed % 100 + 1_000_000, dimensions);
+        let noise = random_unit(seed, dimensions);
+        let mut row: Vec<f32> = point.iter().zip(&noise).map(|(p, n)| p + 0.8 * n).collect();
+        crate::embed::normalise(&mut row);
+        row
     }
 
     #[test]

@@ -103,10 +103,7 @@ impl Inner {
         let mut delta = self.lock_writing();
         self.cut_all(target, &|| false)?;
         let (generation, entries) = self.catalogue.documents(target.number)?;
-        let mut roster = Roster::default();
-        for entry in entries {
-            roster.insert(entry);
-        }
+        let roster = Roster::of(entries);
         let new = self.new_delta(&roster, base.as_deref(), target)?;
         self.catalogue.set_serving(Serving {
             pipeline: target.number,

@@ -87,12 +87,16 @@ impl Inner {
     fn load(&self) -> Result<(), RetrieverError> {
         self.remove_misfits()?;
         let pipeline = self.pipeline_to_serve()?;
-        let (generation, entries) = self.catalogue.documents(pipeline.number)?;
-        let mut roster = Roster::default();
-        for entry in entries {
-            roster.insert(entry);
-        }
-        let base = self.usable_snapshot(&pipeline)?;
+        // The digests of a large snapshot take about as long as the catalogue's rows.
+        let (base, documents) = std::thread::scope(|scope| {
+            let base = scope.spawn(|| self.usable_snapshot(&pipeline));
+            let documents = self.catalogue.documents(pipeline.number);
+            let documents =
+                documents.map(|(generation, entries)| (generation, Roster::of(entries)));
+            (base.join(), documents)
+        });
+        let base = base.unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
+        let (generation, roster) = documents?;
         let missing = Self::missing(&roster, base.as_deref());
         let too_many = missing.len() > self.settings.compaction.delta_passages as u64;
         if too_many

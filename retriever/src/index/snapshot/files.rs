@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
-use std::io::{self, Read};
+use std::io::{self, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
@@ -67,34 +67,64 @@ pub(super) fn sync_folder(folder: &Path) -> Result<(), RetrieverError> {
         .map_err(RetrieverError::io("sync", folder))
 }
 
-/// Keys, scales and rows, each as a run of little-endian numbers after their count.
-pub(super) fn block_to_bytes(block: &Block) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(8 + block.len() * 8 + block.rows().len());
-    bytes.extend((block.len() as u64).to_le_bytes());
-    bytes.extend(block.keys().iter().flat_map(|key| key.to_le_bytes()));
-    bytes.extend(block.scales().iter().flat_map(|scale| scale.to_le_bytes()));
-    bytes.extend(block.rows().iter().map(|value| value.cast_unsigned()));
-    bytes
+/// How many rows, then keys, scales and rows, each as a run of little-endian numbers; in `order`, where there is one.
+pub(super) fn write_block(path: &Path, block: &Block, order: Option<&[u32]>) -> io::Result<()> {
+    let mut file = BufWriter::with_capacity(1 << 18, File::create(path)?);
+    let at = |place: usize| order.map_or(place, |order| order[place] as usize);
+    file.write_all(&(block.len() as u64).to_le_bytes())?;
+    for place in 0..block.len() {
+        file.write_all(&block.keys()[at(place)].to_le_bytes())?;
+    }
+    for place in 0..block.len() {
+        file.write_all(&block.scales()[at(place)].to_le_bytes())?;
+    }
+    let mut bytes = Vec::new();
+    for place in 0..block.len() {
+        bytes.clear();
+        let row = block.row(at(place)).iter();
+        bytes.extend(row.map(|value| value.cast_unsigned()));
+        file.write_all(&bytes)?;
+    }
+    file.flush()
 }
 
-/// The reverse of [`block_to_bytes`]; `None` when the bytes are not that.
-pub(super) fn block_from_bytes(bytes: &[u8], dimensions: usize) -> Option<Block> {
-    let (count, rest) = bytes.split_first_chunk::<8>()?;
-    let count = usize::try_from(u64::from_le_bytes(*count)).ok()?;
-    let (keys, rest) = rest.split_at_checked(count.checked_mul(4)?)?;
-    let (scales, rows) = rest.split_at_checked(count.checked_mul(4)?)?;
-    let keys = keys
-        .as_chunks::<4>()
-        .0
-        .iter()
-        .map(|key| u32::from_le_bytes(*key));
-    let scales = scales
-        .as_chunks::<4>()
-        .0
-        .iter()
-        .map(|scale| f32::from_le_bytes(*scale));
-    let rows = rows.iter().map(|byte| byte.cast_signed());
-    Block::from_parts(dimensions, keys.collect(), scales.collect(), rows.collect())
+/// The reverse of [`write_block`]; `None` when the file is not that.
+pub(super) fn read_block(path: &Path, dimensions: usize) -> io::Result<Option<Block>> {
+    let mut file = File::open(path)?;
+    let length = file.metadata()?.len();
+    let mut count = [0; 8];
+    if length < 8 {
+        return Ok(None);
+    }
+    file.read_exact(&mut count)?;
+    let count = u64::from_le_bytes(count);
+    let of_row = 8 + dimensions as u64;
+    // Before anything of that size is reserved.
+    if count
+        .checked_mul(of_row)
+        .and_then(|bytes| bytes.checked_add(8))
+        != Some(length)
+    {
+        return Ok(None);
+    }
+    let Ok(count) = usize::try_from(count) else {
+        return Ok(None);
+    };
+    let mut read = |bytes: usize| -> io::Result<Vec<u8>> {
+        let mut part = vec![0; bytes];
+        file.read_exact(&mut part)?;
+        Ok(part)
+    };
+    let (keys, scales) = (read(count * 4)?, read(count * 4)?);
+    let keys = keys.as_chunks::<4>().0.iter();
+    let scales = scales.as_chunks::<4>().0.iter();
+    let rows = read(count * dimensions)?.into_iter();
+    Ok(Block::from_parts(
+        dimensions,
+        keys.map(|key| u32::from_le_bytes(*key)).collect(),
+        scales.map(|scale| f32::from_le_bytes(*scale)).collect(),
+        rows.map(u8::cast_signed).collect(),
+    ))
 }
 
 fn digest(path: &Path) -> io::Result<String> {
@@ -131,16 +161,28 @@ mod tests {
     use crate::index::vector::Vector;
 
     #[test]
-    fn rows_survive_the_disk_and_a_cut_file_is_refused() {
+    fn rows_survive_the_disk_in_any_order_and_a_cut_file_is_refused() {
         let mut block = Block::with_capacity(3, 2);
         block.push(4, &Vector::quantise(&[0.6, 0.0, 0.8]));
         block.push(9, &Vector::quantise(&[0.0, -1.0, 0.0]));
-        let bytes = block_to_bytes(&block);
-        let read = block_from_bytes(&bytes, 3).unwrap();
-        assert_eq!(read.keys(), block.keys());
-        assert_eq!(read.rows(), block.rows());
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("rows");
+        for order in [[0, 1], [1, 0]] {
+            write_block(&path, &block, Some(&order)).unwrap();
+            let read = read_block(&path, 3).unwrap().unwrap();
+            for (place, from) in order.iter().map(|from| *from as usize).enumerate() {
+                assert_eq!(read.keys()[place], block.keys()[from]);
+                assert_eq!(
+                    read.scales()[place].to_bits(),
+                    block.scales()[from].to_bits()
+                );
+                assert_eq!(read.row(place), block.row(from));
+            }
+        }
+        let bytes = fs::read(&path).unwrap();
         for end in 0..bytes.len() {
-            assert!(block_from_bytes(&bytes[..end], 3).is_none(), "{end}");
+            fs::write(&path, &bytes[..end]).unwrap();
+            assert!(read_block(&path, 3).unwrap().is_none(), "{end}");
         }
     }
 }

@@ -9,9 +9,9 @@ use std::sync::{Mutex, PoisonError};
 use roaring::RoaringBitmap;
 use tantivy::query::Bm25StatisticsProvider;
 use tantivy::schema::{Field, IndexRecordOption};
-use tantivy::{DocSet, SegmentReader, TERMINATED, Term};
+use tantivy::{DocId, DocSet, SegmentReader, TERMINATED, Term};
 
-use super::TextView;
+use super::{Passages, TextView};
 use crate::RetrieverError;
 
 /// Terms whose counts are remembered.
@@ -30,12 +30,17 @@ pub(crate) struct Statistics {
 enum Readable {
     All,
     None,
+    /// Their numbers, ascending.
+    Few(Vec<DocId>),
     /// A bit for each.
     Some(Vec<u64>),
 }
 
+/// Where fewer than one in so many is readable, a term is looked up in each instead of walked through.
+const FEW: u64 = 32;
+
 impl Statistics {
-    /// Counts the passages of `views` whose keys are in `readable`: one step for each passage of the views.
+    /// Counts the passages of `views` whose keys are in `readable`: one step for each of a segment that is readable in part.
     ///
     /// # Errors
     /// An index cannot be read.
@@ -50,9 +55,11 @@ impl Statistics {
             frequencies: Mutex::default(),
         };
         for view in views {
-            let segments = view.searcher.segment_readers().iter();
-            let of_view = segments
-                .map(|segment| statistics.count(segment, view.fields.words, readable))
+            let of_view = view
+                .segments()
+                .map(|(segment, passages)| {
+                    statistics.count(segment, passages, view.fields.words, readable)
+                })
                 .collect::<tantivy::Result<_>>()
                 .map_err(RetrieverError::text_index("counting words"))?;
             statistics.readable.push(of_view);
@@ -63,27 +70,34 @@ impl Statistics {
     fn count(
         &mut self,
         segment: &SegmentReader,
+        passages: &Passages,
         words: Field,
         readable: &RoaringBitmap,
     ) -> tantivy::Result<Readable> {
-        let keys = segment.fast_fields().u64("key")?;
+        let some = passages.all.intersection_len(readable);
+        self.passages += some;
+        if some == 0 {
+            return Ok(Readable::None);
+        }
+        if some == passages.all.len() {
+            self.tokens += passages.tokens;
+            return Ok(Readable::All);
+        }
         let lengths = segment.get_fieldnorms_reader(words)?;
+        if some * FEW < passages.all.len() {
+            let few = passages.among(readable);
+            let tokens = few.iter().map(|one| u64::from(lengths.fieldnorm(*one)));
+            self.tokens += tokens.sum::<u64>();
+            return Ok(Readable::Few(few));
+        }
         let mut bits = vec![0_u64; segment.max_doc().div_ceil(64) as usize];
-        let mut passages = 0;
-        for document in 0..segment.max_doc() {
-            let key = keys.first(document).and_then(|key| u32::try_from(key).ok());
-            if key.is_some_and(|key| readable.contains(key)) {
+        for (document, key) in (0_u32..).zip(passages.keys()) {
+            if readable.contains(*key) {
                 bits[document as usize / 64] |= 1 << (document % 64);
-                passages += 1;
                 self.tokens += u64::from(lengths.fieldnorm(document));
             }
         }
-        self.passages += u64::from(passages);
-        Ok(match passages {
-            0 => Readable::None,
-            _ if passages == segment.max_doc() => Readable::All,
-            _ => Readable::Some(bits),
-        })
+        Ok(Readable::Some(bits))
     }
 
     /// How many there are.
@@ -123,7 +137,7 @@ impl Counted<'_> {
     fn count(&self, term: &Term) -> tantivy::Result<u64> {
         let mut sum = 0;
         for (view, segments) in self.views.iter().zip(&self.statistics.readable) {
-            for (segment, readable) in view.searcher.segment_readers().iter().zip(segments) {
+            for ((segment, _), readable) in view.segments().zip(segments) {
                 sum += occurrences(segment, readable, term)?;
             }
         }
@@ -136,6 +150,11 @@ fn occurrences(segment: &SegmentReader, readable: &Readable, term: &Term) -> tan
     let bits = match readable {
         Readable::None => return Ok(0),
         Readable::All => return Ok(u64::from(index.doc_freq(term)?)),
+        Readable::Few(few) => {
+            let mut count = 0;
+            super::each_with(segment, term, few, |_, _| count += 1)?;
+            return Ok(count);
+        }
         Readable::Some(bits) => bits,
     };
     let Some(mut postings) = index.read_postings(term, IndexRecordOption::Basic)? else {
