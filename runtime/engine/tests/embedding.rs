@@ -21,11 +21,6 @@ fn load(folder: &Path) -> Result<EmbeddingModel, EngineError> {
     EmbeddingModel::load(folder, Device::Cpu)
 }
 
-fn cosine(a: &[f32], b: &[f32]) -> f32 {
-    let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f32>();
-    dot(a, b) / (dot(a, a) * dot(b, b)).sqrt()
-}
-
 /// Copies a fixture, and changes one of its JSON files.
 fn changed(name: &str, file: &str, change: impl FnOnce(&mut Value)) -> tempfile::TempDir {
     let copy = tempfile::tempdir().unwrap();
@@ -65,8 +60,14 @@ fn vectors_equal_those_of_sentence_transformers() {
             let query = model.embed_query(&case.text).unwrap();
             for (got, want) in [(passage, case.passage), (query, case.query)] {
                 assert_eq!(got.len(), model.dimensions());
-                let cosine = cosine(&got, &want);
-                assert!(cosine > 0.9999, "{name}, `{}`: {cosine}", case.text);
+                // Components of unit vectors; the empty text of one model has all zeros.
+                let apart = got.iter().zip(&want).map(|(got, want)| (got - want).abs());
+                assert!(
+                    apart.clone().all(|apart| apart < 5e-4),
+                    "{name}, `{}`: {:?}",
+                    case.text,
+                    apart.fold(0.0, f32::max)
+                );
             }
         }
     }

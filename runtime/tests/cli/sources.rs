@@ -66,7 +66,10 @@ fn a_followed_folder_shows_what_is_written_moved_and_removed() {
         let status = &listed["sources"][0];
         ["moved", "deleted", "watched"].map(|count| status[count].clone())
     };
-    wait_for(&[Value::from(1), Value::from(1), Value::from(true)], counted);
+    wait_for(
+        &[Value::from(1), Value::from(1), Value::from(true)],
+        counted,
+    );
 }
 
 #[test]

@@ -93,7 +93,7 @@ impl EmbeddingModel {
             config_filename: write_json(
                 copies.path(),
                 "config.json",
-                &normalized(&folder.config, &config_file)?,
+                &with_half_window(normalized(&folder.config, &config_file)?),
             )?,
             modules: serde_json::from_value(Value::Array(modules.paths))
                 .map_err(|error| load::failed(name, &error))?,
@@ -221,6 +221,17 @@ fn hidden_size(folder: &ModelFolder) -> Result<usize, EngineError> {
         .ok_or_else(|| {
             EngineError::file(&folder.path.join("config.json"), "`hidden_size` is missing")
         })
+}
+
+/// A window of a model that looks both ways is as wide as the configuration says, half of it to each side (transformers'
+/// `Gemma3TextConfig`); mistralrs 0.8.1 takes all of it to each side.
+fn with_half_window(mut config: Value) -> Value {
+    if config["use_bidirectional_attention"] == true
+        && let Some(window) = config["sliding_window"].as_u64()
+    {
+        config["sliding_window"] = (window / 2 + 1).into();
+    }
+    config
 }
 
 /// mistralrs reads the names that the bare model has, not those of a model for generation.
