@@ -1,4 +1,4 @@
-//! Text embedding by models that mistralrs serves: those of the shapes of Qwen3-Embedding and EmbeddingGemma.
+//! Text embedding by models that mistralrs serves: those of the shapes of Qwen3-Embedding and `EmbeddingGemma`.
 
 use std::{path::Path, sync::Arc};
 

@@ -65,8 +65,8 @@ impl Modules {
             let place = folder.join(&path);
             let module = match kind {
                 "Transformer" if path.is_empty() => json!({ kind: { "path": path } }),
-                "Pooling" => modules.pooling(path, &place, copies)?,
-                "Dense" => modules.dense(path, &place)?,
+                "Pooling" => modules.pooling(&path, &place, copies)?,
+                "Dense" => modules.dense(&path, &place)?,
                 "Normalize" => json!({ kind: { "path": path } }),
                 _ => {
                     let reason = format!("module `{path}` of type `{kind}` is not supported");
@@ -100,7 +100,7 @@ impl Modules {
         ))
     }
 
-    fn pooling(&mut self, path: String, place: &Path, copies: &Path) -> Result<Value, EngineError> {
+    fn pooling(&mut self, path: &str, place: &Path, copies: &Path) -> Result<Value, EngineError> {
         let file = place.join("config.json");
         let config = required_json(&file)?;
         let flag = |name: &str| config.get(name).and_then(Value::as_bool);
@@ -126,7 +126,7 @@ impl Modules {
         Ok(json!({ "Pooling": { "path": path, "config": config } }))
     }
 
-    fn dense(&mut self, path: String, place: &Path) -> Result<Value, EngineError> {
+    fn dense(&mut self, path: &str, place: &Path) -> Result<Value, EngineError> {
         let config = place.join("config.json");
         let model = place.join("model.safetensors");
         let said = required_json(&config)?;
@@ -170,8 +170,8 @@ impl Modules {
         let config = optional_json(&file)?;
         let prompt = |names: &[&str]| {
             let prompts = names.iter().map(|name| &config["prompts"][*name]);
-            let found = prompts.filter_map(Value::as_str).next();
-            found.unwrap_or_default().to_owned()
+            let mut prompts = prompts.filter_map(Value::as_str);
+            prompts.next().unwrap_or_default().to_owned()
         };
         self.query_prompt = prompt(&["query", "Retrieval-query"]);
         self.passage_prompt = prompt(&["document", "passage", "Retrieval-document"]);
