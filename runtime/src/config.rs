@@ -365,25 +365,14 @@ impl Config {
                 });
             }
         }
-        let shares = [
-            (
-                "answers.extractive_threshold",
-                self.answers.extractive_threshold,
-            ),
-            (
-                "answers.retrieval_threshold",
-                self.answers.retrieval_threshold,
-            ),
-        ];
-        for (key, got) in shares {
-            if !(0.0..=1.0).contains(&got) {
-                return Err(ConfigError::Bounds {
-                    key,
-                    bound: "between 0 and 1".to_owned(),
-                    got: got.to_string(),
-                });
-            }
-        }
+        share(
+            "answers.extractive_threshold",
+            self.answers.extractive_threshold,
+        )?;
+        share(
+            "answers.retrieval_threshold",
+            self.answers.retrieval_threshold,
+        )?;
         self.model.device.parse::<Device>()?;
         if let Some(quantization) = &self.model.quantization {
             quantization.parse::<Quantization>()?;
@@ -420,6 +409,17 @@ impl Config {
 
 fn milliseconds(setting: u64) -> usize {
     usize::try_from(setting).unwrap_or(usize::MAX)
+}
+
+fn share(key: &'static str, got: f32) -> Result<(), ConfigError> {
+    if (0.0..=1.0).contains(&got) {
+        return Ok(());
+    }
+    Err(ConfigError::Bounds {
+        key,
+        bound: "between 0 and 1".to_owned(),
+        got: got.to_string(),
+    })
 }
 
 fn one_of(key: &'static str, got: &str, allowed: &[&str]) -> Result<(), ConfigError> {

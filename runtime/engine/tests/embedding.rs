@@ -125,11 +125,11 @@ fn what_cannot_be_served_as_it_was_meant_is_refused_by_name() {
         "pooling must be by the mean or by the last token",
     );
     let outside = changed("qwen3", "modules.json", |list| {
-        list[1]["path"] = json!("../other")
+        list[1]["path"] = json!("../other");
     });
     refused(outside.path(), "`../other` lies outside of the folder");
     let unknown = changed("qwen3", "modules.json", |list| {
-        list[2]["type"] = json!("a.b.CNN")
+        list[2]["type"] = json!("a.b.CNN");
     });
     refused(unknown.path(), "type `CNN` is not supported");
     let not_normalised = changed("gemma3", "modules.json", |list| {
@@ -137,7 +137,7 @@ fn what_cannot_be_served_as_it_was_meant_is_refused_by_name() {
     });
     refused(not_normalised.path(), "last `Normalize`");
     let another_shape = changed("gemma3", "2_Dense/config.json", |config| {
-        config["out_features"] = json!(65)
+        config["out_features"] = json!(65);
     });
     refused(
         another_shape.path(),

@@ -201,9 +201,10 @@ async fn set_acl(
     if output.is_json() {
         return output.json(&changed);
     }
-    let readers = match acl.is_empty() {
-        true => "admins".to_owned(),
-        false => acl.join(","),
+    let readers = if acl.is_empty() {
+        "admins".to_owned()
+    } else {
+        acl.join(",")
     };
     output.line(format!("{id} is for {readers} now"))
 }

@@ -127,9 +127,10 @@ impl Follower {
             if !loaded {
                 loaded = self.load().await;
             }
-            let again = match loaded {
-                true => self.scan(&stop).await,
-                false => Some(RETRY),
+            let again = if loaded {
+                self.scan(&stop).await
+            } else {
+                Some(RETRY)
             };
             let polled = (self.settings.watch && watcher.is_none()).then_some(POLL);
             let wait = again.or(polled).unwrap_or(interval);
@@ -158,7 +159,7 @@ impl Follower {
         self.source
             .update(|status| status.watched = watched.is_ok());
         match watched {
-            Ok(watcher) => Some(watcher),
+            Ok(follower) => Some(follower),
             Err(error) => {
                 if was || self.source.status().scans == 0 {
                     tracing::warn!(source = self.settings.name, %error, "looked at every second: the system does not tell of changes");

@@ -354,9 +354,10 @@ async fn tell_changes(source: &Source, output: Output) -> Result<(), Failure> {
             if let Some(guard) = &status.guard {
                 output.warn(format!("{guard}; `--prune` deletes them"));
             }
-            match output.is_json() {
-                true => output.json(&status)?,
-                false => output.line(&line)?,
+            if output.is_json() {
+                output.json(&status)?;
+            } else {
+                output.line(&line)?;
             }
             told = line;
         }

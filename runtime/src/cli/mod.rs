@@ -95,7 +95,7 @@ enum Command {
     Serve(serve::Serve),
     /// Read files and folders into the catalogue
     ///
-    /// Reads PDF, Word (.docx), PowerPoint (.pptx), workbooks (.xlsx, .xls, .ods), HTML, Markdown, plain text, CSV, JSON (.json,
+    /// Reads PDF, Word (.docx), `PowerPoint` (.pptx), workbooks (.xlsx, .xls, .ods), HTML, Markdown, plain text, CSV, JSON (.json,
     /// .jsonl), e-mail (.eml) and source code. A document's id is its path below PATH, with the name of PATH before it when there are several. Ingesting it again replaces it, or changes
     /// nothing when its content and its list of readers are the same. One bad file costs no other.
     Ingest(ingest::Ingest),

@@ -38,11 +38,14 @@ impl Sources {
             }
         };
         client.close().await;
-        let answer = answer.map_err(|failure| match failure.is_not_found() {
-            true => failure.hint(
-                "folders are followed by `quoin serve`, as `[[sources]]` of its configuration says",
-            ),
-            false => failure,
+        let answer = answer.map_err(|failure| {
+            if failure.is_not_found() {
+                failure.hint(
+            "folders are followed by `quoin serve`, as `[[sources]]` of its configuration says",
+        )
+            } else {
+                failure
+            }
         })?;
         if setting.output.is_json() {
             return setting.output.json(&answer);

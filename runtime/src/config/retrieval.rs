@@ -5,7 +5,7 @@ use quoin_retriever::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::{ConfigError, one_of};
+use super::{ConfigError, one_of, share};
 
 /// Retrieval.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -59,17 +59,11 @@ impl Default for RetrievalConfig {
 impl RetrievalConfig {
     /// Checks what no bound of a whole number says.
     pub(super) fn check(&self) -> Result<(), ConfigError> {
-        for (key, share) in [
+        for (key, got) in [
             ("retrieval.rerank_weight", self.rerank_weight),
             ("retrieval.vector_weight", self.vector_weight),
         ] {
-            if let Some(share) = share.filter(|share| !(0.0..=1.0).contains(share)) {
-                return Err(ConfigError::Bounds {
-                    key,
-                    bound: "between 0 and 1".to_owned(),
-                    got: share.to_string(),
-                });
-            }
+            share(key, got.unwrap_or_default())?;
         }
         self.passages().check().map_err(ConfigError::Passages)?;
         if let Some(fusion) = &self.fusion {

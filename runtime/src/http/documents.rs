@@ -79,6 +79,10 @@ pub(super) struct DocumentBody {
 /// What to change, as a JSON merge patch: what is left out stays, and null removes.
 #[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[expect(
+    clippy::option_option,
+    reason = "left out, null and a value are three things in a merge patch"
+)]
 pub(super) struct ChangeBody {
     /// Access tokens that may read it; null for the default of the settings, and without one only `admin` reads it.
     #[serde(default, deserialize_with = "said")]

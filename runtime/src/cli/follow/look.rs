@@ -118,17 +118,17 @@ impl Looked {
             let waits = waited.entry(path.clone()).or_default();
             *waits += 1;
             let may_wait = *waits <= MAX_WAITS;
-            let read = match age < STABLE && may_wait {
-                true => None,
-                false => digest_of(&found.path).ok(),
+            let read = if age < STABLE && may_wait {
+                None
+            } else {
+                digest_of(&found.path).ok()
             };
             let still = std::fs::metadata(&found.path).is_ok_and(|now| self::stamp(&now) == stamp);
-            match read.filter(|_| still || !may_wait) {
-                Some(digest) => digest,
-                None => {
-                    self.scan.held.insert(path.clone());
-                    return self.being_written.push(path);
-                }
+            if let Some(digest) = read.filter(|_| still || !may_wait) {
+                digest
+            } else {
+                self.scan.held.insert(path.clone());
+                return self.being_written.push(path);
             }
         };
         self.scan.seen.push(Seen {

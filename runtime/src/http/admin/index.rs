@@ -112,7 +112,7 @@ pub(in crate::http) async fn verify(
     State(http): State<Http>,
     _caller: Authorized<Administering>,
 ) -> Result<JsonResponse<Value>, ApiError> {
-    Ok(told(blocking(&http, Retriever::verify).await?))
+    Ok(told(&blocking(&http, Retriever::verify).await?))
 }
 
 /// Verifies, and rebuilds from the catalogue what is damaged beside it.
@@ -127,10 +127,10 @@ pub(in crate::http) async fn repair(
     State(http): State<Http>,
     _caller: Authorized<Administering>,
 ) -> Result<JsonResponse<Value>, ApiError> {
-    Ok(told(blocking(&http, Retriever::repair).await?))
+    Ok(told(&blocking(&http, Retriever::repair).await?))
 }
 
-fn told(report: VerifyReport) -> JsonResponse<Value> {
+fn told(report: &VerifyReport) -> JsonResponse<Value> {
     JsonResponse(json!({
         "ok": report.problems.is_empty(),
         "documents": report.documents,
