@@ -78,6 +78,7 @@ impl Inner {
             .snapshots
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
+        self.keep_a_way_back()?;
         self.count_a_generation()?;
         let number = self.write_snapshot(
             target.number,
@@ -91,6 +92,17 @@ impl Inner {
         self.change_to(target, base, 0)?;
         tracing::info!(pipeline = %target.fingerprint, "the new passages and vectors serve");
         self.prune()
+    }
+
+    /// Few passages serve from memory alone; to go back to them later there must be a snapshot.
+    fn keep_a_way_back(&self) -> Result<(), RetrieverError> {
+        let serving = self.current.load();
+        if serving.base.is_none() {
+            let pipeline = &serving.pipeline;
+            let dimensions = pipeline.embedder.dimensions();
+            self.write_snapshot(pipeline.number, &pipeline.fingerprint, dimensions)?;
+        }
+        Ok(())
     }
 
     /// Serves another pipeline: what it has not cut yet is cut while writers wait, then all of it takes the place of what served.

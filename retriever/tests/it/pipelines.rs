@@ -66,6 +66,24 @@ fn the_old_rules_serve_and_take_writes_until_the_new_ones_are_ready() {
 }
 
 #[test]
+fn what_never_had_a_snapshot_can_be_gone_back_to() {
+    let folder = tempfile::tempdir().unwrap();
+    let retriever = open(folder.path());
+    retriever.put(public("a", &long("walrus"))).unwrap();
+    let before = retriever.statistics();
+    assert_eq!(before.snapshot, None);
+    drop(retriever);
+    let retriever = open_with(folder.path(), by_hand(short_passages()));
+    retriever.rebuild().unwrap();
+    assert!(retriever.statistics().passages > before.passages);
+    retriever.rollback().unwrap();
+    assert_eq!(retriever.statistics().pipeline, before.pipeline);
+    assert_eq!(retriever.statistics().passages, before.passages);
+    assert_eq!(found(&retriever, "walrus", &everyone())[0], "a");
+    assert!(retriever.verify().unwrap().problems.is_empty());
+}
+
+#[test]
 fn going_back_is_possible_at_once_and_lasts_and_brings_back_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let before = begin(folder.path());

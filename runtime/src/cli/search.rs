@@ -10,6 +10,8 @@ use super::failure::Failure;
 
 /// How much of a passage is shown, characters.
 const SHOWN_CHARACTERS: usize = 240;
+/// Passages that were ranked but are no hits, of those that are listed.
+const SHOWN_DROPPED: usize = 10;
 
 /// What `quoin search` is told.
 #[derive(Args, Debug)]
@@ -105,11 +107,9 @@ fn dropped(answer: &Value) -> String {
         "\nconfidence {:.2}",
         answer["confidence"].as_f64().unwrap_or_default()
     );
-    for one in answer["explanation"]["dropped"]
-        .as_array()
-        .into_iter()
-        .flatten()
-    {
+    let none = Vec::new();
+    let all = answer["explanation"]["dropped"].as_array().unwrap_or(&none);
+    for one in all.iter().take(SHOWN_DROPPED) {
         let passage = one["passage"].as_str().unwrap_or_default();
         let reason = one["reason"].as_str().unwrap_or_default().replace('_', " ");
         let _ = write!(
@@ -120,6 +120,10 @@ fn dropped(answer: &Value) -> String {
         if let Some(same) = one["duplicate_of"].as_str() {
             let _ = write!(text, " of {same}");
         }
+    }
+    if all.len() > SHOWN_DROPPED {
+        let more = all.len() - SHOWN_DROPPED;
+        let _ = write!(text, "\n… and {more} more: `--json` lists them");
     }
     text
 }
