@@ -11,6 +11,7 @@ mod admin;
 mod answers;
 mod app;
 mod chat;
+mod conversations;
 mod documents;
 mod erasure;
 mod errors;
