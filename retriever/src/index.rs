@@ -48,60 +48,43 @@ pub(crate) fn gallop(keys: &[u32], key: u32) -> usize {
 /// Keeps the best `limit` of what it is given.
 pub(crate) struct Best {
     limit: usize,
-    heap: std::collections::BinaryHeap<Worst>,
-}
-
-struct Worst(Scored);
-
-impl PartialEq for Worst {
-    fn eq(&self, other: &Self) -> bool {
-        self.cmp(other).is_eq()
-    }
-}
-
-impl Eq for Worst {}
-
-impl PartialOrd for Worst {
-    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl Ord for Worst {
-    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-        best_first(&self.0, &other.0)
-    }
+    /// Twice as many at most: then the better half is kept.
+    kept: Vec<Scored>,
+    /// The worst of the better half, as of then.
+    worst: Option<Scored>,
 }
 
 impl Best {
     pub(crate) fn new(limit: usize) -> Self {
         Self {
             limit,
-            heap: std::collections::BinaryHeap::with_capacity(limit.min(4096) + 1),
+            kept: Vec::with_capacity(limit.min(4096) * 2),
+            worst: None,
         }
     }
 
     pub(crate) fn push(&mut self, scored: Scored) {
-        if self.heap.len() < self.limit {
-            self.heap.push(Worst(scored));
-        } else if let Some(mut worst) = self.heap.peek_mut()
-            && best_first(&scored, &worst.0).is_lt()
-        {
-            *worst = Worst(scored);
+        let is_worse = |worst: &Scored| best_first(&scored, worst).is_gt();
+        if self.limit == 0 || self.worst.as_ref().is_some_and(is_worse) {
+            return;
+        }
+        self.kept.push(scored);
+        if self.kept.len() >= self.limit.saturating_mul(2) {
+            let (_, worst, _) = self.kept.select_nth_unstable_by(self.limit - 1, best_first);
+            self.worst = Some(*worst);
+            self.kept.truncate(self.limit);
         }
     }
 
-    /// The score that the next one must reach to be kept.
+    /// What scores less is not kept. It rises now and then, and never falls.
     pub(crate) fn floor(&self) -> Option<f32> {
-        (self.heap.len() >= self.limit)
-            .then(|| self.heap.peek().map(|worst| worst.0.1))
-            .flatten()
+        self.worst.map(|worst| worst.1)
     }
 
-    pub(crate) fn into_sorted(self) -> Vec<Scored> {
-        let mut all: Vec<Scored> = self.heap.into_iter().map(|worst| worst.0).collect();
-        all.sort_unstable_by(best_first);
-        all
+    pub(crate) fn into_sorted(mut self) -> Vec<Scored> {
+        self.kept.sort_unstable_by(best_first);
+        self.kept.truncate(self.limit);
+        self.kept
     }
 }
 

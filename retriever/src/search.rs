@@ -112,7 +112,7 @@ impl Inner {
         let ranked = self.rank(&asked)?;
         clock.lap();
         let chosen = self.choose(&ranked, &asked, request.top_k, access)?;
-        let signals = confidence::signals(&asked, &ranked, &chosen.hits);
+        let signals = confidence::signals(&asked, &ranked, &chosen.hits)?;
         let timings = SearchTimings {
             access_ms,
             fetch_ms: clock.lap(),

@@ -144,7 +144,9 @@ pub fn serve(collection: &Collection, folder: &Path, report: &mut Report) {
             report.searches(&format!("access_{name}"), collection.queries.len(), &search);
         }
     }
-    stages(collection, &retriever, &all, report);
+    for (name, narrowing) in NARROWINGS {
+        stages(collection, &retriever, &all, (name, narrowing), report);
+    }
     report.memory("serve");
     report.recall(collection, |number| {
         // A document is one passage here, and a fourth of `DEPTH` documents takes `DEPTH` passages: as many as a search.
@@ -155,11 +157,17 @@ pub fn serve(collection: &Collection, folder: &Path, report: &mut Report) {
 }
 
 /// Where the time of a search goes: the mean of each stage.
-fn stages(collection: &Collection, retriever: &Retriever, access: &Access, report: &mut Report) {
+fn stages(
+    collection: &Collection,
+    retriever: &Retriever,
+    access: &Access,
+    (narrowed, narrowing): (&str, Narrowing),
+    report: &mut Report,
+) {
     let mut sums = [0.0; 5];
     for query in &collection.queries {
         let timings = retriever
-            .search(&request(&query.text, None), access)
+            .search(&request(&query.text, narrowing), access)
             .unwrap()
             .timings;
         let parts = [
@@ -178,7 +186,7 @@ fn stages(collection: &Collection, retriever: &Retriever, access: &Access, repor
         .zip(sums)
     {
         report.say(
-            &format!("stage_{name}_ms"),
+            &format!("stage_{narrowed}_{name}_ms"),
             sum / collection.queries.len() as f64,
         );
     }

@@ -42,17 +42,29 @@ impl Catalogue {
     /// All documents with their passages of one pipeline, and the generation in which they stand so. One whose row is damaged is
     /// passed over: nobody could say who may read it.
     pub(crate) fn documents(&self, pipeline: u32) -> Result<(u64, Vec<Entry>), RetrieverError> {
+        let mut entries = Vec::new();
+        let generation = self.each_document(pipeline, |entry| entries.push(entry))?;
+        Ok((generation, entries))
+    }
+
+    /// The same, one after another.
+    pub(crate) fn each_document(
+        &self,
+        pipeline: u32,
+        mut take: impl FnMut(Entry),
+    ) -> Result<u64, RetrieverError> {
         let failed = RetrieverError::storage("reading the documents");
         self.with_reader("reading the documents", |connection| {
             let transaction = connection.transaction().map_err(&failed)?;
             let generation = counter(&transaction, "generation").map_err(&failed)?;
             let mut statement = transaction.prepare(DOCUMENTS).map_err(&failed)?;
             let mut rows = statement.query([pipeline]).map_err(&failed)?;
-            let mut entries = Vec::new();
             while let Some(row) = rows.next().map_err(&failed)? {
-                entries.extend(undamaged(row, 0, entry(row)).map_err(&failed)?);
+                if let Some(entry) = undamaged(row, 0, entry(row)).map_err(&failed)? {
+                    take(entry);
+                }
             }
-            Ok((generation, entries))
+            Ok(generation)
         })
     }
 

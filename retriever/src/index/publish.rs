@@ -155,6 +155,11 @@ impl Published {
             .collect()
     }
 
+    /// Which of the terms a passage has.
+    pub(crate) fn having(&self, terms: &[String], key: u32) -> Result<Vec<bool>, RetrieverError> {
+        text::having(&self.texts(), terms, key)
+    }
+
     /// A query with the weight of each of its words: the inverse document frequency of its rarest term.
     pub(crate) fn weigh<'q>(&self, query: &'q str, readable: &Readable) -> WeightedQuery<'q> {
         let words = query.split_word_bound_indices().take(MAX_WEIGHED_WORDS);

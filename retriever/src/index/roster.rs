@@ -57,6 +57,13 @@ impl Roster {
         entry.keys.contains(&key).then_some(entry)
     }
 
+    /// The key of a document's passage at a place.
+    pub(crate) fn key(&self, id: &DocumentId, position: usize) -> Option<u32> {
+        let keys = &self.get(id)?.keys;
+        let key = keys.start.checked_add(u32::try_from(position).ok()?)?;
+        keys.contains(&key).then_some(key)
+    }
+
     pub(crate) fn live(&self) -> &RoaringBitmap {
         &self.live
     }

@@ -6,6 +6,7 @@
 mod contents;
 mod segment;
 mod statistics;
+mod walk;
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -13,7 +14,7 @@ use std::sync::Arc;
 
 use roaring::RoaringBitmap;
 use tantivy::index::SegmentId;
-use tantivy::query::{Bm25Weight, BooleanQuery, EnableScoring, Occur, Query, TermQuery};
+use tantivy::query::Bm25Weight;
 use tantivy::schema::{FAST, Field, IndexRecordOption, Schema, TextFieldIndexing, TextOptions};
 use tantivy::tokenizer::TokenizerManager;
 use tantivy::{
@@ -24,6 +25,7 @@ pub(crate) use self::contents::Terms;
 use self::segment::{Passages, each_with};
 use self::statistics::Counted;
 pub(crate) use self::statistics::Statistics;
+use self::walk::{Among, walk};
 use super::{Best, Scored, analysis};
 use crate::RetrieverError;
 
@@ -32,8 +34,10 @@ const ANALYSER: &str = "quoin";
 const DELTA_MEMORY_BYTES: usize = 15 << 20;
 const SNAPSHOT_MEMORY_BYTES: usize = 96 << 20;
 /// When the words occur so many times as often as passages are allowed, each allowed passage is looked up; else the words'
-/// lists are walked, with what cannot be among the best left out.
-const OCCURRENCES_PER_ALLOWED: u64 = 8;
+/// lists are walked.
+const OCCURRENCES_PER_ALLOWED: u64 = 64;
+/// Where fewer than one in so many passages is allowed, those are looked at after a walk, instead of all.
+const FEW: u64 = 16;
 
 #[derive(Clone, Copy)]
 struct Fields {
@@ -208,6 +212,30 @@ pub(crate) fn inverse_frequency(frequency: u64, passages: u64) -> f32 {
     (1.0 + (all - n + 0.5) / (n + 0.5)).ln()
 }
 
+/// Which of the terms a passage has.
+pub(crate) fn having(
+    views: &[&TextView],
+    terms: &[String],
+    key: u32,
+) -> Result<Vec<bool>, RetrieverError> {
+    let failed = RetrieverError::text_index("looking a passage up");
+    let this = RoaringBitmap::from_iter([key]);
+    let mut having = vec![false; terms.len()];
+    for view in views {
+        for (segment, passages) in view.segments() {
+            let documents = passages.among(&this);
+            if documents.is_empty() {
+                continue;
+            }
+            for (term, has) in terms.iter().zip(&mut having) {
+                let term = Term::from_field_text(view.fields.words, term);
+                each_with(segment, &term, &documents, |_, _| *has = true).map_err(&failed)?;
+            }
+        }
+    }
+    Ok(having)
+}
+
 /// BM25 over all views, the best `limit` of the allowed passages.
 pub(crate) fn search(
     views: &[&TextView],
@@ -240,15 +268,6 @@ fn search_view(
         .iter()
         .map(|term| Term::from_field_text(field, term))
         .collect();
-    let clauses = terms
-        .iter()
-        .map(|term| {
-            let query = TermQuery::new(term.clone(), IndexRecordOption::WithFreqs);
-            (Occur::Should, Box::new(query) as Box<dyn Query>)
-        })
-        .collect();
-    let scoring = EnableScoring::enabled_from_statistics_provider(counted, &view.searcher);
-    let weight = BooleanQuery::new(clauses).weight(scoring)?;
     for (segment, passages) in view.segments() {
         let some = passages.all.intersection_len(allowed);
         if some == 0 {
@@ -264,15 +283,23 @@ fn search_view(
             continue;
         }
         let all_allowed = some == passages.all.len();
-        // Passages whose score is not above the floor are skipped in blocks; one step lower, so that ties are decided by key.
-        let floor = |best: &Best| best.floor().map_or(f32::MIN, f32::next_down);
-        weight.for_each_pruning(floor(best), segment, &mut |document, score| {
-            let key = passages.key(document);
-            if all_allowed || allowed.contains(key) {
-                best.push((key, score));
-            }
-            floor(best)
-        })?;
+        let these = (some * FEW < passages.all.len()).then(|| passages.among(allowed));
+        let among = these.as_deref().map_or(Among::All, Among::These);
+        let floor = best.floor().unwrap_or(0.0);
+        walk(
+            segment,
+            counted,
+            &terms,
+            &among,
+            floor,
+            |document, score| {
+                let key = passages.key(document);
+                if all_allowed || allowed.contains(key) {
+                    best.push((key, score));
+                }
+                best.floor().unwrap_or(0.0)
+            },
+        )?;
     }
     Ok(())
 }
@@ -305,6 +332,7 @@ fn look_up(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::index::best_first;
 
     const TEXTS: [&str; 8] = [
         "the pump resets after error ERR-4012",
@@ -385,6 +413,55 @@ mod tests {
         for (key, score) in looked_up {
             let (_, want) = walked.iter().find(|scored| scored.0 == key).unwrap();
             assert!((score - want).abs() < 1e-5, "{key}");
+        }
+    }
+
+    #[test]
+    fn every_way_to_score_gives_the_same_scores_over_many_windows() {
+        let mut writer = TextWriter::in_memory().unwrap();
+        for key in 0..10_000_u32 {
+            let pumps = "pump ".repeat((key % 7) as usize);
+            let padding = "padding ".repeat((key % 11) as usize);
+            let reset = if key % 3 == 0 { "reset" } else { "" };
+            writer
+                .add(key * 2, &format!("{pumps}{padding}{reset} {key}"))
+                .unwrap();
+        }
+        let whole = writer.commit().unwrap();
+        let all: RoaringBitmap = (0..20_000).collect();
+        let statistics = Statistics::over(&[&whole], &all).unwrap();
+        let terms = analysis::query_terms("pump reset 9999", 16);
+        let scores = |allowed: &RoaringBitmap, limit| {
+            search(&[&whole], &statistics, &terms, allowed, limit).unwrap()
+        };
+        let walked: HashMap<u32, f32> = scores(&all, 20_000).into_iter().collect();
+        assert!(walked.len() > 8000 && walked.contains_key(&19_998));
+        // All that are allowed are walked by, some of them are, and few are looked up.
+        for every in [2, 6, 40, 2000] {
+            let some: RoaringBitmap = all.iter().filter(|key| key % every == 0).collect();
+            let mut want: Vec<Scored> = walked
+                .iter()
+                .filter(|(key, _)| some.contains(**key))
+                .map(|(key, score)| (*key, *score))
+                .collect();
+            want.sort_unstable_by(best_first);
+            assert_eq!(scores(&some, 20_000), want, "{every}");
+            want.truncate(37);
+            assert_eq!(scores(&some, 37), want, "{every}");
+        }
+    }
+
+    #[test]
+    fn a_passage_has_the_terms_of_its_words_wherever_it_lies() {
+        let terms = analysis::query_terms("pump rain error unknown", 16);
+        let (base, delta) = (view(0..4), view(4..8));
+        for (key, want) in [
+            (0, [true, false, true, false]),
+            (2, [false; 4]),
+            (6, [false, true, false, false]),
+            (9, [false; 4]),
+        ] {
+            assert_eq!(having(&[&base, &delta], &terms, key).unwrap(), want);
         }
     }
 

@@ -15,6 +15,10 @@ use super::{Best, Scored, gallop};
 /// Rows scored on one thread before others are asked to help.
 const ROWS_PER_TASK: usize = 16 << 10;
 const LANES: usize = 16;
+/// Rows that are asked of memory before the first of them is scored.
+const FETCHED: usize = 16;
+/// Bytes.
+const CACHE_LINE: usize = 64;
 
 /// A unit vector as int8: the largest component becomes ±127. All zeros, with scale 0, when there is none.
 #[derive(Clone, Debug, PartialEq)]
@@ -153,8 +157,8 @@ impl Block {
             .map(move |value| f32::from(*value) * scale)
     }
 
-    fn score_row(&self, query: &[f32], position: usize) -> f32 {
-        dot(query, self.row(position)) * self.scales[position]
+    fn score_row(&self, query: &Query, position: usize) -> f32 {
+        query.dot(self.row(position)) * self.scales[position]
     }
 
     fn position(&self, key: u32) -> Option<usize> {
@@ -242,6 +246,7 @@ impl Block {
         if query.len() != self.dimensions || self.keys.is_empty() {
             return;
         }
+        let query = &Query::quantise(query);
         let some = &self.present & allowed;
         if some.len() < 2 * ROWS_PER_TASK as u64 {
             if some.len() == self.keys.len() as u64 {
@@ -268,20 +273,69 @@ impl Block {
             .for_each(|scored| best.push(scored));
     }
 
-    fn score_keys(&self, query: &[f32], keys: impl Iterator<Item = u32>, best: &mut Best) {
+    fn score_keys(&self, query: &Query, keys: impl Iterator<Item = u32>, best: &mut Best) {
         let ascending = self
             .places
             .as_ref()
             .map_or(&self.keys, |places| &places.keys);
         let mut place = 0;
-        for key in keys {
+        let mut found = keys.filter_map(|key| {
             place += gallop(&ascending[place..], key);
-            if ascending.get(place) == Some(&key) {
-                let places = self.places.as_ref();
-                let position = places.map_or(place, |places| places.positions[place] as usize);
-                best.push((key, self.score_row(query, position)));
+            let places = self.places.as_ref();
+            let position = || places.map_or(place, |places| places.positions[place] as usize);
+            (ascending.get(place) == Some(&key)).then(|| (key, position()))
+        });
+        let mut batch = Vec::with_capacity(FETCHED);
+        loop {
+            batch.clear();
+            batch.extend(found.by_ref().take(FETCHED));
+            if batch.is_empty() {
+                return;
+            }
+            self.fetch(&batch);
+            for (key, position) in &batch {
+                best.push((*key, self.score_row(query, *position)));
             }
         }
+    }
+
+    /// Asks memory for rows that lie anywhere in it, all at once: one after another, each would be waited for.
+    fn fetch(&self, batch: &[(u32, usize)]) {
+        let rows = batch.iter().map(|(_, position)| self.row(*position));
+        let first_of_lines = rows.flat_map(|row| row.iter().step_by(CACHE_LINE));
+        std::hint::black_box(first_of_lines.fold(0_i8, |sum, value| sum ^ value));
+    }
+}
+
+/// A query's vector as 16-bit integers, finer than the rows by far: with integers, vector instructions multiply twice as many at
+/// a time.
+struct Query {
+    scale: f32,
+    values: Box<[i16]>,
+}
+
+impl Query {
+    /// The largest component becomes as large as leaves no sum over a row too large for 32 bits.
+    fn quantise(vector: &[f32]) -> Self {
+        let rows_at_most = usize::from(i8::MIN.unsigned_abs()) * vector.len().max(1);
+        let most = (i32::MAX as usize / rows_at_most).min(i16::MAX as usize);
+        #[expect(clippy::cast_precision_loss, reason = "at most 32,767")]
+        let most = most as f32;
+        let largest = vector.iter().fold(0.0_f32, |most, x| most.max(x.abs()));
+        let scale = largest.max(f32::MIN_POSITIVE) / most;
+        #[expect(
+            clippy::cast_possible_truncation,
+            reason = "|x / scale| is at most 32,767"
+        )]
+        let values = vector.iter().map(|x| (x / scale).round() as i16).collect();
+        Self { scale, values }
+    }
+
+    #[expect(clippy::cast_precision_loss, reason = "24 bits of it are enough")]
+    fn dot(&self, row: &[i8]) -> f32 {
+        let products = self.values.iter().zip(row);
+        let sum: i32 = products.map(|(a, b)| i32::from(*a) * i32::from(*b)).sum();
+        sum as f32 * self.scale
     }
 }
 
@@ -340,11 +394,27 @@ pub(crate) mod tests {
             let (a, b) = (random_unit(seed, 256), random_unit(seed + 1000, 256));
             let exact: f32 = a.iter().zip(&b).map(|(x, y)| x * y).sum();
             let vector = Vector::quantise(&b);
-            assert!((dot(&a, &vector.values) * vector.scale - exact).abs() < 0.005);
+            let as_floats = dot(&a, &vector.values) * vector.scale;
+            assert!((as_floats - exact).abs() < 0.005);
+            let as_integers = Query::quantise(&a).dot(&vector.values) * vector.scale;
+            assert!((as_integers - as_floats).abs() < 1e-4);
             let bytes = vector.to_bytes();
             assert_eq!(Vector::from_bytes(&bytes, 256), Some(vector));
             assert_eq!(Vector::from_bytes(&bytes, 128), None);
         }
+    }
+
+    #[test]
+    fn no_sum_of_a_long_row_is_too_large() {
+        for dimensions in [1, 256, 384, 4096, u16::MAX] {
+            let query = Query::quantise(&vec![1.0; usize::from(dimensions)]);
+            for value in [i8::MIN, 127] {
+                let want = f32::from(value) * f32::from(dimensions);
+                let got = query.dot(&vec![value; usize::from(dimensions)]);
+                assert!((got / want - 1.0).abs() < 1e-3, "{dimensions}");
+            }
+        }
+        assert!(Query::quantise(&[0.0; 4]).dot(&[127; 4]).abs() < f32::EPSILON);
     }
 
     #[test]

@@ -9,11 +9,16 @@ use crate::catalogue::{Catalogue, Serving};
 use crate::erasure::ReceiptKey;
 use crate::index::delta::DeltaWriter;
 use crate::index::publish::{Current, Published};
-use crate::index::roster::Roster;
+use crate::index::roster::{Entry, Roster};
 use crate::index::snapshot::{self, Snapshot};
 use crate::pipeline::{MadeBy, Models, Pipeline};
 use crate::settings::RetrieverSettings;
 use crate::{RetrieverError, check_token};
+
+/// Documents that are handed from the thread that reads them to the one that lists them, at a time.
+const BATCH: usize = 1024;
+/// And how many times that may wait.
+const BATCHES: usize = 8;
 
 pub(super) fn open(
     folder: &Path,
@@ -87,16 +92,13 @@ impl Inner {
     fn load(&self) -> Result<(), RetrieverError> {
         self.remove_misfits()?;
         let pipeline = self.pipeline_to_serve()?;
-        // The digests of a large snapshot take about as long as the catalogue's rows.
-        let (base, documents) = std::thread::scope(|scope| {
+        let (base, roster) = std::thread::scope(|scope| {
             let base = scope.spawn(|| self.usable_snapshot(&pipeline));
-            let documents = self.catalogue.documents(pipeline.number);
-            let documents =
-                documents.map(|(generation, entries)| (generation, Roster::of(entries)));
-            (base.join(), documents)
+            let roster = self.roster(pipeline.number);
+            (base.join(), roster)
         });
         let base = base.unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
-        let (generation, roster) = documents?;
+        let (generation, roster) = roster?;
         let missing = Self::missing(&roster, base.as_deref());
         let too_many = missing.len() > self.settings.compaction.delta_passages as u64;
         if too_many
@@ -118,6 +120,28 @@ impl Inner {
             self.wanted.purge_at(std::time::Instant::now());
         }
         Ok(())
+    }
+
+    /// The documents of the catalogue with their generation: read on this thread, listed on another.
+    fn roster(&self, pipeline: u32) -> Result<(u64, Roster), RetrieverError> {
+        std::thread::scope(|scope| {
+            let (send, read) = std::sync::mpsc::sync_channel::<Vec<Entry>>(BATCHES);
+            let listed = scope.spawn(move || Roster::of(read.into_iter().flatten()));
+            let mut batch = Vec::with_capacity(BATCH);
+            // The other thread ends when nothing is sent any more; should it end before, its panic is found below.
+            let give = |batch: &mut Vec<Entry>| drop(send.send(std::mem::take(batch)));
+            let generation = self.catalogue.each_document(pipeline, |entry| {
+                batch.push(entry);
+                if batch.len() == BATCH {
+                    give(&mut batch);
+                }
+            });
+            give(&mut batch);
+            drop(send);
+            let roster = listed.join();
+            let roster = roster.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+            Ok((generation?, roster))
+        })
     }
 
     /// The pipeline that served last, if its models can be loaded: then the one of the settings is built beside it. Else the one

@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
 /// With fewer passages to rank, handing one stage to another thread costs more than it saves.
-const MIN_PASSAGES: u64 = 50_000;
+const MIN_PASSAGES: u64 = 5_000;
 
 static SEARCHES: LazyLock<Option<ThreadPool>> = LazyLock::new(|| {
     ThreadPoolBuilder::new()

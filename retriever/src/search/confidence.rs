@@ -4,7 +4,7 @@
 //! calibrated: each collection against a model fitted on the others.
 
 use super::{Asked, Hit, Ranked, Signals};
-use crate::index::analysis;
+use crate::RetrieverError;
 
 /// `1 / (1 + exp(-(bias + covered · c + cosine · v)))`.
 struct Model {
@@ -28,26 +28,28 @@ const WORDS_ALONE: Model = Model {
 };
 
 /// The signals of a result; `None` where nothing was found or nothing was asked.
-pub(super) fn signals(asked: &Asked<'_>, ranked: &Ranked, hits: &[Hit]) -> Option<Signals> {
-    let first = hits.first()?;
-    let weights = asked
-        .published
-        .inverse_frequencies(&ranked.terms, asked.readable);
+pub(super) fn signals(
+    asked: &Asked<'_>,
+    ranked: &Ranked,
+    hits: &[Hit],
+) -> Result<Option<Signals>, RetrieverError> {
+    let published = asked.published;
+    let terms = &ranked.terms;
+    let weights = published.inverse_frequencies(terms, asked.readable);
     let all: f32 = weights.iter().sum();
-    if all <= 0.0 {
-        return None;
-    }
-    let words = crate::ingest::words(first.title.as_deref(), &first.heading, None, &first.text);
-    let found = analysis::index_terms(&words);
-    let terms = ranked.terms.iter().zip(&weights);
-    let covered: f32 = terms
-        .filter(|(term, _)| found.contains(*term))
-        .map(|(_, weight)| weight)
-        .sum();
-    Some(Signals {
+    let Some(first) = hits.first().filter(|_| all > 0.0) else {
+        return Ok(None);
+    };
+    let Some(key) = published.roster.key(&first.document, first.position) else {
+        return Ok(None);
+    };
+    let having = published.having(terms, key)?;
+    let of_those = having.iter().zip(&weights).filter(|(has, _)| **has);
+    let covered: f32 = of_those.map(|(_, weight)| weight).sum();
+    Ok(Some(Signals {
         covered: covered / all,
         cosine: first.stages.vector.map_or(0.0, |stage| stage.score),
-    })
+    }))
 }
 
 /// The model's probability, 0 to 1.

@@ -6,7 +6,6 @@
 //! for are never taken for one another.
 
 use std::collections::HashMap;
-use std::hash::{DefaultHasher, Hasher};
 
 use crate::index::analysis::is_unspaced;
 
@@ -69,8 +68,11 @@ impl Sketch {
         }
         let runs = match hashes.len() {
             0 => Vec::new(),
-            1..RUN => vec![joined(&hashes)],
-            _ => hashes.windows(RUN).map(joined).collect(),
+            1..RUN => vec![joined(hashes.iter().copied())],
+            _ => hashes
+                .windows(RUN)
+                .map(|run| joined(run.iter().copied()))
+                .collect(),
         };
         hashes.extend(around.flat_map(words).map(|word| word.hash));
         hashes.retain(|hash| asked.binary_search(hash).is_ok());
@@ -149,9 +151,16 @@ fn words(text: &str) -> impl Iterator<Item = Word> {
         rest = after;
         Some(Word {
             hash: hashed(word),
-            is_decisive: word.chars().any(char::is_numeric) || is_negation(word),
+            is_decisive: is_number(word) || is_negation(word),
         })
     })
+}
+
+fn is_number(word: &str) -> bool {
+    if word.is_ascii() {
+        return word.bytes().any(|byte| byte.is_ascii_digit());
+    }
+    word.chars().any(char::is_numeric)
 }
 
 fn is_negation(word: &str) -> bool {
@@ -160,17 +169,18 @@ fn is_negation(word: &str) -> bool {
         .any(|negation| negation.eq_ignore_ascii_case(word))
 }
 
+/// Of the letters in lower case.
 fn hashed(word: &str) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    for letter in word.chars().flat_map(char::to_lowercase) {
-        hasher.write_u32(u32::from(letter));
+    if word.is_ascii() {
+        let letters = word.bytes().map(|byte| byte.to_ascii_lowercase());
+        return joined(letters.map(u64::from));
     }
-    hasher.finish()
+    joined(word.chars().flat_map(char::to_lowercase).map(u64::from))
 }
 
-fn joined(words: &[u64]) -> u64 {
-    words.iter().fold(words.len() as u64, |run, word| {
-        (run.rotate_left(5) ^ word).wrapping_mul(0x517c_c1b7_2722_0a95)
+fn joined(parts: impl Iterator<Item = u64>) -> u64 {
+    parts.fold(1, |all: u64, part| {
+        (all.rotate_left(5) ^ part).wrapping_mul(0x517c_c1b7_2722_0a95)
     })
 }
 

@@ -7,7 +7,7 @@ mod build;
 
 use roaring::RoaringBitmap;
 
-use super::Block;
+use super::{Block, Query};
 use crate::RetrieverError;
 use crate::index::Best;
 
@@ -95,6 +95,7 @@ impl Clusters {
         let all_allowed = some == block.len() as u64;
         let enough = SCORED.max(limit.saturating_mul(SCORED_PER_CANDIDATE));
         let mut scored = 0;
+        let quantised = Query::quantise(query);
         for cluster in self.nearest(query) {
             if scored >= enough {
                 break;
@@ -103,7 +104,7 @@ impl Clusters {
                 let key = block.keys()[position];
                 if all_allowed || allowed.contains(key) {
                     scored += 1;
-                    best.push((key, block.score_row(query, position)));
+                    best.push((key, block.score_row(&quantised, position)));
                 }
             }
         }
