@@ -33,6 +33,10 @@ impl Embedder for EngineEmbedder {
         self.model.dimensions()
     }
 
+    fn passage_tokens(&self) -> usize {
+        self.model.passage_tokens()
+    }
+
     fn tokenize(&self, text: &str) -> Vec<Token> {
         let tokens = self.model.tokenize(text).unwrap_or_else(|error| {
             tracing::warn!(

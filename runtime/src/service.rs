@@ -14,7 +14,6 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::config::Config;
-use crate::embedder;
 use crate::erasure;
 use crate::models::{BASE, BaseState, BaseUnknown, Models};
 use crate::sources::Sources;
@@ -174,8 +173,7 @@ impl Quoin {
         let settings = RetrieverSettings {
             reader_command: config.reader_command.clone(),
             outer_places: vec![erasure::REQUEST_LOG],
-            other_embedders: Some(embedder::served_by_engine(config.model.device.parse()?)),
-            ..config.retrieval.settings()
+            ..config.retrieval.settings(config.model.device.parse()?)
         };
         let retriever = Arc::new(Retriever::open(&data, settings)?);
         let registry = Arc::new(Registry::open(&data.join("adapters"))?);

@@ -383,3 +383,49 @@ impl Inner {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::settings::CompactionSettings;
+    use crate::{Access, Content, DocumentId, DocumentInput, Retriever, RetrieverSettings};
+
+    #[test]
+    fn a_deletion_is_purged_though_its_snapshot_was_written_and_never_served() {
+        let folder = tempfile::tempdir().unwrap();
+        let settings = RetrieverSettings {
+            compaction: CompactionSettings {
+                automatic: false,
+                ..CompactionSettings::default()
+            },
+            ..RetrieverSettings::default()
+        };
+        let retriever = Retriever::open(folder.path(), settings.clone()).unwrap();
+        let id = DocumentId::new("gone").unwrap();
+        for id in [&id, &DocumentId::new("stays").unwrap()] {
+            let input = DocumentInput::new(id.clone(), Content::text(format!("walrus {id}")));
+            retriever.put(input).unwrap();
+        }
+        let before = retriever.rebuild().unwrap().number;
+        retriever.delete(&id, &Access::admin()).unwrap();
+        let pipeline = &retriever.inner.configured;
+        let written = retriever
+            .inner
+            .write_snapshot(
+                pipeline.number,
+                &pipeline.fingerprint,
+                pipeline.embedder.dimensions(),
+            )
+            .unwrap();
+        assert!(written.is_some_and(|written| written > before));
+        drop(retriever);
+
+        // As after a kill between writing and serving it.
+        let retriever = Retriever::open(folder.path(), settings).unwrap();
+        assert_eq!(retriever.statistics().snapshot, Some(before));
+        retriever.inner.compact().unwrap();
+        assert!(retriever.statistics().snapshot > written);
+        assert_eq!(retriever.inner.catalogue.unpurged().unwrap(), None);
+        let report = retriever.verify_erased(&id, &[]).unwrap();
+        assert!(report.erased, "{:?}", report.problems);
+    }
+}

@@ -9,7 +9,7 @@ use clap::{Args, Subcommand};
 use quoin_engine::Device;
 use quoin_eval::{CorpusDocument, Dataset, DatasetReference, Qrels, Report, Run};
 use quoin_retriever::{
-    Access, Content, DocumentId, DocumentInput, Retriever, RetrieverSettings, SearchRequest,
+    Access, Content, DocumentId, DocumentInput, Retriever, SearchRequest,
 };
 use serde::Serialize;
 use serde_json::json;
@@ -18,7 +18,6 @@ use super::Setting;
 use super::failure::{Context as _, Failure};
 use super::output::{self, Output};
 use crate::config::RetrievalConfig;
-use crate::embedder::served_by_engine;
 
 /// Documents that each stage ranks for a query.
 const DEPTH: usize = 100;
@@ -106,10 +105,7 @@ impl Retrieval {
             reranker: self.reranker.clone(),
             ..RetrievalConfig::default()
         };
-        let settings = RetrieverSettings {
-            other_embedders: Some(served_by_engine(Device::Auto)),
-            ..retrieval.settings()
-        };
+        let settings = retrieval.settings(Device::Auto);
         let configuration = format!("{settings:?}");
         let retriever = Retriever::open(folder.path(), settings)?;
         let ingestion = ingest(&dataset, &retriever, reference.documents, output)?;

@@ -19,7 +19,6 @@ use super::failure::{Context as _, Failure};
 use super::output;
 use crate::backup::{self, DATABASE, Manifest, RECEIPT_KEY};
 use crate::config::RetrievalConfig;
-use crate::embedder::served_by_engine;
 use crate::erasure::REQUEST_LOG;
 use crate::service;
 use crate::storage::{Erasure, Storage};
@@ -184,8 +183,7 @@ fn delete_again(
     }
     let settings = RetrieverSettings {
         outer_places: vec![REQUEST_LOG],
-        other_embedders: Some(served_by_engine(Device::Cpu)),
-        ..retrieval.settings()
+        ..retrieval.settings(Device::Cpu)
     };
     let retriever = Retriever::open(folder, settings)?;
     let mut count = 0;

@@ -1,11 +1,13 @@
 //! `[retrieval]`: which models embed and rerank, and how stages are combined.
 
+use quoin_engine::Device;
 use quoin_retriever::{
     EmbedderKind, Fusion, PassageSettings, RankingSettings, RerankerKind, RetrieverSettings,
 };
 use serde::{Deserialize, Serialize};
 
 use super::{ConfigError, one_of, share};
+use crate::embedder::served_by_engine;
 
 /// Retrieval.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -81,9 +83,9 @@ impl RetrievalConfig {
         }
     }
 
-    /// What the retriever is told of it.
+    /// What the retriever is told of it. Embedding models that the engine serves run on `device`.
     #[must_use]
-    pub fn settings(&self) -> RetrieverSettings {
+    pub fn settings(&self, device: Device) -> RetrieverSettings {
         let fusion = |name: &str| match name {
             "min-max" => Fusion::MinMax,
             "z-score" => Fusion::ZScore,
@@ -96,6 +98,7 @@ impl RetrievalConfig {
                 "bundled" => EmbedderKind::Bundled,
                 folder => EmbedderKind::Folder(folder.into()),
             },
+            other_embedders: Some(served_by_engine(device)),
             token_vectors: self.token_vectors,
             ranking: RankingSettings {
                 fusion: self.fusion.as_deref().map(fusion),

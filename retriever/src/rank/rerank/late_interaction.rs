@@ -104,11 +104,7 @@ impl Reranker for StaticLateInteraction {
 
     fn score(&self, query: &WeightedQuery<'_>, candidates: &[Candidate]) -> Vec<f32> {
         let query = self.query(query);
-        let tokens = |candidate: &Candidate| match candidate {
-            Candidate::Tokens(tokens) => tokens.clone(),
-            _ => Vec::new(),
-        };
-        let mut all: Vec<u32> = candidates.iter().flat_map(tokens).collect();
+        let mut all: Vec<u32> = candidates.iter().flat_map(tokens).copied().collect();
         all.sort_unstable();
         all.dedup();
         let similarities: HashMap<u32, Vec<f32>> = all
@@ -119,13 +115,20 @@ impl Reranker for StaticLateInteraction {
         let score = |candidate: &Candidate| {
             let mut most = vec![0.0_f32; query.len()];
             for token in tokens(candidate) {
-                for (most, similar) in most.iter_mut().zip(&similarities[&token]) {
+                for (most, similar) in most.iter_mut().zip(&similarities[token]) {
                     *most = most.max(*similar);
                 }
             }
             mean(&query, &most)
         };
         candidates.iter().map(score).collect()
+    }
+}
+
+fn tokens(candidate: &Candidate) -> &[u32] {
+    match candidate {
+        Candidate::Tokens(tokens) => tokens,
+        _ => &[],
     }
 }
 

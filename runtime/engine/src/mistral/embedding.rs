@@ -53,6 +53,14 @@ struct Frame {
     max_tokens: usize,
 }
 
+impl Frame {
+    /// Tokens between those before and after.
+    fn room(&self) -> usize {
+        let around = self.before.len() + self.after.len();
+        self.max_tokens.saturating_sub(around)
+    }
+}
+
 impl EmbeddingModel {
     /// Whether a model folder holds an embedding model of a shape that is served here.
     #[must_use]
@@ -145,6 +153,13 @@ impl EmbeddingModel {
         self.dimensions
     }
 
+    /// Tokens of a passage that its vector is made of.
+    #[must_use]
+    pub fn passage_tokens(&self) -> usize {
+        let prompt = self.frame.passage_prompt.len();
+        self.frame.room().saturating_sub(prompt)
+    }
+
     /// Tokens of a text, each with the byte where it starts; special tokens in it are plain text.
     ///
     /// # Errors
@@ -172,11 +187,8 @@ impl EmbeddingModel {
 
     fn embed(&self, tokens: &[u32]) -> Result<Vec<f32>, EngineError> {
         let Frame { before, after, .. } = &self.frame;
-        let room = self
-            .frame
-            .max_tokens
-            .saturating_sub(before.len() + after.len());
-        let mut prompt = [&**before, &tokens[..tokens.len().min(room)], &**after].concat();
+        let room = tokens.len().min(self.frame.room());
+        let mut prompt = [&**before, &tokens[..room], &**after].concat();
         if prompt.is_empty() {
             // mistralrs refuses an empty prompt; the first token of every vocabulary stands for no text.
             prompt.push(0);
