@@ -1,10 +1,11 @@
-//! Adapters as immutable, content-addressed versions, and releases as the digest of everything that decides an answer.
+//! Adapters as immutable, content-addressed versions, releases as the digest of everything that decides an answer, and rollouts
+//! that take one release's place by another's as far as what was seen allows.
 //!
 //! What is registered is what the engine serves correctly: everything it would ignore or misread is refused by name when
 //! an adapter is added, not found out in its answers. Nothing here loads a model or speaks HTTP.
 #![expect(
     clippy::missing_errors_doc,
-    reason = "`AdapterError` says of each case when it comes"
+    reason = "`AdapterError` and `RolloutError` say of each case when it comes"
 )]
 
 mod aliases;
@@ -16,6 +17,7 @@ mod files;
 mod name;
 mod registry;
 mod release;
+pub mod rollout;
 mod version;
 
 pub use aliases::{AliasMove, Aliases};

@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::str::FromStr;
 
+use quoin_adapters::rollout::Arm;
 use quoin_retriever::Access;
 use serde::{Deserialize, Serialize};
 
@@ -70,6 +71,9 @@ impl FromStr for Scope {
     }
 }
 
+/// Whoever needs no key.
+const LOCAL: &str = "local";
+
 /// The principal of one request.
 #[derive(Clone, Debug)]
 pub struct Caller {
@@ -79,6 +83,8 @@ pub struct Caller {
     pub scopes: BTreeSet<Scope>,
     /// What it may read.
     pub access: Access,
+    /// The arm of a running rollout that it wants to be answered by, outside of its statistics.
+    pub arm: Option<Arm>,
 }
 
 impl Caller {
@@ -86,9 +92,10 @@ impl Caller {
     #[must_use]
     pub fn local() -> Self {
         Self {
-            subject: "local".to_owned(),
+            subject: LOCAL.to_owned(),
             scopes: Scope::ALL.into_iter().collect(),
             access: Access::admin(),
+            arm: None,
         }
     }
 
@@ -104,6 +111,7 @@ impl Caller {
             subject: format!("key:{key_id}"),
             scopes,
             access,
+            arm: None,
         }
     }
 
@@ -114,6 +122,12 @@ impl Caller {
             access: Access::of(tokens.iter().cloned()),
             ..self.clone()
         }
+    }
+
+    /// Whether it said who it is: the owner of the folder need not.
+    #[must_use]
+    pub fn is_known(&self) -> bool {
+        self.subject != LOCAL
     }
 
     /// Whether the caller holds `scope`, directly or through `admin`.

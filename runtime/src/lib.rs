@@ -15,6 +15,7 @@ pub mod http;
 pub mod models;
 pub mod processor;
 pub mod release;
+pub mod rollouts;
 pub mod samples;
 pub mod service;
 pub mod sources;

@@ -58,6 +58,8 @@ pub(crate) struct Models {
     base: watch::Sender<BaseState>,
     /// Least recently used first.
     adapted: Mutex<Vec<Adapted>>,
+    /// Never unloaded.
+    pinned: Mutex<Vec<AdapterId>>,
     /// Held while a model is loaded.
     loading: tokio::sync::Mutex<()>,
 }
@@ -75,6 +77,7 @@ impl Models {
             engine: Engine::new(settings),
             base: watch::Sender::new(BaseState::Idle),
             adapted: Mutex::default(),
+            pinned: Mutex::default(),
             loading: tokio::sync::Mutex::default(),
         })
     }
@@ -103,6 +106,16 @@ impl Models {
         self.lock_adapted()
             .iter()
             .any(|one| one.version.id() == *id)
+    }
+
+    /// Whether all of these are in memory.
+    pub(crate) fn hold_all(&self, ids: &[AdapterId]) -> bool {
+        ids.iter().all(|id| self.holds(id))
+    }
+
+    /// Versions that stay in memory, whatever else is used.
+    pub(crate) fn pin(&self, ids: Vec<AdapterId>) {
+        *self.pinned.lock().unwrap_or_else(PoisonError::into_inner) = ids;
     }
 
     /// Requests that wait for a model to be free, over all models in memory.
@@ -246,9 +259,13 @@ impl Models {
     }
 
     fn make_room(&self) {
+        let pinned = self.pinned.lock().unwrap_or_else(PoisonError::into_inner);
         let mut adapted = self.lock_adapted();
-        while adapted.len() >= MAX_ADAPTED {
-            let oldest = adapted.remove(0).version.id().to_string();
+        let is_free = |one: &Adapted| !pinned.contains(&one.version.id());
+        while adapted.len() >= MAX_ADAPTED
+            && let Some(place) = adapted.iter().position(is_free)
+        {
+            let oldest = adapted.remove(place).version.id().to_string();
             self.engine.unload(&oldest);
             tracing::info!(
                 model = oldest,

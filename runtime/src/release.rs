@@ -38,6 +38,11 @@ pub struct ChosenRelease {
 }
 
 impl ChosenRelease {
+    /// Of any generation: what is rolled out.
+    pub(crate) fn digest(&self) -> String {
+        self.release.digest()
+    }
+
     /// What an answer from this generation records.
     #[must_use]
     pub fn at(&self, generation: u64) -> ReleaseInfo {
@@ -87,11 +92,20 @@ impl Quoin {
             Route::Pinned(id) => (Some(id), "pinned"),
             Route::Routed => (self.champion()?, "stable"),
         };
-        let (generator, version) = match id {
+        self.served_by(id.as_ref(), route).await
+    }
+
+    /// An adapter version, or the base model without one, loaded if need be.
+    pub(crate) async fn served_by(
+        &self,
+        adapter: Option<&AdapterId>,
+        route: &str,
+    ) -> Result<Served, AnswerError> {
+        let (generator, version) = match adapter {
             None => (self.loaded().base().await?, None),
             Some(id) => {
-                let adapted = self.loaded().adapted(&id).await?;
-                (adapted.generator, Some(adapted.version))
+                let loaded = self.loaded().adapted(id).await?;
+                (loaded.generator, Some(loaded.version))
             }
         };
         let style = self.style(generator.as_ref());

@@ -16,6 +16,7 @@ use utoipa::ToSchema;
 use crate::config::Config;
 use crate::erasure;
 use crate::models::{BASE, BaseState, BaseUnknown, Models};
+use crate::rollouts::{self, Rollouts};
 use crate::sources::Sources;
 use crate::storage::{Storage, StorageError};
 
@@ -116,6 +117,7 @@ pub struct Quoin {
     retriever: Arc<Retriever>,
     registry: Arc<Registry>,
     storage: Storage,
+    rollouts: Rollouts,
     models: Arc<Models>,
     started: SystemTime,
     sources: Sources,
@@ -142,6 +144,8 @@ impl Quoin {
         let quoin = tokio::task::spawn_blocking(move || Self::open_folder(config)).await??;
         let quoin = Arc::new(quoin);
         erasure::purge_until_done(&quoin);
+        quoin.rollouts.resume().await?;
+        rollouts::run(&quoin);
         match (options.generator, options.load) {
             (Some(generator), _) => {
                 quoin.models.set_base(BaseState::Ready(generator));
@@ -177,11 +181,13 @@ impl Quoin {
         };
         let retriever = Arc::new(Retriever::open(&data, settings)?);
         let registry = Arc::new(Registry::open(&data.join("adapters"))?);
+        let storage = Storage::open(&data.join("quoin.db"))?;
         Ok(Self {
+            rollouts: Rollouts::new(storage.clone(), Arc::clone(&registry)),
             retriever,
             models: Arc::new(Models::new(&config, Arc::clone(&registry))?),
             registry,
-            storage: Storage::open(&data.join("quoin.db"))?,
+            storage,
             started: SystemTime::now(),
             sources: Sources::default(),
             _lock: lock,
@@ -211,6 +217,11 @@ impl Quoin {
     #[must_use]
     pub const fn storage(&self) -> &Storage {
         &self.storage
+    }
+
+    /// The rollout that is running, if one is.
+    pub(crate) const fn rollouts(&self) -> &Rollouts {
+        &self.rollouts
     }
 
     /// The followed folders.

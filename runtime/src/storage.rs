@@ -9,6 +9,7 @@ mod erase;
 mod feedback;
 mod keys;
 mod requests;
+mod rollouts;
 mod schema;
 mod writer;
 
@@ -20,7 +21,9 @@ pub use erase::Erasure;
 pub use feedback::{FeedbackInput, FeedbackRow};
 pub use keys::{KeyInfo, Keys, NewKey};
 pub use requests::{RequestRecord, Retention};
+pub use rollouts::{Course, Happened, Running, Save, Saved};
 
+use quoin_adapters::rollout::{AuditLine, Rollout};
 use writer::Writer;
 
 /// What went wrong with the tables of keys, requests and feedback.
@@ -53,6 +56,13 @@ pub enum StorageError {
     /// The thread that owns the connection could not be started.
     #[error("cannot start the storage thread")]
     Thread(#[source] std::io::Error),
+    /// What is stored of a rollout is not what was written.
+    #[error("what is stored of a rollout cannot be read")]
+    Rollout {
+        /// Why.
+        #[source]
+        source: serde_json::Error,
+    },
     /// The storage was closed, at shutdown.
     #[error("the storage is closed")]
     Closed,
@@ -104,6 +114,71 @@ impl Storage {
     /// Queues a record of a request. Never waits; a full queue drops the record and counts it.
     pub fn log(&self, record: RequestRecord) {
         self.writer.log(record);
+    }
+
+    /// Queues what happened to a rollout. Never waits.
+    pub(crate) fn happened(&self, happened: Happened) {
+        self.writer.happened(happened);
+    }
+
+    /// Saves where a rollout is, with the lines of the audit log that led there.
+    ///
+    /// # Errors
+    /// A statement that failed: nothing was saved.
+    pub async fn save_rollout(&self, save: Save) -> Result<(), StorageError> {
+        self.writer
+            .run(move |connection| rollouts::save(connection, &save))
+            .await
+    }
+
+    /// The rollout that has not ended, as it was saved, and what happened to it since.
+    ///
+    /// # Errors
+    /// A statement that failed, or a snapshot that cannot be read.
+    pub async fn running_rollout(&self) -> Result<Option<Running>, StorageError> {
+        self.writer
+            .run(|connection| rollouts::running(connection))
+            .await
+    }
+
+    /// A rollout as it was saved last; without an id, the one that began last.
+    ///
+    /// # Errors
+    /// As [`Storage::running_rollout`].
+    pub async fn rollout(&self, id: Option<String>) -> Result<Option<Rollout>, StorageError> {
+        self.writer
+            .run(move |connection| rollouts::find(connection, id.as_deref()))
+            .await
+    }
+
+    /// The rollouts, the last first.
+    ///
+    /// # Errors
+    /// As [`Storage::running_rollout`].
+    pub async fn rollouts(&self) -> Result<Vec<Rollout>, StorageError> {
+        self.writer
+            .run(|connection| rollouts::list(connection))
+            .await
+    }
+
+    /// The audit log of rollouts, in order.
+    ///
+    /// # Errors
+    /// As [`Storage::running_rollout`].
+    pub async fn rollout_audit(&self) -> Result<Vec<AuditLine>, StorageError> {
+        self.writer
+            .run(|connection| rollouts::audit(connection))
+            .await
+    }
+
+    /// How a rollout stood over time.
+    ///
+    /// # Errors
+    /// As [`Storage::running_rollout`].
+    pub async fn rollout_course(&self, id: String) -> Result<Course, StorageError> {
+        self.writer
+            .run(move |connection| rollouts::course(connection, &id))
+            .await
     }
 
     /// Stores feedback on an answer that `subject` was given.

@@ -16,8 +16,8 @@ use crate::answer::error::AnswerError;
 use crate::answer::grammar::{self, AnswerPart};
 use crate::answer::prompt::{self, Prompt, PromptInput, PromptPassage, PromptStyle};
 use crate::answer::schema::Bounds;
-use crate::answer::types::{Citation, Progress, TimingsMs, UsageInfo};
-use crate::answer::{Draught, ProgressSender, verify};
+use crate::answer::types::{Citation, TimingsMs, UsageInfo};
+use crate::answer::{Draught, Listener, verify};
 use crate::caller::Caller;
 use crate::release::Served;
 use crate::service::Quoin;
@@ -47,7 +47,7 @@ pub(crate) struct Grounding<'a> {
     pub(crate) query: &'a str,
     /// Best first.
     pub(crate) hits: &'a [Hit],
-    pub(crate) progress: &'a ProgressSender,
+    pub(crate) listener: &'a Listener,
 }
 
 /// One try: how open the schema's ends are, and how many tokens it may take.
@@ -163,15 +163,18 @@ impl Grounding<'_> {
 
 impl Quoin {
     /// Answers without retrieval and without citations.
-    pub(crate) async fn answer_from_memory(&self, ask: &Ask) -> Result<Draught, AnswerError> {
-        let served = self.served(ask.request.model.as_deref()).await?;
+    pub(crate) async fn answer_from_memory(
+        &self,
+        ask: &Ask,
+        served: &Served,
+    ) -> Result<Draught, AnswerError> {
         let words = ask.request.schema.as_ref().map(Value::to_string);
         let mut spent = Spent::default();
-        for attempt in attempts(&served, ask) {
+        for attempt in attempts(served, ask) {
             let lark = grammar::closed_book(ask.decoding_schema(attempt.bounds));
             let messages = prompt::closed_book(&ask.request, words.as_deref(), served.style);
             let request = self.request(ask, messages, lark, attempt.max_tokens);
-            let Some(outcome) = run(&served, request, None).await? else {
+            let Some(outcome) = run(served, request, None).await? else {
                 continue;
             };
             spent.record(&outcome);
@@ -264,12 +267,12 @@ impl<'a> Writing<'a> {
         let Grounding {
             quoin,
             caller,
-            progress,
+            listener,
             ..
         } = self.grounding;
-        let Some(sender) = progress else {
+        if !listener.listens() {
             return Ok(true);
-        };
+        }
         if let Some(Draft::Answered { cited, .. }) = self.stream.push(delta)? {
             let citations = verify::resolve(&cited, self.passages)?;
             let resolved = citations.len();
@@ -280,9 +283,7 @@ impl<'a> Writing<'a> {
         let text = self.stream.take_shown();
         if !text.is_empty() {
             self.shown = true;
-            // A receiver that is gone has dropped this future too.
-            let of_string = self.stream.is_string();
-            let _ = sender.send(Progress::Delta { text, of_string }).await;
+            listener.show(text, self.stream.is_string()).await;
         }
         Ok(true)
     }

@@ -15,8 +15,10 @@ pub mod types;
 pub mod verify;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
+use quoin_adapters::rollout::{Arm, Side};
 use quoin_retriever::{Hit, SearchRequest};
 use serde_json::Value;
 use tokio::sync::mpsc;
@@ -30,11 +32,68 @@ use crate::answer::types::{
     TracePassage, UsageInfo,
 };
 use crate::caller::Caller;
-use crate::release::{ChosenRelease, Served};
+use crate::release::{ChosenRelease, Route, Served};
+use crate::rollouts::{Assigned, observation, unit};
 use crate::service::Quoin;
 
 /// Where a stream wants to hear of progress; nobody listens when `None`.
 pub type ProgressSender = Option<mpsc::Sender<Progress>>;
+
+/// Who hears of the progress of one answer, and what was heard.
+pub(crate) struct Listener {
+    sender: ProgressSender,
+    told_of_retrieval: AtomicBool,
+    /// A client has seen a part of an answer, which cannot be taken back.
+    shown: AtomicBool,
+}
+
+impl Listener {
+    pub(crate) const fn new(sender: ProgressSender) -> Self {
+        Self {
+            sender,
+            told_of_retrieval: AtomicBool::new(false),
+            shown: AtomicBool::new(false),
+        }
+    }
+
+    pub(crate) const fn listens(&self) -> bool {
+        self.sender.is_some()
+    }
+
+    pub(crate) async fn show(&self, text: String, of_string: bool) {
+        self.shown.store(true, Ordering::Relaxed);
+        self.send(Progress::Delta { text, of_string }).await;
+    }
+
+    async fn retrieval(&self, found: &Found, release: ReleaseInfo) {
+        if self.listens() && !self.told_of_retrieval.swap(true, Ordering::Relaxed) {
+            self.send(Progress::Retrieval {
+                generation: found.generation,
+                release,
+                hits: found.hits.iter().map(trace_passage).collect(),
+            })
+            .await;
+        }
+    }
+
+    async fn send(&self, progress: Progress) {
+        if let Some(sender) = &self.sender {
+            // A receiver that is gone has dropped this future too.
+            let _ = sender.send(progress).await;
+        }
+    }
+}
+
+/// Which release is to answer.
+#[derive(Clone, Copy)]
+enum By<'a> {
+    /// The one that the request names.
+    Request,
+    /// This one, or the best sentences in its stead where the request allows it.
+    Side(&'a Side, &'static str),
+    /// This one and none else.
+    Only(&'a Side, &'static str),
+}
 
 /// What retrieval found for a question.
 pub(crate) struct Found {
@@ -70,6 +129,8 @@ pub(crate) struct Draught {
     pub(crate) shown: Vec<TracePassage>,
     pub(crate) left_out: usize,
     pub(crate) output: Option<String>,
+    /// Something that the model cited no longer stands.
+    pub(crate) quote_failed: bool,
 }
 
 impl Quoin {
@@ -89,38 +150,139 @@ impl Quoin {
             .map_err(|_| AnswerError::Timeout { limit })?
     }
 
+    /// Answers as one release, unseen.
+    ///
+    /// # Errors
+    /// As [`Quoin::answer`]; no other release stands in.
+    pub(crate) async fn answer_as(
+        self: &Arc<Self>,
+        caller: &Caller,
+        request: AnswerRequest,
+        side: &Side,
+    ) -> Result<Answer, AnswerError> {
+        let limit = self.config().request_timeout();
+        let answering = async {
+            let ask = self.check(request).await?;
+            let listener = Listener::new(None);
+            self.answer_checked(caller, &ask, By::Only(side, "shadow"), &listener)
+                .await
+        };
+        let answered = tokio::time::timeout(limit, answering).await;
+        answered.map_err(|_| AnswerError::Timeout { limit })?
+    }
+
     async fn answer_unbounded(
         self: &Arc<Self>,
         caller: &Caller,
         request: AnswerRequest,
         progress: ProgressSender,
     ) -> Result<Answer, AnswerError> {
-        let started = Instant::now();
         let ask = self.check(request).await?;
-        if ask.request.mode == Mode::ClosedBook {
-            let draught = self.answer_from_memory(&ask).await?;
-            return Ok(finish(draught, &ask, None, started));
+        let listener = Listener::new(progress);
+        match self.assigned(caller, &ask)? {
+            Some(assigned) => {
+                self.answer_assigned(caller, &ask, &assigned, &listener)
+                    .await
+            }
+            None => {
+                self.answer_checked(caller, &ask, By::Request, &listener)
+                    .await
+            }
         }
-        let answerer = self.choose(&ask).await?;
+    }
+
+    /// The arm of the running rollout that a request belongs to: one that does not say which model it wants, and wants one.
+    fn assigned(&self, caller: &Caller, ask: &Ask) -> Result<Option<Assigned>, AnswerError> {
+        let is_routed = Route::parse(ask.request.model.as_deref())? == Route::Routed;
+        if !is_routed || ask.request.mode == Mode::Extractive {
+            return Ok(None);
+        }
+        let session = ask.request.session.as_deref();
+        let request = ask.request.answer_id.clone().unwrap_or_else(new_answer_id);
+        let unit = unit(caller, session, &request);
+        let assigned = self.rollouts().assign(&unit, caller.arm);
+        // While a model is loading again after a start, nobody waits for it.
+        Ok(assigned.filter(|_| self.loaded().hold_all(&self.rollouts().pinned())))
+    }
+
+    /// Answers for an arm of a rollout, notes how that went, and lets the champion answer where the canary cannot.
+    async fn answer_assigned(
+        self: &Arc<Self>,
+        caller: &Caller,
+        ask: &Arc<Ask>,
+        assigned: &Assigned,
+        listener: &Listener,
+    ) -> Result<Answer, AnswerError> {
+        let side = &assigned.side;
+        let (by, limit) = match assigned.arm {
+            Arm::Stable => (By::Side(side, "stable"), self.config().request_timeout()),
+            // So that one that never answers leaves time for another.
+            Arm::Canary => (
+                By::Only(side, "canary"),
+                self.config().request_timeout() / 2,
+            ),
+        };
+        let answering = self.answer_checked(caller, ask, by, listener);
+        let result = tokio::time::timeout(limit, answering).await;
+        let mut result = result.unwrap_or(Err(AnswerError::Timeout { limit }));
+        let observed = observation(&result);
+        if let Some(observed) = observed {
+            assigned.note(observed);
+            self.shadow(caller, &ask.request, assigned, observed);
+        }
+        if let Err(error) = &result
+            && let Some(stable) = assigned.stand_in()
+            && observed.is_some_and(|observed| observed.engine_error)
+            && !listener.shown.load(Ordering::Relaxed)
+        {
+            tracing::warn!(
+                error = error as &dyn std::error::Error,
+                "the canary cannot answer, the champion does"
+            );
+            result = self
+                .answer_checked(caller, ask, By::Side(&stable, "fallback:canary"), listener)
+                .await;
+        }
+        if let Ok(answer) = &mut result {
+            answer.assigned = assigned.to_json();
+        }
+        result
+    }
+
+    async fn answer_checked(
+        self: &Arc<Self>,
+        caller: &Caller,
+        ask: &Arc<Ask>,
+        by: By<'_>,
+        listener: &Listener,
+    ) -> Result<Answer, AnswerError> {
+        let started = Instant::now();
+        if ask.request.mode == Mode::ClosedBook {
+            let served = self.model(ask, by).await?;
+            let draught = self.answer_from_memory(ask, &served).await?;
+            return Ok(finish(draught, ask, None, started));
+        }
+        let answerer = self.choose(ask, by).await?;
         let searching = Instant::now();
-        let query = self.standalone_query(&ask, &answerer).await;
-        let found = self.find(caller, &ask, query).await?;
+        let query = self.standalone_query(ask, &answerer).await;
+        let found = self.find(caller, ask, query).await?;
         let retrieval = TimingsMs::of(searching.elapsed());
-        report_retrieval(&progress, &found, answerer.release().at(found.generation)).await;
+        let release = answerer.release().at(found.generation);
+        listener.retrieval(&found, release).await;
         let mut draught = match &answerer {
-            Answerer::Sentences(release) => self.extract(caller, &ask, &found, release).await?,
+            Answerer::Sentences(release) => self.extract(caller, ask, &found, release).await?,
             Answerer::Model(served) => {
-                match self.ground(caller, &ask, served, &found, &progress).await {
-                    Err(error) if ask.request.mode == Mode::Auto => {
-                        let release = self.stand_in(&ask, error)?;
-                        self.extract(caller, &ask, &found, &release).await?
+                match self.ground(caller, ask, served, &found, listener).await {
+                    Err(error) if may_stand_in(ask, by) => {
+                        let release = self.stand_in(ask, error)?;
+                        self.extract(caller, ask, &found, &release).await?
                     }
                     result => result?,
                 }
             }
         };
         draught.timings.retrieval = retrieval;
-        Ok(finish(draught, &ask, Some(found), started))
+        Ok(finish(draught, ask, Some(found), started))
     }
 
     async fn check(self: &Arc<Self>, request: AnswerRequest) -> Result<Arc<Ask>, AnswerError> {
@@ -131,17 +293,26 @@ impl Quoin {
     }
 
     /// Who is to answer: the sentences themselves where the request says so, or where no model can.
-    async fn choose(&self, ask: &Ask) -> Result<Answerer, AnswerError> {
+    async fn choose(&self, ask: &Ask, by: By<'_>) -> Result<Answerer, AnswerError> {
         if ask.request.mode == Mode::Extractive {
             let release = self.extractive_release("extractive".to_owned());
             return Ok(Answerer::Sentences(release));
         }
-        match self.served(ask.request.model.as_deref()).await {
+        match self.model(ask, by).await {
             Ok(served) => Ok(Answerer::Model(served)),
-            Err(error) if ask.request.mode == Mode::Auto => {
+            Err(error) if may_stand_in(ask, by) => {
                 self.stand_in(ask, error).map(Answerer::Sentences)
             }
             Err(error) => Err(error),
+        }
+    }
+
+    async fn model(&self, ask: &Ask, by: By<'_>) -> Result<Served, AnswerError> {
+        match by {
+            By::Request => self.served(ask.request.model.as_deref()).await,
+            By::Side(side, route) | By::Only(side, route) => {
+                self.served_by(side.adapter.as_ref(), route).await
+            }
         }
     }
 
@@ -196,7 +367,7 @@ impl Quoin {
         ask: &Arc<Ask>,
         served: &Served,
         found: &Found,
-        progress: &ProgressSender,
+        listener: &Listener,
     ) -> Result<Draught, AnswerError> {
         let release = served.release.at(found.generation);
         if found.hits.is_empty() || found.confidence < self.config().answers.retrieval_threshold {
@@ -222,13 +393,14 @@ impl Quoin {
             served,
             query: &found.query,
             hits: &hits,
-            progress,
+            listener,
         }
         .generate()
         .await?;
         let verifying = Instant::now();
         let resolved = cited.len();
         let citations = self.standing(caller, cited).await?;
+        let quote_failed = citations.len() < resolved;
         timings.verification += TimingsMs::of(verifying.elapsed());
         // An answer was written on all that it cites: it does not outlive a part of it.
         let answer = if citations.is_empty() || citations.len() < resolved {
@@ -257,6 +429,7 @@ impl Quoin {
                 .collect(),
             left_out,
             output: Some(output),
+            quote_failed,
         })
     }
 
@@ -356,6 +529,7 @@ impl Draught {
             shown: Vec::new(),
             left_out: 0,
             output: None,
+            quote_failed: false,
         }
     }
 }
@@ -391,7 +565,14 @@ fn finish(draught: Draught, ask: &Ask, found: Option<Found>, started: Instant) -
         usage: draught.usage,
         timings_ms: timings,
         trace,
+        quote_failed: draught.quote_failed,
+        assigned: None,
     }
+}
+
+/// Whether the best sentences may be the answer where the model cannot give one.
+fn may_stand_in(ask: &Ask, by: By<'_>) -> bool {
+    ask.request.mode == Mode::Auto && !matches!(by, By::Only(..))
 }
 
 fn joined(citations: &[Citation]) -> String {
@@ -408,17 +589,5 @@ pub(crate) fn trace_passage(hit: &Hit) -> TracePassage {
         start: hit.start,
         end: hit.end,
         score: hit.score,
-    }
-}
-
-async fn report_retrieval(progress: &ProgressSender, found: &Found, release: ReleaseInfo) {
-    if let Some(sender) = progress {
-        let event = Progress::Retrieval {
-            generation: found.generation,
-            release,
-            hits: found.hits.iter().map(trace_passage).collect(),
-        };
-        // A receiver that is gone has dropped this future too.
-        let _ = sender.send(event).await;
     }
 }

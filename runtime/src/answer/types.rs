@@ -96,6 +96,16 @@ pub struct AnswerRequest {
     pub seed: Option<u64>,
 }
 
+impl AnswerRequest {
+    /// Nothing but a question.
+    pub(crate) fn asking(question: &str) -> Self {
+        Self {
+            question: question.to_owned(),
+            ..Self::default()
+        }
+    }
+}
+
 /// Whether there is an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
@@ -228,6 +238,12 @@ pub struct Answer {
     /// With `trace: true`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub trace: Option<Trace>,
+    /// Something that the model cited no longer stood.
+    #[serde(skip)]
+    pub quote_failed: bool,
+    /// The arm of a rollout that the request was assigned to, for the log.
+    #[serde(skip)]
+    pub assigned: Option<Value>,
 }
 
 /// What happens on the way to an answer, for streams.

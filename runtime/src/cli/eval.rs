@@ -8,9 +8,7 @@ use std::time::{Duration, Instant};
 use clap::{Args, Subcommand};
 use quoin_engine::Device;
 use quoin_eval::{CorpusDocument, Dataset, DatasetReference, Qrels, Report, Run};
-use quoin_retriever::{
-    Access, Content, DocumentId, DocumentInput, Retriever, SearchRequest,
-};
+use quoin_retriever::{Access, Content, DocumentId, DocumentInput, Retriever, SearchRequest};
 use serde::Serialize;
 use serde_json::json;
 

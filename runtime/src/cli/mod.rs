@@ -18,6 +18,7 @@ mod keys;
 mod models;
 mod output;
 mod restore;
+mod rollout;
 mod search;
 mod serve;
 mod socket;
@@ -120,6 +121,12 @@ enum Command {
     /// Add adapter versions, check them, and name them
     #[command(subcommand)]
     Adapters(adapters::Adapters),
+    /// Try an adapter version on a share of the traffic, and let it prove itself
+    ///
+    /// The new release answers in the shadow first, then a growing share of the traffic. It is promoted when it is shown to be no
+    /// worse, and aborted as soon as it is shown to be worse; every step stands in a log with its evidence.
+    #[command(subcommand)]
+    Rollout(rollout::RolloutCommand),
     /// Measure retrieval on judged queries
     #[command(subcommand)]
     Eval(eval::Eval),
@@ -237,6 +244,7 @@ async fn command(cli: Cli) -> Result<(), Failure> {
         Command::Sources(sources) => sources.run(&setting).await,
         Command::Index(index) => index.run(&setting).await,
         Command::Adapters(adapters) => adapters.run(&setting).await,
+        Command::Rollout(rollout) => rollout.run(&setting).await,
         Command::Eval(eval) => eval.run(&setting).await,
         Command::Keys(keys) => keys.run(&setting).await,
         Command::Models(models) => models.run(&setting).await,

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use axum::Router;
 use axum::body::Body;
 use base64::Engine as _;
+use bytes::Bytes;
 use http::{Method, Request, StatusCode, header};
 use http_body_util::BodyExt as _;
 use hyper_util::rt::TokioIo;
@@ -123,6 +124,27 @@ impl Client {
         path: &str,
         body: Option<&Value>,
     ) -> Result<Value, Failure> {
+        let bytes = self.fetch(method, path, body).await?;
+        if bytes.is_empty() {
+            return Ok(Value::Null);
+        }
+        serde_json::from_slice(&bytes).context(|| "the server's answer is not JSON".to_owned())
+    }
+
+    /// `GET path`, for an answer that is no JSON.
+    ///
+    /// # Errors
+    /// As [`Self::send`].
+    pub async fn bytes(&self, path: &str) -> Result<Bytes, Failure> {
+        self.fetch(Method::GET, path, None).await
+    }
+
+    async fn fetch(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&Value>,
+    ) -> Result<Bytes, Failure> {
         let deadline = Instant::now() + BUSY_PATIENCE;
         loop {
             let response = self.dispatch(method.clone(), path, body).await?;
@@ -138,14 +160,11 @@ impl Client {
                 .await
                 .context(|| "the server broke off its answer".to_owned())?
                 .to_bytes();
-            if !status.is_success() {
-                return Err(refusal(status, &bytes));
-            }
-            if bytes.is_empty() {
-                return Ok(Value::Null);
-            }
-            return serde_json::from_slice(&bytes)
-                .context(|| "the server's answer is not JSON".to_owned());
+            return if status.is_success() {
+                Ok(bytes)
+            } else {
+                Err(refusal(status, &bytes))
+            };
         }
     }
 

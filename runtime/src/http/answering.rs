@@ -172,6 +172,7 @@ impl Record {
         row.route = Some(answer.release.route.clone());
         row.prompt_tokens = answer.usage.prompt_tokens;
         row.completion_tokens = answer.usage.completion_tokens;
+        row.assigned.clone_from(&answer.assigned);
         row.timings = serde_json::to_value(&answer.timings_ms).ok();
         row.content = self
             .question

@@ -67,11 +67,15 @@ pub(super) async fn create(
 ) -> Result<(StatusCode, JsonResponse<FeedbackStored>), ApiError> {
     let input = body.checked()?;
     let anyone = caller.may(Scope::Admin);
+    let negative = is_negative(&input.value);
     let row = http
         .quoin
         .storage()
         .add_feedback(&caller.subject, anyone, input)
         .await?;
+    if let Some(assigned) = &row.assigned {
+        http.quoin.rollouts().judged(assigned, negative);
+    }
     let stored = FeedbackStored {
         id: row.id,
         answer_id: row.answer_id,
@@ -86,6 +90,14 @@ fn bare(id: &str) -> &str {
         .iter()
         .find_map(|prefix| id.strip_prefix(prefix))
         .unwrap_or(id)
+}
+
+/// A thumb down: `false`, or a number that is not above 0.
+fn is_negative(value: &Value) -> bool {
+    match value {
+        Value::Bool(good) => !good,
+        other => other.as_f64().is_some_and(|number| number <= 0.0),
+    }
 }
 
 impl FeedbackBody {

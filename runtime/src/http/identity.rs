@@ -13,9 +13,13 @@ use http::request::Parts;
 use super::error::ApiError;
 use super::{Http, Identity};
 use crate::caller::{Caller, Scope};
+use quoin_adapters::rollout::Arm;
 
 /// Reads as these access tokens instead of the caller's own; for `admin` alone.
 const READ_AS: &str = "x-quoin-as";
+
+/// Chooses the arm of a running rollout, `stable` or `canary`, outside of its statistics; for `admin` alone.
+const ARM: &str = "x-quoin-arm";
 
 /// Where a connection comes from; the listener says so.
 #[derive(Clone, Copy, Debug)]
@@ -75,7 +79,7 @@ impl<S: Needs + Send> FromRequestParts<Http> for Authorized<S> {
                 format!("this key does not hold the scope `{scope}`"),
             ));
         }
-        let caller = read_as(parts, caller)?;
+        let caller = choose_arm(parts, read_as(parts, caller)?)?;
         Ok(Self(caller, PhantomData))
     }
 }
@@ -140,4 +144,30 @@ fn read_as(parts: &Parts, caller: Caller) -> Result<Caller, ApiError> {
         quoin_retriever::check_token(READ_AS, token)?;
     }
     Ok(caller.reading_as(&tokens))
+}
+
+fn choose_arm(parts: &Parts, caller: Caller) -> Result<Caller, ApiError> {
+    let Some(header) = parts.headers.get(ARM) else {
+        return Ok(caller);
+    };
+    if !caller.may(Scope::Admin) {
+        return Err(ApiError::forbidden(
+            "missing_scope",
+            "`x-quoin-arm` needs the scope `admin`",
+        ));
+    }
+    let arm = match header.as_bytes() {
+        b"stable" => Arm::Stable,
+        b"canary" => Arm::Canary,
+        _ => {
+            return Err(ApiError::invalid(
+                ARM,
+                "`x-quoin-arm` must be `stable` or `canary`",
+            ));
+        }
+    };
+    Ok(Caller {
+        arm: Some(arm),
+        ..caller
+    })
 }

@@ -32,6 +32,8 @@ pub struct FeedbackRow {
     pub answer_id: String,
     /// When, milliseconds since 1970.
     pub at_ms: i64,
+    /// The arm of a rollout that the answer's request belonged to.
+    pub assigned: Option<Value>,
 }
 
 pub(super) fn add(
@@ -40,22 +42,25 @@ pub(super) fn add(
     anyone: bool,
     input: FeedbackInput,
 ) -> Result<FeedbackRow, StorageError> {
-    type Found = (String, Option<String>, Option<String>);
+    type Found = (String, Option<String>, Option<String>, Option<String>);
     let answer: Option<Found> = connection
         .query_row(
-            "SELECT subject, release, documents FROM request_log WHERE id = ?1 AND status IN ('answered', 'abstained')",
+            "SELECT subject, release, documents, assigned FROM request_log WHERE id = ?1 AND status IN ('answered', 'abstained')",
             [&input.answer_id],
-            |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)),
+            |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)),
         )
         .optional()?;
-    let (release, documents) = match answer {
-        Some((owner, release, documents)) if anyone || owner == subject => (release, documents),
+    let (release, documents, assigned) = match answer {
+        Some((owner, release, documents, assigned)) if anyone || owner == subject => {
+            (release, documents, assigned)
+        }
         _ => return Err(StorageError::UnknownAnswer(input.answer_id)),
     };
     let row = FeedbackRow {
         id: format!("fb_{}", Uuid::now_v7().simple()),
         answer_id: input.answer_id,
         at_ms: clock::now_ms(),
+        assigned: assigned.and_then(|json| serde_json::from_str(&json).ok()),
     };
     connection.execute(
         "INSERT INTO feedback (id, answer_id, at_ms, subject, release, metric, value, comment, demonstration, citation, documents)

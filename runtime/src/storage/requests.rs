@@ -3,6 +3,7 @@
 use rusqlite::{Connection, params};
 use serde_json::{Value, json};
 
+use super::rollouts::{self, Happened};
 use super::{StorageError, clock};
 
 /// How much of the request log is kept.
@@ -57,19 +58,22 @@ pub struct RequestRecord {
     pub documents: Vec<String>,
     /// Question and answer; only with `log.content`.
     pub content: Option<Value>,
+    /// The arm of a rollout that the request belonged to.
+    pub assigned: Option<Value>,
 }
 
-/// Writes a batch in one transaction.
+/// Writes a batch in one transaction, with what it says of a rollout.
 pub(super) fn insert(
     connection: &mut Connection,
     records: &[RequestRecord],
+    happened: &[Happened],
 ) -> Result<(), StorageError> {
     let transaction = connection.transaction()?;
     {
         let mut statement = transaction.prepare_cached(
             "INSERT OR IGNORE INTO request_log (id, request_id, at_ms, subject, endpoint, status, release, adapter,
-             generation, route, prompt_tokens, completion_tokens, timings, content, documents)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)",
+             generation, route, prompt_tokens, completion_tokens, timings, content, documents, assigned)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)",
         )?;
         let now = clock::now_ms();
         for record in records {
@@ -91,8 +95,12 @@ pub(super) fn insert(
                 record.timings.as_ref().map(Value::to_string),
                 record.content.as_ref().map(Value::to_string),
                 json!(record.documents).to_string(),
+                record.assigned.as_ref().map(Value::to_string),
             ])?;
         }
+    }
+    for one in happened {
+        rollouts::happened(&transaction, one)?;
     }
     transaction.commit()?;
     Ok(())

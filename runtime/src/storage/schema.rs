@@ -8,9 +8,9 @@ use rusqlite::{Connection, OptionalExtension};
 use super::StorageError;
 
 /// The schema that this program writes. Each step of `STEPS` leads from its index to the next number.
-const KNOWN: i64 = 2;
+const KNOWN: i64 = 3;
 
-const STEPS: [&str; 2] = [
+const STEPS: [&str; 3] = [
     "
     CREATE TABLE api_keys (
         id TEXT PRIMARY KEY,
@@ -57,6 +57,37 @@ const STEPS: [&str; 2] = [
     "
     ALTER TABLE request_log ADD COLUMN documents TEXT;
     ALTER TABLE feedback ADD COLUMN documents TEXT;
+",
+    // Rollouts. `assigned` is the arm that a request belonged to, as JSON.
+    "
+    ALTER TABLE request_log ADD COLUMN assigned TEXT;
+    CREATE TABLE rollouts (
+        number INTEGER PRIMARY KEY,
+        id TEXT NOT NULL UNIQUE,
+        alias TEXT NOT NULL,
+        running INTEGER NOT NULL,
+        sequence INTEGER NOT NULL,
+        snapshot TEXT NOT NULL
+    ) STRICT;
+    CREATE UNIQUE INDEX rollouts_running ON rollouts (alias) WHERE running;
+    CREATE TABLE rollout_inputs (
+        rollout TEXT NOT NULL,
+        sequence INTEGER NOT NULL,
+        input TEXT NOT NULL,
+        PRIMARY KEY (rollout, sequence)
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE rollout_audit (
+        sequence INTEGER PRIMARY KEY,
+        rollout TEXT NOT NULL,
+        line TEXT NOT NULL,
+        transition TEXT NOT NULL
+    ) STRICT;
+    CREATE TABLE rollout_points (
+        number INTEGER PRIMARY KEY,
+        rollout TEXT NOT NULL,
+        point TEXT NOT NULL
+    ) STRICT;
+    CREATE INDEX rollout_points_of ON rollout_points (rollout);
 ",
 ];
 

@@ -10,6 +10,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::StorageError;
 use super::erase::{self, Erasure};
 use super::requests::{self, RequestRecord, Retention};
+use super::rollouts::Happened;
 
 /// Jobs that may wait. A record is under 1 KiB, so a full queue is a few MiB.
 const QUEUE: usize = 4096;
@@ -22,6 +23,7 @@ type Statement = Box<dyn FnOnce(&mut Connection) + Send>;
 
 enum Job {
     Log(Box<RequestRecord>),
+    Happened(Box<Happened>),
     Run(Statement),
     Erase(Vec<Erasure>, oneshot::Sender<Result<bool, StorageError>>),
     Close(oneshot::Sender<()>),
@@ -53,6 +55,17 @@ impl Writer {
     pub(super) fn log(&self, record: RequestRecord) {
         if self.jobs.try_send(Job::Log(Box::new(record))).is_err() {
             metrics::counter!("quoin_request_log_dropped_total").increment(1);
+        }
+    }
+
+    /// Queues what happened to a rollout; of a full queue the next snapshot makes up for it.
+    pub(super) fn happened(&self, happened: Happened) {
+        if self
+            .jobs
+            .try_send(Job::Happened(Box::new(happened)))
+            .is_err()
+        {
+            metrics::counter!("quoin_rollout_inputs_dropped_total").increment(1);
         }
     }
 
@@ -102,6 +115,7 @@ fn work(connection: Connection, mut queue: mpsc::Receiver<Job>, retention: Reten
         connection,
         retention,
         pending: Vec::with_capacity(BATCH),
+        happened: Vec::new(),
         since_pruned: 0,
         erased: VecDeque::new(),
     };
@@ -110,6 +124,7 @@ fn work(connection: Connection, mut queue: mpsc::Receiver<Job>, retention: Reten
         while let Some(job) = next.take() {
             match job {
                 Job::Log(record) => log.pending.push(*record),
+                Job::Happened(happened) => log.happened.push(*happened),
                 Job::Run(statement) => {
                     log.write();
                     statement(&mut log.connection);
@@ -131,7 +146,7 @@ fn work(connection: Connection, mut queue: mpsc::Receiver<Job>, retention: Reten
                     return;
                 }
             }
-            if log.pending.len() < BATCH {
+            if log.pending.len().max(log.happened.len()) < BATCH {
                 next = queue.try_recv().ok();
             }
         }
@@ -144,6 +159,7 @@ struct Log {
     connection: Connection,
     retention: Retention,
     pending: Vec<RequestRecord>,
+    happened: Vec<Happened>,
     since_pruned: usize,
     /// The last deletions: an answer that began before one may be logged after it.
     erased: VecDeque<Erasure>,
@@ -165,11 +181,11 @@ impl Log {
     /// is. A failure, such as a full disk, costs the records and is said once a batch.
     fn write(&mut self) {
         let records = self.pending.len();
-        if records == 0 {
+        if records + self.happened.len() == 0 {
             return;
         }
         erase::redact(&mut self.pending, &self.erased);
-        if let Err(error) = requests::insert(&mut self.connection, &self.pending) {
+        if let Err(error) = requests::insert(&mut self.connection, &self.pending, &self.happened) {
             let lost = records as u64;
             metrics::counter!("quoin_request_log_dropped_total").increment(lost);
             tracing::warn!(
@@ -179,6 +195,7 @@ impl Log {
             );
         }
         self.pending.clear();
+        self.happened.clear();
         self.since_pruned += records;
         if self.since_pruned >= self.retention.prune_every {
             self.since_pruned = 0;

@@ -9,3 +9,4 @@
 mod adapters;
 mod conformance;
 mod grounded;
+mod rollouts;

@@ -6,6 +6,7 @@ pub(super) mod deletions;
 pub(super) mod index;
 pub(super) mod ingest;
 pub(super) mod keys;
+pub(super) mod rollouts;
 pub(super) mod sources;
 pub(super) mod status;
 
@@ -35,6 +36,10 @@ pub(super) fn routes() -> Router<Http> {
         .route("/adapters/{version}/verify", post(adapters::verify))
         .route("/aliases", get(adapters::aliases))
         .route("/aliases/{alias}", put(adapters::set_alias))
+        .route("/rollouts", get(rollouts::history).post(rollouts::start))
+        .route("/rollouts/{id}", get(rollouts::status))
+        .route("/rollouts/{id}/plot", get(rollouts::picture))
+        .route("/rollouts/current/{word}", post(rollouts::tell))
         .route("/sources", get(sources::list))
         .route("/sources/{name}/scan", post(sources::scan))
         .route("/config", get(status::config))

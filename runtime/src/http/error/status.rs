@@ -2,12 +2,14 @@
 
 use http::StatusCode;
 use quoin_adapters::AdapterError;
+use quoin_adapters::rollout::RolloutError;
 use quoin_retriever::RetrieverError;
 
 use super::ApiError;
 use crate::answer::error::AnswerError;
 use crate::answer::schema::SchemaError;
 use crate::models::BaseUnknown;
+use crate::rollouts::RolloutRefusal;
 use crate::storage::StorageError;
 
 impl From<AnswerError> for ApiError {
@@ -125,6 +127,23 @@ impl From<AdapterError> for ApiError {
                 Self::invalid("path", format!("{message}: {source}"))
             }
             cause => Self::internal(cause),
+        }
+    }
+}
+
+impl From<RolloutRefusal> for ApiError {
+    /// Only operators get here, too.
+    fn from(error: RolloutRefusal) -> Self {
+        let message = error.to_string();
+        match error {
+            RolloutRefusal::NoneRunning | RolloutRefusal::Unknown(_) => Self::not_found(message),
+            RolloutRefusal::Running { .. }
+            | RolloutRefusal::Champion(_)
+            | RolloutRefusal::Rollout(RolloutError::NotPossible { .. }) => Self::conflict(message),
+            RolloutRefusal::CannotAnswer { .. } => Self::conflict(message).about("adapter"),
+            RolloutRefusal::Rollout(_) => Self::invalid("plan", message),
+            RolloutRefusal::Adapter(cause) => cause.into(),
+            RolloutRefusal::Storage(cause) => cause.into(),
         }
     }
 }

@@ -1,0 +1,339 @@
+//! The rollout of one process: which release answers whom, what became of it, and what that decides.
+//!
+//! `quoin_adapters::rollout` knows how a rollout goes; here it meets time, traffic and disk. What happens is applied at once, so
+//! that the next request is answered accordingly, and queued to be written in the same order. A person's word is written first.
+//! The alias moves after the decision is written; a start that finds the one without the other moves it.
+
+mod answers;
+mod shadow;
+mod start;
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use quoin_adapters::rollout::{Arm, Input, Rollout, RolloutError, Side, State, Status, Transition};
+use quoin_adapters::{AdapterError, AdapterId, Alias, AliasMove, Registry};
+use tokio::sync::Semaphore;
+
+use crate::service::Quoin;
+use crate::storage::{Happened, Running, Save, Saved, Storage, StorageError, now_ms};
+
+pub(crate) use self::answers::{Assigned, observation, unit};
+pub use self::start::StartRequest;
+
+/// A snapshot is written when so much happened since the last one; replaying it takes milliseconds.
+const SNAPSHOT_EVERY: u64 = 500;
+
+/// Why a rollout does not do as it is told.
+#[derive(Debug, thiserror::Error)]
+pub enum RolloutRefusal {
+    /// None is running.
+    #[error("no rollout is running: `quoin rollout start NAME@VERSION` starts one")]
+    NoneRunning,
+    /// There is one already.
+    #[error(
+        "rollout `{id}` of `{adapter}` is {state}: one alias has one rollout at a time; promote or abort it first"
+    )]
+    Running {
+        /// Which one.
+        id: String,
+        /// What it rolls out.
+        adapter: String,
+        /// Where it is.
+        state: String,
+    },
+    /// No rollout has this id.
+    #[error("no rollout with the id `{0}`: `quoin rollout history` lists them")]
+    Unknown(String),
+    /// The champion is what should be rolled out.
+    #[error("`{0}` is the champion already")]
+    Champion(String),
+    /// The new release cannot be loaded, or does not answer.
+    #[error("`{adapter}` cannot answer: {reason}")]
+    CannotAnswer {
+        /// The adapter version.
+        adapter: String,
+        /// Why.
+        reason: String,
+    },
+    /// Not possible where the rollout is, or a plan that cannot be carried out.
+    #[error(transparent)]
+    Rollout(#[from] RolloutError),
+    /// The adapter is not there, or an alias was moved meanwhile.
+    #[error(transparent)]
+    Adapter(#[from] AdapterError),
+    /// It could not be written; nothing has changed.
+    #[error("the rollout could not be saved")]
+    Storage(#[from] StorageError),
+}
+
+/// The rollout that is running, if one is. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Rollouts(Arc<Shared>);
+
+struct Shared {
+    storage: Storage,
+    registry: Arc<Registry>,
+    running: Mutex<Option<Saved>>,
+    /// Held by whoever starts or ends a rollout, or does as a person says.
+    deciding: tokio::sync::Mutex<()>,
+    /// Held while a snapshot is taken and written.
+    writing: tokio::sync::Mutex<()>,
+    /// One answer in the shadow at a time; the others are left out.
+    shadow: Arc<Semaphore>,
+}
+
+impl Rollouts {
+    pub(crate) fn new(storage: Storage, registry: Arc<Registry>) -> Self {
+        Self(Arc::new(Shared {
+            storage,
+            registry,
+            running: Mutex::default(),
+            deciding: tokio::sync::Mutex::default(),
+            writing: tokio::sync::Mutex::default(),
+            shadow: Arc::new(Semaphore::new(1)),
+        }))
+    }
+
+    /// Finds the rollout where the last process left it, and finishes what that one had decided.
+    pub(crate) async fn resume(&self) -> Result<(), StorageError> {
+        if let Some(last) = self.0.storage.rollout(None).await?
+            && last.state().is_final()
+        {
+            self.settle_aliases(&last).await;
+        }
+        let Some(Running { mut saved, inputs }) = self.0.storage.running_rollout().await? else {
+            return Ok(());
+        };
+        let mut transitions = Vec::new();
+        for (sequence, input) in inputs {
+            transitions.extend(saved.rollout.apply(&input).unwrap_or_default());
+            saved.sequence = sequence;
+        }
+        tracing::info!(
+            rollout = saved.rollout.id(),
+            state = %saved.rollout.state(),
+            "a rollout goes on"
+        );
+        *self.lock() = Some(saved);
+        if !transitions.is_empty() {
+            self.write(transitions).await?;
+        }
+        Ok(())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<Saved>> {
+        self.0
+            .running
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The two releases of the running rollout.
+    pub(crate) fn sides(&self) -> Option<(Side, Side)> {
+        let running = self.lock();
+        let rollout = &running.as_ref()?.rollout;
+        let side = |arm| rollout.side(arm).clone();
+        Some((side(Arm::Stable), side(Arm::Canary)))
+    }
+
+    /// Adapter versions that must stay in memory.
+    pub(crate) fn pinned(&self) -> Vec<AdapterId> {
+        let sides = self.sides();
+        let both = sides
+            .into_iter()
+            .flat_map(|(stable, canary)| [stable, canary]);
+        both.filter_map(|side| side.adapter).collect()
+    }
+
+    /// How the running rollout stands.
+    pub(crate) fn status(&self) -> Option<Status> {
+        self.lock()
+            .as_ref()
+            .map(|saved| saved.rollout.status(now_ms()))
+    }
+
+    /// Takes note of what happened. What it decides holds for the next request.
+    pub(crate) fn happened(&self, rollout: &str, input: Input) {
+        let mut running = self.lock();
+        let Some(saved) = running
+            .as_mut()
+            .filter(|saved| saved.rollout.id() == rollout)
+        else {
+            return;
+        };
+        // Only what a person asks for can be impossible.
+        let transitions = self.apply(saved, input).unwrap_or_default();
+        let is_due = saved.sequence.is_multiple_of(SNAPSHOT_EVERY);
+        drop(running);
+        if is_due || !transitions.is_empty() {
+            let rollouts = self.clone();
+            tokio::spawn(async move {
+                if let Err(error) = rollouts.write(transitions).await {
+                    tracing::error!(
+                        error = &error as &dyn std::error::Error,
+                        "the rollout could not be saved; what happened to it was"
+                    );
+                }
+            });
+        }
+    }
+
+    /// Time passes: limits run out and baking ends.
+    pub(crate) fn tick(&self) {
+        let id = {
+            let running = self.lock();
+            running.as_ref().map(|saved| saved.rollout.id().to_owned())
+        };
+        if let Some(id) = id {
+            self.happened(&id, Input::Tick { at_ms: now_ms() });
+        }
+    }
+
+    /// Does as a person says. It holds for the next request; what is answered is written.
+    pub(crate) async fn told(
+        &self,
+        input: impl FnOnce(i64) -> Input,
+    ) -> Result<Status, RolloutRefusal> {
+        let _one_at_a_time = self.0.deciding.lock().await;
+        let now = now_ms();
+        let (transitions, status) = {
+            let mut running = self.lock();
+            let saved = running.as_mut().ok_or(RolloutRefusal::NoneRunning)?;
+            let transitions = self.apply(saved, input(now))?;
+            (transitions, saved.rollout.status(now))
+        };
+        self.write(transitions).await?;
+        Ok(status)
+    }
+
+    /// Applies what happened and queues it to be written.
+    fn apply(&self, saved: &mut Saved, input: Input) -> Result<Vec<Transition>, RolloutError> {
+        let transitions = saved.rollout.apply(&input)?;
+        if matches!(input, Input::Tick { .. }) && transitions.is_empty() {
+            return Ok(transitions);
+        }
+        saved.sequence += 1;
+        self.0.storage.happened(Happened {
+            rollout: saved.rollout.id().to_owned(),
+            sequence: saved.sequence,
+            input,
+        });
+        Ok(transitions)
+    }
+
+    /// Writes where the rollout is, with what changed.
+    async fn write(&self, transitions: Vec<Transition>) -> Result<(), StorageError> {
+        // A later snapshot is never overwritten by an earlier one, and the lines of the audit log come in order.
+        let _one_at_a_time = self.0.writing.lock().await;
+        let Some(saved) = self.lock().clone() else {
+            return Ok(());
+        };
+        for transition in &transitions {
+            tracing::info!(
+                rollout = saved.rollout.id(),
+                action = ?transition.action,
+                reason = transition.reason,
+                "rollout"
+            );
+        }
+        let save = save(&saved, &transitions, now_ms());
+        self.0.storage.save_rollout(save).await?;
+        self.end_if_final().await;
+        Ok(())
+    }
+
+    /// Moves the aliases as the rollout ended, and forgets it.
+    async fn end_if_final(&self) {
+        let is_final = |saved: &Saved| saved.rollout.state().is_final();
+        let ended = self.lock().clone().filter(is_final);
+        if let Some(saved) = ended {
+            // Until then requests go by the rollout.
+            self.settle_aliases(&saved.rollout).await;
+            self.lock().take_if(|saved| is_final(saved));
+        }
+    }
+
+    /// `champion` and `previous` after a promotion; `challenger` is free after any end. Does nothing where that is so already.
+    async fn settle_aliases(&self, rollout: &Rollout) {
+        let (registry, rollout) = (Arc::clone(&self.0.registry), rollout.clone());
+        let settled = tokio::task::spawn_blocking(move || settle(&registry, &rollout)).await;
+        match settled {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => {
+                tracing::error!(%error, "the aliases could not be moved as the rollout ended");
+            }
+            Err(error) => {
+                tracing::error!(%error, "the aliases could not be moved as the rollout ended");
+            }
+        }
+    }
+}
+
+fn settle(registry: &Registry, rollout: &Rollout) -> Result<(), AdapterError> {
+    let aliases = registry.aliases()?;
+    let at = |alias: &Alias| aliases.get(alias).cloned();
+    let adapter = |arm| &rollout.side(arm).adapter;
+    let (stable, canary) = (adapter(Arm::Stable), adapter(Arm::Canary));
+    let mut moves = Vec::new();
+    let champion = at(rollout.alias());
+    if *rollout.state() == State::Promoted && champion == *stable && stable != canary {
+        moves.push(AliasMove {
+            alias: rollout.alias().clone(),
+            from: champion,
+            to: canary.clone(),
+        });
+        moves.push(AliasMove {
+            alias: Alias::previous(),
+            from: at(&Alias::previous()),
+            to: stable.clone(),
+        });
+    }
+    let challenger = at(&Alias::challenger());
+    if challenger.is_some() && challenger == *canary {
+        moves.push(AliasMove {
+            alias: Alias::challenger(),
+            from: challenger,
+            to: None,
+        });
+    }
+    if !moves.is_empty() {
+        registry.move_aliases(&moves)?;
+    }
+    Ok(())
+}
+
+fn save(saved: &Saved, transitions: &[Transition], now: i64) -> Save {
+    Save {
+        transitions: transitions.to_vec(),
+        point: Some(saved.rollout.status(now)),
+        saved: saved.clone(),
+    }
+}
+
+/// How often time is told to a rollout.
+const TICK: std::time::Duration = std::time::Duration::from_secs(1);
+
+/// Lets time pass for the rollout, and keeps its models in memory, until the service is gone.
+pub(crate) fn run(quoin: &Arc<Quoin>) {
+    let quoin = Arc::downgrade(quoin);
+    tokio::spawn(async move {
+        loop {
+            tokio::time::sleep(TICK).await;
+            let Some(quoin) = quoin.upgrade() else {
+                return;
+            };
+            quoin.rollouts().tick();
+            let pinned = quoin.rollouts().pinned();
+            quoin.loaded().pin(pinned.clone());
+            for id in pinned.iter().filter(|id| !quoin.loaded().holds(id)) {
+                if let Err(error) = quoin.loaded().adapted(id).await {
+                    tracing::error!(
+                        adapter = %id,
+                        error = &error as &dyn std::error::Error,
+                        "a release of the rollout cannot be loaded: the champion answers alone"
+                    );
+                }
+            }
+        }
+    });
+}

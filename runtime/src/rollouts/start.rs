@@ -1,0 +1,155 @@
+//! Starting a rollout: the new release is verified, loaded and has answered once before anybody is answered by it.
+
+use std::sync::Arc;
+
+use quoin_adapters::rollout::{Arm, Gate, Plan, Rollout, Side, Status};
+use quoin_adapters::{AdapterId, Alias, AliasMove};
+use serde::Deserialize;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use super::{RolloutRefusal, Rollouts, save};
+use crate::answer::types::AnswerRequest;
+use crate::caller::Caller;
+use crate::service::Quoin;
+use crate::storage::{Saved, now_ms};
+
+/// What is asked of a model to see that it answers.
+const WARM_UP: &str = "Does this answer?";
+
+/// A rollout to start.
+#[derive(Clone, Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct StartRequest {
+    /// `NAME@VERSION`, or `base` for the base model without an adapter.
+    pub adapter: String,
+    /// How it goes; what is left out has its default.
+    #[serde(default)]
+    #[schema(value_type = Object)]
+    pub plan: Plan,
+    /// Why it may start without a passed gate.
+    #[serde(default)]
+    pub force: Option<String>,
+}
+
+impl Quoin {
+    /// Starts a rollout on `champion`, once the new release is loaded and has answered.
+    pub(crate) async fn start_rollout(
+        self: &Arc<Self>,
+        caller: &Caller,
+        request: StartRequest,
+    ) -> Result<Status, RolloutRefusal> {
+        let rollouts = self.rollouts();
+        let _one_at_a_time = rollouts.0.deciding.lock().await;
+        rollouts.refuse_a_second()?;
+        request.plan.check()?;
+        let canary: Option<AdapterId> = match request.adapter.as_str() {
+            "base" => None,
+            name => Some(name.parse()?),
+        };
+        let stable = self.registry().aliases()?.get(&Alias::champion()).cloned();
+        if stable == canary {
+            return Err(RolloutRefusal::Champion(request.adapter));
+        }
+        let stable = self.side(stable).await?;
+        let canary = self.side(canary).await?;
+        self.warm_up(caller, &canary, &request.adapter).await?;
+        let gate = match request.force {
+            Some(reason) => Gate::Forced {
+                by: caller.subject.clone(),
+                reason,
+            },
+            None => Gate::NotNeeded,
+        };
+        let now = now_ms();
+        let id = format!("rol_{}", Uuid::now_v7().simple());
+        let (rollout, transitions) = Rollout::start(
+            id,
+            Alias::champion(),
+            stable,
+            canary.clone(),
+            request.plan,
+            gate,
+            now,
+        )?;
+        let status = rollout.status(now);
+        let saved = Saved {
+            rollout,
+            sequence: 0,
+        };
+        rollouts
+            .0
+            .storage
+            .save_rollout(save(&saved, &transitions, now))
+            .await?;
+        *rollouts.lock() = Some(saved);
+        rollouts.name_challenger(canary.adapter).await;
+        Ok(status)
+    }
+
+    /// A release, with its model in memory.
+    async fn side(self: &Arc<Self>, adapter: Option<AdapterId>) -> Result<Side, RolloutRefusal> {
+        let name = adapter
+            .as_ref()
+            .map_or_else(|| "base".to_owned(), ToString::to_string);
+        let served = self.served_by(adapter.as_ref(), "pinned").await;
+        let served = served.map_err(|error| RolloutRefusal::CannotAnswer {
+            adapter: name,
+            reason: error.to_string(),
+        })?;
+        Ok(Side {
+            adapter,
+            release: served.release.digest(),
+        })
+    }
+
+    /// The first answer of a model is slower than the others, and shows that it can answer.
+    async fn warm_up(
+        self: &Arc<Self>,
+        caller: &Caller,
+        canary: &Side,
+        name: &str,
+    ) -> Result<(), RolloutRefusal> {
+        let request = AnswerRequest::asking(WARM_UP);
+        match self.answer_as(caller, request, canary).await {
+            Ok(_) => Ok(()),
+            Err(error) => Err(RolloutRefusal::CannotAnswer {
+                adapter: name.to_owned(),
+                reason: error.to_string(),
+            }),
+        }
+    }
+}
+
+impl Rollouts {
+    fn refuse_a_second(&self) -> Result<(), RolloutRefusal> {
+        let running = self.lock();
+        let Some(saved) = running.as_ref() else {
+            return Ok(());
+        };
+        let adapter = &saved.rollout.side(Arm::Canary).adapter;
+        Err(RolloutRefusal::Running {
+            id: saved.rollout.id().to_owned(),
+            adapter: adapter
+                .as_ref()
+                .map_or_else(|| "base".to_owned(), ToString::to_string),
+            state: saved.rollout.state().to_string(),
+        })
+    }
+
+    /// For people: nothing depends on this alias.
+    async fn name_challenger(&self, canary: Option<AdapterId>) {
+        let registry = Arc::clone(&self.0.registry);
+        let named = tokio::task::spawn_blocking(move || {
+            let from = registry.aliases()?.get(&Alias::challenger()).cloned();
+            registry.move_aliases(&[AliasMove {
+                alias: Alias::challenger(),
+                from,
+                to: canary,
+            }])
+        });
+        if let Ok(Err(error)) = named.await {
+            tracing::warn!(%error, "the alias `challenger` was not moved");
+        }
+    }
+}

@@ -1,0 +1,291 @@
+//! Rollouts under traffic, over HTTP, with the bundled model and a real adapter: promoted, aborted, refused, and found again after
+//! a restart.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Body;
+use http::{Method, Request, StatusCode};
+use http_body_util::BodyExt as _;
+use quoin::config::Citing;
+use quoin::http::{AppState, Identity, router};
+use quoin::service::Quoin;
+use serde_json::{Value, json};
+use tower::ServiceExt as _;
+
+use crate::conformance;
+
+const SUPPORT: &str = "../adapters/tests/fixtures/support";
+const QUESTION: &str = "How many days of annual leave do employees have?";
+
+struct Server {
+    quoin: Arc<Quoin>,
+    router: Router,
+}
+
+impl Server {
+    async fn open(folder: &Path) -> Self {
+        let quoin = conformance::open(folder, Citing::Point).await;
+        let router = router(AppState::new(Arc::clone(&quoin), Identity::LocalOwner));
+        Self { quoin, router }
+    }
+
+    async fn close(self) {
+        self.quoin.storage().close().await;
+    }
+
+    async fn call(&self, method: Method, path: &str, body: Option<Value>) -> (StatusCode, Value) {
+        let body = body.map_or_else(Body::empty, |body| Body::from(body.to_string()));
+        let request = Request::builder()
+            .method(method)
+            .uri(path)
+            .header("host", "localhost")
+            .header("content-type", "application/json")
+            .body(body)
+            .unwrap();
+        let response = self.router.clone().oneshot(request).await.unwrap();
+        let status = response.status();
+        let bytes = response.into_body().collect().await.unwrap().to_bytes();
+        let value = serde_json::from_slice(&bytes);
+        (status, value.unwrap_or(Value::Null))
+    }
+
+    async fn get(&self, path: &str) -> Value {
+        let (status, value) = self.call(Method::GET, path, None).await;
+        assert_eq!(status, StatusCode::OK, "{value}");
+        value
+    }
+
+    async fn add_support(&self) {
+        let body = json!({"path": std::path::absolute(SUPPORT).unwrap(), "name": "support"});
+        let (status, value) = self
+            .call(Method::POST, "/admin/v1/adapters", Some(body))
+            .await;
+        assert_eq!(status, StatusCode::CREATED, "{value}");
+    }
+
+    async fn start(&self, plan: Value) -> (StatusCode, Value) {
+        let body = json!({"adapter": "support@1", "plan": plan});
+        self.call(Method::POST, "/admin/v1/rollouts", Some(body))
+            .await
+    }
+
+    async fn ask(&self, session: Option<&str>) -> Value {
+        let body = json!({"question": QUESTION, "mode": "grounded", "session": session});
+        let (status, answer) = self.call(Method::POST, "/v1/answers", Some(body)).await;
+        assert_eq!(status, StatusCode::OK, "{answer}");
+        answer
+    }
+
+    async fn state(&self) -> String {
+        let status = self.get("/admin/v1/rollouts/current").await;
+        status["state"]["name"].as_str().unwrap().to_owned()
+    }
+
+    /// Asks until the rollout is in a state; what each adapter answered on the way.
+    async fn ask_until(&self, state: &str) -> BTreeMap<String, u32> {
+        let mut answered = BTreeMap::new();
+        for _ in 0..400 {
+            if self.state().await == state {
+                return answered;
+            }
+            let answer = self.ask(None).await;
+            let adapter = answer["release"]["adapter"].as_str().unwrap();
+            *answered.entry(adapter.to_owned()).or_default() += 1;
+        }
+        let status = self.get("/admin/v1/rollouts/current").await;
+        panic!("not {state} after 400 answers: {status:#}");
+    }
+
+    async fn aliases(&self) -> BTreeMap<String, String> {
+        let aliases = self.get("/admin/v1/aliases").await;
+        let rows = aliases["aliases"].as_array().unwrap().iter();
+        let word = |value: &Value| value.as_str().unwrap().to_owned();
+        rows.map(|row| (word(&row["alias"]), word(&row["to"])))
+            .collect()
+    }
+}
+
+/// Quick, and content with little; latency on a shared machine says nothing.
+fn plan(steps: &[u16]) -> Value {
+    json!({
+        "shadow_pairs": 0,
+        "steps_basis_points": steps,
+        "units_per_arm": 10,
+        "margin_basis_points": 8000,
+        "alpha_basis_points": 2000,
+        "settle_ms": 0,
+        "baking_ms": 0,
+        "guardrails": {"latency": {"on": false}},
+    })
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_release_that_is_no_worse_is_promoted_through_shadow_and_steps() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::open(folder.path()).await;
+    server.add_support().await;
+    let mut plan = plan(&[5000, 10000]);
+    plan["shadow_pairs"] = json!(3);
+    let (status, started) = server.start(plan).await;
+    assert_eq!(status, StatusCode::CREATED, "{started}");
+    assert_eq!(started["state"]["name"], "shadow");
+    assert_eq!(server.aliases().await["challenger"], "support@1");
+
+    let answered = server.ask_until("promoted").await;
+    assert!(
+        answered["base"] >= 10 && answered["support@1"] >= 10,
+        "{answered:?}"
+    );
+    assert_eq!(server.ask(None).await["release"]["adapter"], "support@1");
+    for _ in 0..50 {
+        if server.aliases().await.contains_key("champion") {
+            break;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    let aliases = server.aliases().await;
+    assert_eq!(aliases["champion"], "support@1");
+    assert!(!aliases.contains_key("challenger"), "{aliases:?}");
+
+    let history = server.get("/admin/v1/rollouts").await;
+    assert_eq!(history["intact"], true, "{history:#}");
+    let lines = history["audit"].as_array().unwrap().iter();
+    let actions: Vec<&str> = lines.map(|line| line["action"].as_str().unwrap()).collect();
+    let want = [
+        "verify", "evaluate", "shadow", "advance", "advance", "bake", "promote",
+    ];
+    assert_eq!(actions, want);
+    server.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_release_whose_answers_are_judged_bad_is_aborted_and_the_champion_answers_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::open(folder.path()).await;
+    server.add_support().await;
+    let (status, started) = server.start(plan(&[5000, 10000])).await;
+    assert_eq!(status, StatusCode::CREATED, "{started}");
+    for _ in 0..200 {
+        if server.state().await != "canary" {
+            break;
+        }
+        let answer = server.ask(None).await;
+        let good = answer["release"]["adapter"] == "base";
+        let body = json!({"answer_id": answer["id"], "metric": "helpful", "value": good});
+        // The answer is in the log a moment after it was given.
+        for _ in 0..50 {
+            let rated = server
+                .call(Method::POST, "/v1/feedback", Some(body.clone()))
+                .await;
+            if rated.0 == StatusCode::CREATED {
+                break;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
+    }
+    let status = server.get("/admin/v1/rollouts/current").await;
+    assert_eq!(status["state"]["name"], "aborted", "{status:#}");
+    assert_eq!(status["state"]["why"]["guardrail"], "negative_feedback");
+    for _ in 0..5 {
+        assert_eq!(server.ask(None).await["release"]["adapter"], "base");
+    }
+    assert_eq!(server.start(plan(&[10000])).await.0, StatusCode::CREATED);
+    server.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn after_a_restart_a_rollout_is_where_it_was_and_sessions_keep_their_release() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::open(folder.path()).await;
+    server.add_support().await;
+    assert_eq!(
+        server.start(plan(&[3000, 10000])).await.0,
+        StatusCode::CREATED
+    );
+    let sessions: Vec<String> = (0..12).map(|number| format!("session {number}")).collect();
+    let mut before = Vec::new();
+    for session in &sessions {
+        before.push(server.ask(Some(session)).await["release"]["adapter"].clone());
+    }
+    let stood = server.get("/admin/v1/rollouts/current").await;
+    // As after a kill: nothing is said goodbye to but the files.
+    server.close().await;
+
+    let server = Server::open(folder.path()).await;
+    let stands = server.get("/admin/v1/rollouts/current").await;
+    for field in ["id", "state", "weight_basis_points", "arms", "guardrails"] {
+        assert_eq!(stands[field], stood[field], "{field}");
+    }
+    for _ in 0..200 {
+        let models = server.get("/v1/models").await;
+        let rows = models["data"].as_array().unwrap().iter();
+        if rows
+            .clone()
+            .any(|row| row["id"] == "support@1" && row["loaded"] == true)
+        {
+            break;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+    let mut after = Vec::new();
+    for session in &sessions {
+        after.push(server.ask(Some(session)).await["release"]["adapter"].clone());
+    }
+    assert_eq!(after, before);
+    assert!(before.contains(&json!("support@1")) && before.contains(&json!("base")));
+    server.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_cannot_be_is_refused_with_the_reason() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::open(folder.path()).await;
+    server.add_support().await;
+    let refused = |(status, body): (StatusCode, Value)| {
+        (
+            status.as_u16(),
+            body["error"]["message"]
+                .as_str()
+                .unwrap_or_default()
+                .to_owned(),
+        )
+    };
+    let told = |word: &str| {
+        let path = format!("/admin/v1/rollouts/current/{word}");
+        let server = &server;
+        async move {
+            server
+                .call(Method::POST, &path, Some(json!({"reason": "a test"})))
+                .await
+        }
+    };
+    let (status, message) = refused(told("pause").await);
+    assert_eq!(status, 404, "{message}");
+    let (status, message) = refused(server.start(json!({"alpha_basis_points": 6000})).await);
+    assert_eq!(status, 400);
+    assert!(
+        message.contains("`alpha_basis_points` is `6000`"),
+        "{message}"
+    );
+
+    assert_eq!(
+        server.start(plan(&[5000, 10000])).await.0,
+        StatusCode::CREATED
+    );
+    let (status, message) = refused(server.start(plan(&[10000])).await);
+    assert_eq!(status, 409);
+    assert!(message.contains("one rollout at a time"), "{message}");
+    let (status, message) = refused(told("resume").await);
+    assert_eq!(status, 409, "{message}");
+    assert_eq!(told("pause").await.1["state"]["name"], "paused");
+    for _ in 0..5 {
+        assert_eq!(server.ask(None).await["release"]["adapter"], "base");
+    }
+    assert_eq!(told("resume").await.1["state"]["name"], "canary");
+    assert_eq!(told("abort").await.1["state"]["name"], "aborted");
+    assert_eq!(told("promote").await.0, StatusCode::NOT_FOUND);
+    server.close().await;
+}
