@@ -1,7 +1,7 @@
 //! Ranking on collections in BEIR's layout: nDCG@10 and R@100 of every stage.
 //!
 //! `measure [--embedder FOLDER] [--reranker off|late-interaction|FOLDER] [--fusion rrf|min-max|z-score] [--vector-weight W]
-//! [--rerank-weight W] [--questions N] [--keep FOLDER] COLLECTION…`. What is kept under `--keep` is not embedded again.
+//! [--rerank-weight W] [--rerank-depth N] [--questions N] [--keep FOLDER] COLLECTION…`. What is kept under `--keep` is not embedded again.
 #![allow(
     clippy::print_stdout,
     clippy::unwrap_used,
@@ -55,6 +55,7 @@ fn options(mut arguments: impl Iterator<Item = String>) -> Options {
             "--fusion" => settings.ranking.fusion = Some(fusion(&value())),
             "--vector-weight" => settings.ranking.vector_weight = Some(value().parse().unwrap()),
             "--rerank-weight" => settings.ranking.rerank_weight = Some(value().parse().unwrap()),
+            "--rerank-depth" => settings.ranking.rerank_depth = Some(value().parse().unwrap()),
             "--questions" => options.questions = value().parse().unwrap(),
             "--keep" => options.keep = Some(value().into()),
             _ => options.collections.push(argument.into()),

@@ -7,7 +7,7 @@ use self::rerank::Reranker;
 use crate::settings::{Fusion, RankingSettings};
 
 /// Changes whenever the same lists and settings would be put in another order.
-const VERSION: &str = "rank-2";
+const VERSION: &str = "rank-3";
 
 /// How the stages of one pipeline are combined: the settings, with what they leave out filled in.
 #[derive(Clone, Debug, PartialEq)]
@@ -27,14 +27,16 @@ impl Ranking {
         contextual: bool,
         reranker: Option<&dyn Reranker>,
     ) -> Self {
-        let vector_weight = if contextual { 0.5 } else { 0.25 };
+        let vector_weight = if contextual { 0.45 } else { 0.25 };
         let by_default = reranker.is_some_and(Reranker::by_default);
         Self {
             fusion: settings.fusion.unwrap_or(Fusion::MinMax),
             vector_weight: settings.vector_weight.unwrap_or(vector_weight),
             depth: settings.depth,
             rerank: settings.rerank.unwrap_or(by_default),
-            rerank_depth: settings.rerank_depth,
+            rerank_depth: settings
+                .rerank_depth
+                .unwrap_or_else(|| reranker.map_or(50, Reranker::depth)),
             rerank_weight: settings
                 .rerank_weight
                 .unwrap_or_else(|| reranker.map_or(0.2, Reranker::weight)),

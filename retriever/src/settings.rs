@@ -207,7 +207,7 @@ pub struct RankingSettings {
     /// Whether a search reranks when it does not say.
     pub rerank: Option<bool>,
     /// How many passages are reranked.
-    pub rerank_depth: usize,
+    pub rerank_depth: Option<usize>,
     /// The share of the reranker's score in the final one, 0 to 1; the rest is the fused score.
     pub rerank_weight: Option<f32>,
 }
@@ -220,7 +220,7 @@ impl Default for RankingSettings {
             depth: 200,
             reranker: RerankerKind::default(),
             rerank: None,
-            rerank_depth: 50,
+            rerank_depth: None,
             rerank_weight: None,
         }
     }

@@ -333,7 +333,7 @@ impl Config {
             ("answers.max_tokens", self.answers.max_tokens, 8, 32_768),
             (
                 "retrieval.rerank_depth",
-                self.retrieval.rerank_depth,
+                self.retrieval.rerank_depth.unwrap_or(1),
                 1,
                 1000,
             ),

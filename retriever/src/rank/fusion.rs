@@ -1,7 +1,7 @@
 //! Fusion: two ranked lists become one.
 //!
 //! Min-max is the default. The weight of vectors is .25 for the static embedder, where more gains on two collections of five and
-//! loses on two, and .5 for transformers. Equal-weight reciprocal rank loses to BM25 alone with the first; z-scores are as good
+//! loses on two, and .45 for transformers. Equal-weight reciprocal rank loses to BM25 alone with the first; z-scores are as good
 //! with both, but say nothing about a passage that alone has the words: it is its own mean.
 
 use std::collections::HashMap;

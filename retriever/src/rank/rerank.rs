@@ -68,6 +68,11 @@ pub(crate) trait Reranker: Send + Sync {
     /// The share of its score in the final one, where the settings do not say.
     fn weight(&self) -> f32;
 
+    /// How many passages it is given, where the settings do not say.
+    fn depth(&self) -> usize {
+        50
+    }
+
     /// One finite score a candidate, in their order.
     fn score(&self, query: &WeightedQuery<'_>, candidates: &[Candidate]) -> Vec<f32>;
 }

@@ -29,8 +29,8 @@ pub struct RetrievalConfig {
     pub reranker: String,
     /// Whether searches rerank that do not say; `None` as suits the reranker.
     pub rerank: Option<bool>,
-    /// Passages that are reranked.
-    pub rerank_depth: usize,
+    /// Passages that are reranked; `None` as suits the reranker.
+    pub rerank_depth: Option<usize>,
     /// The reranker's share of the final score; `None` as suits it.
     pub rerank_weight: Option<f32>,
     /// How words and vectors are combined; `None` as suits the embedder.
@@ -50,7 +50,7 @@ impl Default for RetrievalConfig {
             token_vectors: None,
             reranker: "auto".to_owned(),
             rerank: None,
-            rerank_depth: RankingSettings::default().rerank_depth,
+            rerank_depth: None,
             rerank_weight: None,
             fusion: None,
             vector_weight: None,

@@ -181,7 +181,11 @@ impl Reranker for TokenLateInteraction {
     }
 
     fn weight(&self) -> f32 {
-        0.3
+        0.5
+    }
+
+    fn depth(&self) -> usize {
+        100
     }
 
     fn score(&self, query: &WeightedQuery<'_>, candidates: &[Candidate]) -> Vec<f32> {
