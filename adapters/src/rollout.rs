@@ -11,6 +11,7 @@
 mod apply;
 mod assignment;
 mod audit;
+mod duration;
 mod e_process;
 mod error;
 mod evidence;
@@ -148,7 +149,7 @@ impl Rollout {
         if weight != before {
             self.clock.settled = later(self.clock.now, self.plan.settle_ms);
         }
-        if weight > 0 {
+        if weight > 0 && self.state.is_live() {
             self.evidence.weight = weight;
         }
         Transition {
@@ -236,7 +237,7 @@ fn check_start(id: &str, stable: &Side, canary: &Side, gate: &Gate) -> Result<()
     const ID_BYTES_MAX: usize = 128;
     if id.is_empty() || id.len() > ID_BYTES_MAX {
         let limit = format!("must have 1 to {ID_BYTES_MAX} bytes");
-        return Err(RolloutError::setting("id", id, limit));
+        return Err(RolloutError::setting("id", &id, limit));
     }
     if stable.release == canary.release {
         let limit = "must differ from the stable release: there is nothing to roll out";
@@ -252,7 +253,7 @@ fn check_start(id: &str, stable: &Side, canary: &Side, gate: &Gate) -> Result<()
         let limit = "must name who and why";
         return Err(RolloutError::setting(
             "gate",
-            format!("forced by `{by}`: {reason}"),
+            &format!("forced by `{by}`: {reason}"),
             limit,
         ));
     }

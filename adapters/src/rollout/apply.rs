@@ -113,7 +113,7 @@ impl Rollout {
         let events = self.evidence.happened(seen, self.plan.units_max);
         self.judge(Changed {
             events,
-            units: false,
+            ..Changed::default()
         })
     }
 

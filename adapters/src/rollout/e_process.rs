@@ -50,6 +50,18 @@ pub(crate) fn mean(ln_products: impl ExactSizeIterator<Item = f64>) -> f64 {
     ln_products.map(f64::exp).sum::<f64>() / count
 }
 
+/// One e-value of the evidence since the start, and of that since each later step, which was chosen beforehand and stands at 1
+/// until its step begins. A canary that was fine for long, and becomes worse under a larger share, is found without first making
+/// up for what spoke for it.
+pub(crate) fn from_starts(first: f64, later: impl ExactSizeIterator<Item = f64>) -> f64 {
+    const OF_LATER: f64 = 0.25;
+    if later.len() == 0 {
+        return first;
+    }
+    let count = real(later.len() as u64);
+    (1.0 - OF_LATER) * first + OF_LATER * later.sum::<f64>() / count
+}
+
 /// The evidence against the split in one step: units that came once each, at the share `w`.
 pub(crate) fn split(w: f64, units: Fallen) -> f64 {
     mean(SPLIT_RATIOS.iter().map(|r| ln_product(*r, w, units)))
@@ -134,6 +146,14 @@ mod tests {
             on_canary: 50,
         };
         assert!(split(0.5, even) < 1.0);
+    }
+
+    #[test]
+    fn a_late_start_makes_up_for_nothing() {
+        let e = from_starts(1e-9, [1e-9, 800.0].into_iter());
+        assert!((e - 100.0).abs() < 1e-6);
+        assert!((from_starts(1.0, [1.0].into_iter()) - 1.0).abs() < 1e-12);
+        assert!((from_starts(7.0, std::iter::empty()) - 7.0).abs() < 1e-12);
     }
 
     #[test]

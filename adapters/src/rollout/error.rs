@@ -29,7 +29,7 @@ pub enum RolloutError {
 impl RolloutError {
     pub(crate) fn setting(
         key: impl Into<String>,
-        found: impl ToString,
+        found: &impl ToString,
         limit: impl Into<String>,
     ) -> Self {
         Self::Setting {

@@ -2,6 +2,9 @@
 //!
 //! Two counts go side by side. Of the units of this step, by arm, come the rates that decide whether the canary advances. Of
 //! events in the whole rollout, by the share at which they fell, come the e-values that decide whether it is aborted.
+//!
+//! A unit that had an event once is no news to the e-values when it has it again. Where the same few units ask all the time, a
+//! canary that becomes worse later is thus not aborted; but the step's rates show it, and it does not advance.
 
 use std::collections::BTreeMap;
 
@@ -12,6 +15,9 @@ use super::guardrail::{Events, Guardrail};
 use super::interval::Ratio;
 use super::plan::{FULL, Plan, share};
 use super::state::Arm;
+
+/// Under what events of pairs are kept: the canary's share of the traffic while there are any.
+const PAIRED: u16 = 0;
 
 /// One answer, or one judgement of it, as it is counted.
 #[derive(Debug, Clone, Copy)]
@@ -26,6 +32,8 @@ pub(crate) struct Seen {
 pub(crate) struct Changed {
     pub events: bool,
     pub units: bool,
+    /// There is more to decide an advance by: units on the canary, or pairs.
+    pub canary: bool,
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -159,6 +167,7 @@ impl Evidence {
         Changed {
             events: self.happened(seen, units_max),
             units: !known,
+            canary: !known && seen.arm == Arm::Canary,
         }
     }
 
@@ -195,14 +204,15 @@ impl Evidence {
     pub fn paired(&mut self, stable: Events, canary: Events) -> Changed {
         self.pairs = self.pairs.saturating_add(1);
         for guardrail in stable.without(canary).iter() {
-            self.fell(guardrail, FULL / 2, Arm::Stable);
+            self.fell(guardrail, PAIRED, Arm::Stable);
         }
         for guardrail in canary.without(stable).iter() {
-            self.fell(guardrail, FULL / 2, Arm::Canary);
+            self.fell(guardrail, PAIRED, Arm::Canary);
         }
         Changed {
             events: stable != canary,
-            units: true,
+            units: false,
+            canary: true,
         }
     }
 
@@ -249,13 +259,20 @@ impl Evidence {
         if guardrail == Guardrail::TrafficSplit {
             return self.split_e_value();
         }
-        let shares = self.fallen.get(&guardrail);
         let alone = self.alone(guardrail, plan);
+        let later = plan.later_starts();
+        let since = |start: u16| self.e_value_since(guardrail, start, alone);
+        e_process::from_starts(since(PAIRED), later.iter().map(|start| since(*start)))
+    }
+
+    /// The mean over the ratios, of what was seen from the step with the share `start` on.
+    fn e_value_since(&self, guardrail: Guardrail, start: u16, alone: Option<(f64, Ratio)>) -> f64 {
+        let shares = self.fallen.get(&guardrail);
         e_process::mean(RATIOS.iter().map(|r| {
             let compared: f64 = shares
                 .into_iter()
-                .flatten()
-                .map(|(weight, fallen)| e_process::ln_product(*r, share(*weight), *fallen))
+                .flat_map(|shares| shares.range(start..))
+                .map(|(weight, fallen)| e_process::ln_product(*r, chance_of(*weight), *fallen))
                 .sum();
             compared
                 + alone.map_or(0.0, |(bound, seen)| {
@@ -281,9 +298,14 @@ impl Evidence {
             return None;
         }
         let before = self.baseline.as_ref()?.ratio_at_first(guardrail);
-        let bound = before.interval(1.0 / plan.limit()).high + plan.margin(guardrail);
+        let bound = before.high(1.0 / plan.limit()) + plan.margin(guardrail);
         (bound < BOUND_MAX).then(|| (bound, self.arms.canary.ratio_at_first(guardrail)))
     }
+}
+
+/// That an event fell on the canary, had it nothing to do with it.
+fn chance_of(weight: u16) -> f64 {
+    if weight == PAIRED { 0.5 } else { share(weight) }
 }
 
 fn split_of(arms: &PerArm<ArmCounts>) -> Fallen {

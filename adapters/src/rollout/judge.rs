@@ -2,12 +2,13 @@
 
 use serde_json::{Value, json};
 
+use super::duration::{humane_of, short};
 use super::evidence::Changed;
 use super::guardrail::Guardrail;
 use super::interval::Ratio;
 use super::plan::FULL;
 use super::state::{AbortReason, PauseReason, State};
-use super::transition::{Action, ITSELF, Transition};
+use super::transition::{Action, ITSELF, Transition, rounded};
 use super::{Rollout, later};
 
 /// By how much the canary could still be worse.
@@ -25,7 +26,7 @@ impl Rollout {
         if let Some(abort) = self.tripped(changed) {
             return vec![abort];
         }
-        let moved = if changed.units {
+        let moved = if changed.canary {
             self.move_on()
         } else {
             Vec::new()
@@ -44,6 +45,7 @@ impl Rollout {
         self.judge(Changed {
             events: true,
             units: true,
+            canary: true,
         })
     }
 
@@ -61,7 +63,11 @@ impl Rollout {
             })
             .find(|(_, e_value)| *e_value >= limit)?;
         let why = AbortReason::Guardrail { guardrail };
-        let reason = format!("{guardrail}: e-value {e_value:.4e}, limit {limit:.0}");
+        let reason = format!(
+            "{guardrail}: e-value {}, limit {}",
+            short(rounded(e_value)),
+            short(limit)
+        );
         Some(self.decide(Action::Abort, State::Aborted { why }, reason))
     }
 
@@ -88,7 +94,7 @@ impl Rollout {
             }
             State::Canary { step } if self.has_units() => self.after_step(*step),
             State::Baking if self.clock.now >= later(self.clock.entered, self.plan.baking_ms) => {
-                let reason = format!("baked for {} ms", self.plan.baking_ms);
+                let reason = format!("baked for {}", humane_of(self.plan.baking_ms));
                 Some((Action::Promote, State::Promoted, reason))
             }
             _ => None,
@@ -133,7 +139,7 @@ impl Rollout {
         Comparison {
             stable,
             canary,
-            difference_at_most: canary.interval(alpha).high - stable.interval(alpha).low,
+            difference_at_most: canary.high(alpha) - stable.low(alpha),
         }
     }
 
@@ -149,9 +155,15 @@ impl Rollout {
         let all_over = now >= later(self.clock.started, self.plan.time_limit_ms);
         let full = self.evidence.is_full(self.plan.units_max);
         let reason = if step_over {
-            format!("{what} has lasted {} ms", self.plan.step_time_limit_ms)
+            format!(
+                "{what} has lasted {}",
+                humane_of(self.plan.step_time_limit_ms)
+            )
         } else if all_over {
-            format!("the rollout has lasted {} ms", self.plan.time_limit_ms)
+            format!(
+                "the rollout has lasted {}",
+                humane_of(self.plan.time_limit_ms)
+            )
         } else if full {
             format!("{} units and no decision", self.plan.units_max)
         } else {

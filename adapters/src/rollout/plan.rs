@@ -144,7 +144,7 @@ impl Plan {
         within("shadow_pairs", self.shadow_pairs, 0, UNITS_MAX)?;
         within("shadow_basis_points", self.shadow_basis_points, 1, FULL)?;
         within("units_max", self.units_max, 1, UNITS_MAX)?;
-        within("units_per_arm", self.units_per_arm, 1, self.units_max)?;
+        within("units_per_arm", self.units_per_arm, 1, self.most_units())?;
         within(
             "engine_errors_in_a_row",
             self.engine_errors_in_a_row,
@@ -164,11 +164,24 @@ impl Plan {
         within("baking_ms", self.baking_ms, 0, TIME_MAX_MS)
     }
 
+    /// As many as the arm with less of the traffic gets of those that can be remembered, in the step where it has least.
+    fn most_units(&self) -> u32 {
+        let least = self
+            .steps_basis_points
+            .iter()
+            .map(|step| (*step).min(FULL - step))
+            .filter(|share| *share > 0)
+            .min()
+            .unwrap_or(FULL);
+        let units = u64::from(self.units_max) * u64::from(least) / u64::from(FULL);
+        u32::try_from(units).unwrap_or(u32::MAX).max(1)
+    }
+
     fn check_steps(&self) -> Result<(), RolloutError> {
         let steps = &self.steps_basis_points;
         let refused = |limit: &str| {
             let found = format!("{steps:?}");
-            Err(RolloutError::setting("steps_basis_points", found, limit))
+            Err(RolloutError::setting("steps_basis_points", &found, limit))
         };
         if steps.len() > STEPS_MAX {
             return refused("must be at most 32 steps");
@@ -210,6 +223,12 @@ impl Plan {
     #[must_use]
     pub fn digest(&self) -> String {
         digest_of(canonical(&json!(self)).as_bytes())
+    }
+
+    /// The shares of the steps that follow the first thing that a rollout does.
+    pub(crate) fn later_starts(&self) -> &[u16] {
+        let first = usize::from(self.shadow_pairs == 0);
+        self.steps_basis_points.get(first..).unwrap_or_default()
     }
 
     pub(crate) fn alpha(&self) -> f64 {
@@ -269,7 +288,7 @@ pub(crate) fn share(basis_points: u16) -> f64 {
     f64::from(basis_points) / f64::from(FULL)
 }
 
-fn within<T: PartialOrd + std::fmt::Display>(
+fn within<T: Copy + PartialOrd + std::fmt::Display>(
     key: &str,
     found: T,
     low: T,
@@ -279,7 +298,7 @@ fn within<T: PartialOrd + std::fmt::Display>(
         return Ok(());
     }
     let limit = format!("must be between {low} and {high}");
-    Err(RolloutError::setting(key, found, limit))
+    Err(RolloutError::setting(key, &found, limit))
 }
 
 #[cfg(test)]
@@ -330,6 +349,20 @@ mod tests {
             let error = plan.check().unwrap_err().to_string();
             assert!(error.contains("steps_basis_points"), "{steps:?}: {error}");
         }
+    }
+
+    #[test]
+    fn units_that_an_arm_can_never_see_are_refused() {
+        let plan = Plan {
+            steps_basis_points: vec![100, 9_900, FULL],
+            units_per_arm: 101,
+            units_max: 10_000,
+            ..Plan::default()
+        };
+        assert_eq!(
+            plan.check().unwrap_err().to_string(),
+            "`units_per_arm` is `101`: must be between 1 and 100"
+        );
     }
 
     #[test]

@@ -5,12 +5,13 @@ mod panel;
 
 use std::fmt::Write as _;
 
+use super::duration::humane;
 use super::guardrail::Guardrail;
 use super::plan::share;
 use super::state::Arm;
 use super::status::{ArmStatus, Status};
 use super::transition::Transition;
-use panel::{LEFT, Panel, RIGHT, Scale, WIDTH, duration, escape};
+use panel::{LEFT, Panel, RIGHT, Scale, WIDTH, escape};
 
 const STYLE: &str = "\
 svg { color-scheme: light dark; --text: #1f2328; --faint: #6e7781; --grid: #d0d7de; --paper: #ffffff; }
@@ -169,11 +170,7 @@ fn draw_events(
     points: &[Status],
     transitions: &[Transition],
 ) {
-    let panel = Panel::new(
-        top,
-        PANEL_HEIGHT,
-        "Answers with an event, of those so far; whole numbers stand at the right",
-    );
+    let panel = Panel::new(top, PANEL_HEIGHT, "Answers with an event, of those so far");
     let rate = |arm: &ArmStatus| {
         let all = u32::try_from(arm.requests_in_all).ok()?;
         let with = u32::try_from(arm.requests_with_events_in_all).ok()?;
@@ -194,7 +191,7 @@ fn draw_events(
         .flat_map(|(arm, _, _)| of(*arm))
         .map(|(_, rate)| rate)
         .fold(0.01, f64::max);
-    let scale = Scale::linear((highest * 1.1).min(1.0));
+    let scale = Scale::linear(round_above(highest));
     panel.frame(body, &scale, "%", 100.0);
     panel.times(body, time);
     for transition in transitions.iter().take(LISTED_MAX) {
@@ -210,6 +207,14 @@ fn draw_events(
         }
     }
     panel.legend(body, &legend);
+}
+
+/// The first end of a scale from which quarters are round numbers of percent.
+fn round_above(highest: f64) -> f64 {
+    [0.01, 0.02, 0.04, 0.08, 0.12, 0.2, 0.28, 0.4, 0.6, 0.8]
+        .into_iter()
+        .find(|end| *end >= highest)
+        .unwrap_or(1.0)
 }
 
 fn arm_of(point: &Status, arm: Arm) -> &ArmStatus {
@@ -234,7 +239,7 @@ fn list(body: &mut String, top: f64, first_ms: i64, transitions: &[Transition]) 
             "<text x=\"{LEFT}\" y=\"{y:.0}\">{number}. {}: {} <tspan class=\"faint\">after {}, by {}: {}</tspan></text>",
             step.action.name(),
             escape(&step.to.to_string()),
-            duration(step.at_ms.saturating_sub(first_ms)),
+            humane(step.at_ms.saturating_sub(first_ms)),
             escape(&step.actor),
             escape(&reason),
         );

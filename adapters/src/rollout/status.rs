@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::duration::humane;
 use super::evidence::{ArmCounts, Totals};
 use super::guardrail::Guardrail;
 use super::input::{Gate, Side};
@@ -201,13 +202,16 @@ impl Rollout {
             State::Shadow => format!("{} of {} pairs", evidence.pairs, self.plan.shadow_pairs),
             State::Canary { .. } if at_ms < self.clock.settled => {
                 let left = left(self.clock.settled, at_ms);
-                format!("answers that began at the share before, {left} ms more")
+                format!(
+                    "answers that began at the share before, {} more",
+                    humane(left)
+                )
             }
             State::Canary { .. } if !self.has_units() => self.waits_for_units(),
             State::Canary { .. } => self.waits_for_rates(),
             State::Baking => {
                 let left = self.step_time_left(at_ms).unwrap_or_default();
-                format!("the end of baking, {left} ms more")
+                format!("the end of baking, {} more", humane(left))
             }
             State::Paused { why, .. } => format!("somebody who resumes, promotes or aborts: {why}"),
             State::Draft | State::Verified | State::Evaluated => "its start".to_owned(),

@@ -2,6 +2,8 @@
 
 use std::fmt::Write as _;
 
+use crate::rollout::duration::{humane, short};
+
 pub(super) const WIDTH: f64 = 960.0;
 pub(super) const LEFT: f64 = 60.0;
 pub(super) const RIGHT: f64 = 760.0;
@@ -103,7 +105,7 @@ impl Panel {
                 body,
                 "<text class=\"faint\" x=\"{x:.1}\" y=\"{:.0}\" text-anchor=\"middle\">{}</text>",
                 self.top + self.height + 16.0,
-                duration(whole(tick - from))
+                humane(whole(tick - from))
             );
         }
     }
@@ -196,39 +198,6 @@ impl Panel {
     }
 }
 
-/// In the largest unit that keeps it above one.
-pub(super) fn duration(milliseconds: i64) -> String {
-    const UNITS: [(f64, &str); 4] = [
-        (86_400_000.0, "d"),
-        (3_600_000.0, "h"),
-        (60_000.0, "min"),
-        (1_000.0, "s"),
-    ];
-    let value = real(milliseconds);
-    for (size, unit) in UNITS {
-        if value >= size {
-            return format!("{} {unit}", short(value / size));
-        }
-    }
-    format!("{milliseconds} ms")
-}
-
-/// Up to three digits, no zeros at the end.
-fn short(value: f64) -> String {
-    let text = if value >= 100.0 || value == 0.0 {
-        format!("{value:.0}")
-    } else if value >= 1.0 {
-        format!("{value:.1}")
-    } else {
-        format!("{value:.2}")
-    };
-    if text.contains('.') {
-        text.trim_end_matches('0').trim_end_matches('.').to_owned()
-    } else {
-        text
-    }
-}
-
 pub(super) fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for character in text.chars() {
@@ -264,19 +233,6 @@ fn whole(milliseconds: f64) -> i64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn durations_are_short_and_in_their_largest_unit() {
-        for (milliseconds, text) in [
-            (0, "0 ms"),
-            (999, "999 ms"),
-            (90_000, "1.5 min"),
-            (7_200_000, "2 h"),
-            (30 * 86_400_000, "30 d"),
-        ] {
-            assert_eq!(duration(milliseconds), text);
-        }
-    }
 
     #[test]
     fn what_is_outside_of_a_scale_stays_on_the_panel() {
