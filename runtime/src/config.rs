@@ -3,6 +3,7 @@
 //! The only place of ours that reads the environment; the hub's library reads `HF_HOME`, `HF_ENDPOINT` and its token.
 //! Unknown keys are errors that name the key.
 
+mod adapters;
 mod retrieval;
 
 use std::net::SocketAddr;
@@ -12,6 +13,7 @@ use std::time::Duration;
 use quoin_engine::{Device, EngineError, Quantization};
 use serde::{Deserialize, Serialize};
 
+pub use self::adapters::AdaptersConfig;
 pub use self::retrieval::RetrievalConfig;
 use crate::sources::settings::{self, SourceConfig};
 
@@ -63,6 +65,8 @@ pub struct Config {
     pub server: ServerConfig,
     /// The language model.
     pub model: ModelConfig,
+    /// Adapter versions.
+    pub adapters: AdaptersConfig,
     /// How answers are made.
     pub answers: AnswerConfig,
     /// Retrieval.
@@ -295,7 +299,7 @@ impl Config {
     /// # Errors
     /// [`ConfigError::Bounds`] names the first key outside its bounds.
     pub fn checked(self) -> Result<Self, ConfigError> {
-        let bounds: [(&'static str, usize, usize, usize); 14] = [
+        let bounds: [(&'static str, usize, usize, usize); 15] = [
             (
                 "server.max_body_bytes",
                 self.server.max_body_bytes,
@@ -328,6 +332,7 @@ impl Config {
             ),
             ("model.queue_length", self.model.queue_length, 0, 100_000),
             ("model.prefix_cache", self.model.prefix_cache, 0, 4096),
+            ("adapters.max_loaded", self.adapters.max_loaded, 1, 64),
             ("answers.top_k", self.answers.top_k, 1, 64),
             ("answers.max_citations", self.answers.max_citations, 1, 16),
             ("answers.max_tokens", self.answers.max_tokens, 8, 32_768),

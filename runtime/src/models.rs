@@ -12,8 +12,6 @@ use crate::release::{base_source, engine_settings};
 
 /// The base model's name, in the engine and in requests.
 pub(crate) const BASE: &str = "base";
-/// Adapter versions kept in memory beside the base model.
-const MAX_ADAPTED: usize = 3;
 
 /// Why it is not known what an adapter must fit.
 #[derive(Debug, thiserror::Error)]
@@ -181,6 +179,39 @@ impl Models {
         if let Some(found) = self.use_adapted(id) {
             return Ok(found);
         }
+        self.load_version(id).await
+    }
+
+    /// As [`Models::adapted`], for a request: where the settings say so, it does not wait for what has to be loaded.
+    pub(crate) async fn adapted_now(
+        self: &Arc<Self>,
+        id: &AdapterId,
+    ) -> Result<Adapted, AnswerError> {
+        if self.config.adapters.wait_for_load {
+            return self.adapted(id).await;
+        }
+        if let Some(found) = self.use_adapted(id) {
+            return Ok(found);
+        }
+        if self.registry.show(id).is_err() {
+            return Err(AnswerError::UnknownModel(id.to_string()));
+        }
+        let (models, wanted) = (Arc::clone(self), id.clone());
+        tokio::spawn(async move {
+            if let Err(error) = models.load_version(&wanted).await {
+                tracing::error!(
+                    adapter = %wanted,
+                    error = &error as &dyn std::error::Error,
+                    "an adapter version could not be loaded"
+                );
+            }
+        });
+        Err(AnswerError::Unavailable {
+            reason: format!("`{id}` is being loaded"),
+        })
+    }
+
+    async fn load_version(self: &Arc<Self>, id: &AdapterId) -> Result<Adapted, AnswerError> {
         let (models, id) = (Arc::clone(self), id.clone());
         tokio::spawn(async move { models.load_adapted(&id).await }).await?
     }
@@ -262,7 +293,7 @@ impl Models {
         let pinned = self.pinned.lock().unwrap_or_else(PoisonError::into_inner);
         let mut adapted = self.lock_adapted();
         let is_free = |one: &Adapted| !pinned.contains(&one.version.id());
-        while adapted.len() >= MAX_ADAPTED
+        while adapted.len() >= self.config.adapters.max_loaded
             && let Some(place) = adapted.iter().position(is_free)
         {
             let oldest = adapted.remove(place).version.id().to_string();

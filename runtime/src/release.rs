@@ -104,7 +104,7 @@ impl Quoin {
         let (generator, version) = match adapter {
             None => (self.loaded().base().await?, None),
             Some(id) => {
-                let loaded = self.loaded().adapted(id).await?;
+                let loaded = self.loaded().adapted_now(id).await?;
                 (loaded.generator, Some(loaded.version))
             }
         };

@@ -66,6 +66,19 @@ pub enum RolloutRefusal {
     Storage(#[from] StorageError),
 }
 
+impl RolloutRefusal {
+    fn running(rollout: &Rollout) -> Self {
+        let adapter = &rollout.side(Arm::Canary).adapter;
+        Self::Running {
+            id: rollout.id().to_owned(),
+            adapter: adapter
+                .as_ref()
+                .map_or_else(|| "base".to_owned(), ToString::to_string),
+            state: rollout.state().to_string(),
+        }
+    }
+}
+
 /// The rollout that is running, if one is. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Rollouts(Arc<Shared>);
@@ -186,6 +199,31 @@ impl Rollouts {
         };
         if let Some(id) = id {
             self.happened(&id, Input::Tick { at_ms: now_ms() });
+        }
+    }
+
+    /// How it stands, for whoever watches the process: nothing while none is running.
+    fn measure(&self) {
+        let Some(status) = self.status() else {
+            metrics::gauge!("quoin_rollout_share").set(0.0);
+            return;
+        };
+        metrics::gauge!("quoin_rollout_share")
+            .set(f64::from(status.weight_basis_points) / 10_000.0);
+        for guardrail in &status.guardrails {
+            let name = guardrail.guardrail.to_string();
+            metrics::gauge!("quoin_rollout_e_value", "guardrail" => name).set(guardrail.e_value);
+        }
+    }
+
+    /// Refuses to move an alias that a rollout is about to move.
+    pub(crate) fn refuse_to_move(&self, alias: &Alias) -> Result<(), RolloutRefusal> {
+        let running = self.lock();
+        match running.as_ref() {
+            Some(saved) if saved.rollout.alias() == alias => {
+                Err(RolloutRefusal::running(&saved.rollout))
+            }
+            _ => Ok(()),
         }
     }
 
@@ -323,6 +361,7 @@ pub(crate) fn run(quoin: &Arc<Quoin>) {
                 return;
             };
             quoin.rollouts().tick();
+            quoin.rollouts().measure();
             let pinned = quoin.rollouts().pinned();
             quoin.loaded().pin(pinned.clone());
             for id in pinned.iter().filter(|id| !quoin.loaded().holds(id)) {

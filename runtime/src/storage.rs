@@ -20,7 +20,7 @@ pub use clock::{now_ms, rfc3339};
 pub use erase::Erasure;
 pub use feedback::{FeedbackInput, FeedbackRow};
 pub use keys::{KeyInfo, Keys, NewKey};
-pub use requests::{RequestRecord, Retention};
+pub use requests::{Logged, RequestRecord, Retention};
 pub use rollouts::{Course, Happened, Running, Save, Saved};
 
 use quoin_adapters::rollout::{AuditLine, Rollout};
@@ -194,6 +194,21 @@ impl Storage {
         let subject = subject.to_owned();
         self.writer
             .run(move |connection| feedback::add(connection, &subject, anyone, input))
+            .await
+    }
+
+    /// An answer that `subject` was given, after everything queued so far is written.
+    ///
+    /// # Errors
+    /// [`StorageError::UnknownAnswer`] also when the answer was another caller's; `anyone` lifts that check.
+    pub async fn logged_answer(
+        &self,
+        id: String,
+        subject: String,
+        anyone: bool,
+    ) -> Result<Logged, StorageError> {
+        self.writer
+            .run(move |connection| requests::answer(connection, &id, &subject, anyone))
             .await
     }
 

@@ -131,7 +131,7 @@ impl<T> Drop for AbortOnDrop<T> {
 struct Record {
     quoin: Arc<Quoin>,
     row: Option<RequestRecord>,
-    question: Option<String>,
+    request: Option<AnswerRequest>,
 }
 
 impl Record {
@@ -140,7 +140,7 @@ impl Record {
         let with_content = asked.http.quoin.config().log.content;
         Self {
             quoin: Arc::clone(&asked.http.quoin),
-            question: with_content.then(|| asked.request.question.clone()),
+            request: with_content.then(|| asked.request.clone()),
             row: Some(RequestRecord {
                 // Not the request's id, which the client may have chosen and may choose twice.
                 id: format!("failed_{}", Uuid::now_v7().simple()),
@@ -174,10 +174,9 @@ impl Record {
         row.completion_tokens = answer.usage.completion_tokens;
         row.assigned.clone_from(&answer.assigned);
         row.timings = serde_json::to_value(&answer.timings_ms).ok();
-        row.content = self
-            .question
-            .take()
-            .map(|question| json!({"question": question, "answer": answer.answer}));
+        row.content = self.request.take().map(|request| {
+            json!({"question": request.question, "answer": answer.answer, "request": request})
+        });
         let mut documents: Vec<String> = answer
             .citations
             .iter()

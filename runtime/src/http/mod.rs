@@ -26,6 +26,7 @@ mod metrics;
 mod models;
 mod observe;
 mod openapi;
+mod replay;
 mod request_id;
 mod rerank;
 mod responses;
@@ -131,6 +132,7 @@ pub fn router_with(state: AppState, limits: Limits) -> Router {
 fn service_routes() -> Router<Http> {
     Router::new()
         .route("/v1/answers", post(answers::create))
+        .route("/v1/answers/{id}/replay", post(replay::create))
         .route("/v1/search", post(search::search))
         .route("/v1/documents", get(documents::list))
         .route(

@@ -4,8 +4,8 @@ use axum::Json as JsonResponse;
 use utoipa::OpenApi;
 
 use super::{
-    admin, answers, chat, dify, documents, embeddings, feedback, health, metrics, models, rerank,
-    responses, search, vector_stores,
+    admin, answers, chat, dify, documents, embeddings, feedback, health, metrics, models, replay,
+    rerank, responses, search, vector_stores,
 };
 
 /// The description of the whole surface.
@@ -17,6 +17,7 @@ use super::{
     ),
     paths(
         answers::create,
+        replay::create,
         search::search,
         documents::list,
         documents::put,

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use quoin_adapters::rollout::{Arm, Gate, Plan, Rollout, Side, Status};
+use quoin_adapters::rollout::{Gate, Plan, Rollout, Side, Status};
 use quoin_adapters::{AdapterId, Alias, AliasMove};
 use serde::Deserialize;
 use utoipa::ToSchema;
@@ -92,6 +92,14 @@ impl Quoin {
         let name = adapter
             .as_ref()
             .map_or_else(|| "base".to_owned(), ToString::to_string);
+        if let Some(id) = &adapter {
+            // Also where requests do not wait for it.
+            let loaded = self.loaded().adapted(id).await;
+            loaded.map_err(|error| RolloutRefusal::CannotAnswer {
+                adapter: name.clone(),
+                reason: error.to_string(),
+            })?;
+        }
         let served = self.served_by(adapter.as_ref(), "pinned").await;
         let served = served.map_err(|error| RolloutRefusal::CannotAnswer {
             adapter: name,
@@ -123,18 +131,7 @@ impl Quoin {
 
 impl Rollouts {
     fn refuse_a_second(&self) -> Result<(), RolloutRefusal> {
-        let running = self.lock();
-        let Some(saved) = running.as_ref() else {
-            return Ok(());
-        };
-        let adapter = &saved.rollout.side(Arm::Canary).adapter;
-        Err(RolloutRefusal::Running {
-            id: saved.rollout.id().to_owned(),
-            adapter: adapter
-                .as_ref()
-                .map_or_else(|| "base".to_owned(), ToString::to_string),
-            state: saved.rollout.state().to_string(),
-        })
+        self.refuse_to_move(&Alias::champion())
     }
 
     /// For people: nothing depends on this alias.

@@ -1,10 +1,11 @@
 //! The request log: one row for each answer asked for, bounded in rows and days. No text unless `log.content` is on.
 
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, OptionalExtension as _, params};
 use serde_json::{Value, json};
 
 use super::rollouts::{self, Happened};
 use super::{StorageError, clock};
+use crate::answer::types::ReleaseInfo;
 
 /// How much of the request log is kept.
 #[derive(Clone, Copy, Debug)]
@@ -104,6 +105,57 @@ pub(super) fn insert(
     }
     transaction.commit()?;
     Ok(())
+}
+
+/// An answer as the log has it.
+#[derive(Clone, Debug)]
+pub struct Logged {
+    /// The answer's id.
+    pub id: String,
+    /// What answered.
+    pub release: ReleaseInfo,
+    /// Documents that it cites.
+    pub documents: Vec<String>,
+    /// Question, request and answer, where they were kept.
+    pub content: Option<Value>,
+}
+
+/// The answer that `subject` was given, or that anyone was.
+pub(super) fn answer(
+    connection: &Connection,
+    id: &str,
+    subject: &str,
+    anyone: bool,
+) -> Result<Logged, StorageError> {
+    let found = connection
+        .query_row(
+            "SELECT release, adapter, generation, route, documents, content FROM request_log
+             WHERE id = ?1 AND (?3 OR subject = ?2) AND status IN ('answered', 'abstained')",
+            params![id, subject, anyone],
+            |row| {
+                let json = |column| -> rusqlite::Result<Option<Value>> {
+                    let text: Option<String> = row.get(column)?;
+                    Ok(text.and_then(|text| serde_json::from_str(&text).ok()))
+                };
+                let words = |value: Value| serde_json::from_value(value).unwrap_or_default();
+                Ok(Logged {
+                    id: id.to_owned(),
+                    release: ReleaseInfo {
+                        id: row.get::<_, Option<String>>(0)?.unwrap_or_default(),
+                        adapter: row.get::<_, Option<String>>(1)?.unwrap_or_default(),
+                        generation: row
+                            .get::<_, Option<i64>>(2)?
+                            .unwrap_or_default()
+                            .cast_unsigned(),
+                        route: row.get::<_, Option<String>>(3)?.unwrap_or_default(),
+                    },
+                    documents: json(4)?.map(words).unwrap_or_default(),
+                    content: json(5)?,
+                })
+            },
+        )
+        .optional()?;
+    found.ok_or_else(|| StorageError::UnknownAnswer(id.to_owned()))
 }
 
 /// Deletes what is over the bounds.

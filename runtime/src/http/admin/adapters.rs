@@ -164,6 +164,7 @@ pub(in crate::http) async fn set_alias(
     let alias: Alias = alias.parse()?;
     let to = version_or_base(&body.to)?;
     let expected = body.expect.as_deref().map(version_or_base).transpose()?;
+    http.quoin.rollouts().refuse_to_move(&alias)?;
     let aliases = blocking(&http, move |quoin| {
         let registry = quoin.registry();
         let from = match expected {
