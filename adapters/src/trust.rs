@@ -81,7 +81,7 @@ pub(crate) enum Kind {
 pub struct KeyId(String);
 
 impl PublicKey {
-    /// `ed25519:` and the first 16 digits of the key's SHA-256, or `minisign:` and the 16 digits that minisign shows.
+    /// `ed25519:` and the first 16 digits of the key's SHA-256, or `minisign:` and the id that minisign shows.
     #[must_use]
     pub fn id(&self) -> KeyId {
         KeyId(match &self.0 {
@@ -91,9 +91,9 @@ impl PublicKey {
                 format!("{ED25519}{digest}")
             }
             Kind::Minisign { bytes, .. } => {
-                // As a little-endian number.
-                let id: Vec<u8> = bytes[2..10].iter().rev().copied().collect();
-                format!("{MINISIGN}{}", hex_bytes(&id).to_uppercase())
+                let mut id = [0; 8];
+                id.copy_from_slice(&bytes[2..10]);
+                format!("{MINISIGN}{:X}", u64::from_le_bytes(id))
             }
         })
     }
@@ -219,6 +219,10 @@ mod tests {
         for (text, id) in [
             (KEY, "ed25519:21fe31dfa154a261"),
             (MINISIGN_KEY, "minisign:E7620F1842B4E81F"),
+            (
+                "minisign:RWTUAmIPyzOrDO6nr77iFqCYaz7KmeiGcqawJh/x+2PFMsd+7fFc6opC",
+                "minisign:CAB33CB0F6202D4",
+            ),
         ] {
             let key: PublicKey = text.parse().unwrap();
             assert_eq!(key.to_string(), text);
