@@ -3,12 +3,11 @@
 //! A version is immutable and a report comes later, so it is no part of it: it is named by its own digest, which is what a gate
 //! cites. Reports are never replaced. That one is gone is noticed by whoever names it, not by [`Registry::verify`].
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 use tempfile::TempDir;
 
 use crate::digest::{digest_of, is_digest};
@@ -166,7 +165,7 @@ fn check(report: &[u8]) -> Result<(), AdapterError> {
         let limit = format!("must be at most {REPORT_BYTES_MAX}");
         return Err(refused("its size", found, limit));
     }
-    serde_json::from_slice::<BTreeMap<String, IgnoredAny>>(report)
+    serde_json::from_slice::<Map<String, Value>>(report)
         .map_err(|error| refused("its content", error.to_string(), "must be a JSON object"))?;
     Ok(())
 }

@@ -20,7 +20,7 @@ use crate::version::{StoredFile, content_digest};
 
 /// 128 hexadecimal digits: Ed25519 (RFC 8032) of the message itself.
 const PLAIN: &str = "quoin.sig";
-/// As `minisign -S` writes it: of the message's BLAKE2b, with a comment that is signed too.
+/// As `minisign -S` writes it: of the message's `BLAKE2b`, with a comment that is signed too.
 const MINISIGN: &str = "adapter.minisig";
 const SIGNATURE_BYTES_MAX: u64 = 8 << 10;
 /// What every signed message begins with, so that no other signature of the key is one of an adapter.

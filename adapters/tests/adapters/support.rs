@@ -1,6 +1,7 @@
 //! A base of two small layers and PEFT folders for it, to be changed in one place by each test; adding them, and refusals.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
 
@@ -95,7 +96,11 @@ pub fn signed_folder(weights: f32, seed: u8) -> TempDir {
 }
 
 fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    let mut text = String::new();
+    for byte in bytes {
+        write!(text, "{byte:02x}").unwrap();
+    }
+    text
 }
 
 /// Why a folder is not added; nothing of it is left.
