@@ -201,6 +201,18 @@ mod tests {
         assert_eq!(parsed(&json!(lineage)).unwrap(), lineage);
     }
 
+    /// Of 24 examples, two of which only measured the loss; twelve had an id of their own.
+    #[test]
+    fn what_our_recipe_wrote_is_read() {
+        let lineage =
+            Lineage::parse(include_bytes!("../tests/fixtures/adapter_lineage.json")).unwrap();
+        assert_eq!(lineage.base, "quoin-pointer");
+        assert_eq!(lineage.training_data.row_ids.len(), 22);
+        assert_eq!(lineage.trained_on(["q-0", "q-1", "q-12"]), ["q-1"]);
+        assert_eq!(lineage.recipe.hyperparameters["packages"]["peft"], "0.21.2");
+        assert_eq!(lineage.licence_notes, ["examples: CC0"]);
+    }
+
     #[test]
     fn an_evaluation_learns_which_of_its_questions_were_trained_on() {
         let lineage = parsed(&written()).unwrap();

@@ -181,6 +181,12 @@ impl Registry {
         Ok(version)
     }
 
+    /// Whether the version may be served as far as its signature goes: it is one of the recorded digest by a trusted key, or
+    /// there is none and none is required. Reads no weights, so it is quick, and says nothing about them.
+    pub fn check_signature(&self, version: &AdapterVersion) -> Result<(), AdapterError> {
+        version.check_signature(&self.trust)
+    }
+
     pub fn list(&self) -> Result<Listing, AdapterError> {
         let mut listing = Listing::default();
         for name in self.names()? {

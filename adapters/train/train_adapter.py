@@ -58,7 +58,7 @@ def row_id(example: dict) -> str:
     return f"sha256:{hashlib.sha256(text.encode()).hexdigest()}"
 
 
-def lineage(a, trained_on: list[str]) -> dict:
+def lineage(a, data: bytes, trained_on: list[str]) -> dict:
     """What adapter_lineage.json says; `trained_on` are the ids of the rows that carried loss into the weights."""
     tuned = {name: value for name, value in vars(a).items() if name not in NOT_TUNED}
     packages = {name: version(name) for name in ["torch", "transformers", "peft", "tokenizers"]}
@@ -66,7 +66,7 @@ def lineage(a, trained_on: list[str]) -> dict:
         "format": 1,
         "base": a.base_name or a.base.name,
         "training_data": {
-            "digest": f"sha256:{hashlib.sha256(a.examples.read_bytes()).hexdigest()}", "row_ids": sorted(set(trained_on)),
+            "digest": f"sha256:{hashlib.sha256(data).hexdigest()}", "row_ids": sorted(set(trained_on)),
         },
         "recipe": {"script": Path(__file__).name, "seed": a.seed, "hyperparameters": tuned | {"packages": packages}},
         "licence_notes": a.licence_note,
@@ -122,7 +122,8 @@ def main():
     r = random.Random(a.seed)
 
     tokenizer = AutoTokenizer.from_pretrained(a.base)
-    examples = [json.loads(line) for line in a.examples.open()]
+    data = a.examples.read_bytes()
+    examples = [json.loads(line) for line in data.decode().split("\n") if line]
     named = [(row_id(e), row) for e, row in ((e, encoded(tokenizer, e, a.longest)) for e in examples) if row]
     r.shuffle(named)
     kept = max(1, int(len(named) * a.held_out))
@@ -157,7 +158,7 @@ def main():
             schedule.step()
             optimiser.zero_grad()
         print(f"epoch {epoch + 1}: loss {unseen_loss():.3f} on unseen examples", flush=True)
-    save(model, a.out, a.base_name or a.base.name, lineage(a, trained_on))
+    save(model, a.out, a.base_name or a.base.name, lineage(a, data, trained_on))
 
 
 if __name__ == "__main__":
