@@ -176,15 +176,17 @@ impl Registry {
     /// Reads every byte of a version and its reports again; the error names the file that differs, or says why the signature
     /// is not trusted.
     pub fn verify(&self, id: &AdapterId) -> Result<AdapterVersion, AdapterError> {
-        let version = self.show(id)?;
-        version.verify(&self.trust)?;
+        let version = self.verify_content(id)?;
+        version.verify_reports()?;
         Ok(version)
     }
 
-    /// Whether the version may be served as far as its signature goes: it is one of the recorded digest by a trusted key, or
-    /// there is none and none is required. Reads no weights, so it is quick, and says nothing about them.
-    pub fn check_signature(&self, version: &AdapterVersion) -> Result<(), AdapterError> {
-        version.check_signature(&self.trust)
+    /// [`Registry::verify`] without the reports: what must hold before a version is loaded. A report that was damaged takes no
+    /// adapter out of service.
+    pub fn verify_content(&self, id: &AdapterId) -> Result<AdapterVersion, AdapterError> {
+        let version = self.show(id)?;
+        version.verify(&self.trust)?;
+        Ok(version)
     }
 
     pub fn list(&self) -> Result<Listing, AdapterError> {

@@ -144,6 +144,9 @@ fn what_lies_among_the_reports_and_is_none_is_named() {
         error,
         "adapter `support@1` is damaged: `1.reports/notes.json` is no report"
     );
+    registry
+        .verify_content(&support)
+        .expect("the adapter itself is whole");
 }
 
 #[test]

@@ -251,11 +251,9 @@ fn a_version_whose_key_is_trusted_no_more_is_still_shown_and_does_not_verify() {
         rotated.show(&id("support@1")).unwrap().signed_by(),
         Some(key(1).id())
     );
-    let version = rotated.show(&id("support@1")).unwrap();
-    registry(data.path(), &[1, 2], true)
-        .check_signature(&version)
-        .unwrap();
-    rotated.check_signature(&version).unwrap_err();
+    let both = registry(data.path(), &[1, 2], true);
+    both.verify(&id("support@1")).unwrap();
+    rotated.verify_content(&id("support@1")).unwrap_err();
     let error = rotated.verify(&id("support@1")).unwrap_err().to_string();
     assert_eq!(
         error,
