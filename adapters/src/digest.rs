@@ -11,8 +11,13 @@ use sha2::{Digest, Sha256};
 const BUFFER_BYTES: usize = 1 << 20;
 
 pub(crate) fn hex(hasher: Sha256) -> String {
-    let mut text = String::with_capacity(64);
-    for byte in hasher.finalize() {
+    hex_bytes(&hasher.finalize())
+}
+
+/// Two lower-case digits a byte.
+pub(crate) fn hex_bytes(bytes: &[u8]) -> String {
+    let mut text = String::with_capacity(2 * bytes.len());
+    for byte in bytes {
         let _ = write!(text, "{byte:02x}");
     }
     text
@@ -25,6 +30,16 @@ pub(crate) fn hex_of(bytes: &[u8]) -> String {
 /// `sha256:…` of these bytes.
 pub(crate) fn digest_of(bytes: &[u8]) -> String {
     format!("sha256:{}", hex_of(bytes))
+}
+
+/// Whether this is a digest in its one spelling, which is safe in a path but for its colon.
+pub(crate) fn is_digest(text: &str) -> bool {
+    text.strip_prefix("sha256:").is_some_and(|digits| {
+        digits.len() == 64
+            && digits
+                .bytes()
+                .all(|digit| matches!(digit, b'0'..=b'9' | b'a'..=b'f'))
+    })
 }
 
 /// The hexadecimal digest and the length of a file, in constant memory.

@@ -43,6 +43,25 @@ pub enum AdapterError {
         file: String,
         reason: String,
     },
+    /// A key of the configuration cannot be used.
+    #[error("trusted key `{key}` {reason}")]
+    Key { key: String, reason: &'static str },
+    #[error(
+        "`require_signature` is set and `trusted_keys` is empty: no adapter could ever be added"
+    )]
+    NoTrustedKeys,
+    /// A signature is missing where one is required, or is by nobody who is trusted.
+    #[error("{subject} is not signed by a trusted key: {reason}; trusted: {trusted}")]
+    Untrusted {
+        subject: String,
+        reason: String,
+        /// The ids of the keys.
+        trusted: String,
+    },
+    #[error(
+        "adapter `{adapter}` has no report `{digest}`: `quoin adapters show` lists its reports"
+    )]
+    ReportNotFound { adapter: AdapterId, digest: String },
     /// Somebody moved the alias first: read it again and decide again.
     #[error("alias `{alias}` is at `{found}`, not at `{expected}`: it was moved meanwhile")]
     AliasMoved {
@@ -60,6 +79,14 @@ pub enum AdapterError {
 }
 
 impl AdapterError {
+    /// What [`AdapterError::Damaged`] says of a file that could not be read.
+    pub(crate) fn reason(&self) -> String {
+        match self {
+            Self::Io { source, .. } => format!("cannot be read: {source}"),
+            other => other.to_string(),
+        }
+    }
+
     /// For `map_err`: what was being done to which path.
     pub(crate) fn io(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
         let path = path.to_owned();

@@ -7,7 +7,7 @@ use std::path::Path;
 use sha2::{Digest, Sha256};
 use tempfile::NamedTempFile;
 
-use crate::digest::hex;
+use crate::digest::{hash_file, hex};
 use crate::error::AdapterError;
 use crate::version::StoredFile;
 
@@ -16,23 +16,8 @@ const BUFFER_BYTES: usize = 1 << 20;
 /// Copies a regular file of at most `limit` bytes to `target`, synced and read-only, and digests what it wrote, so that what
 /// is checked later is what was stored.
 pub(crate) fn copy(source: &Path, target: &Path, limit: u64) -> Result<StoredFile, AdapterError> {
-    let name = target
-        .file_name()
-        .unwrap_or_default()
-        .to_string_lossy()
-        .into_owned();
-    let too_big = |bytes: u64| {
-        AdapterError::refused(
-            &name,
-            "its size",
-            format!("{bytes} bytes"),
-            format!("must be at most {limit}"),
-        )
-    };
-    let size = size_of_file(source, &name)?;
-    if size > limit {
-        return Err(too_big(size));
-    }
+    let name = name_of(target);
+    check_size(source, &name, limit)?;
     let mut reader = File::open(source).map_err(AdapterError::io("open", source))?;
     let mut writer = File::create_new(target).map_err(AdapterError::io("create", target))?;
     let mut hasher = Sha256::new();
@@ -47,7 +32,7 @@ pub(crate) fn copy(source: &Path, target: &Path, limit: u64) -> Result<StoredFil
         }
         bytes += count as u64;
         if bytes > limit {
-            return Err(too_big(bytes));
+            return Err(too_big(&name, bytes, limit));
         }
         hasher.update(&buffer[..count]);
         writer
@@ -62,11 +47,37 @@ pub(crate) fn copy(source: &Path, target: &Path, limit: u64) -> Result<StoredFil
     })
 }
 
-/// Refuses what is no regular file: a pipe or a device has no size, and may never end.
-fn size_of_file(path: &Path, name: &str) -> Result<u64, AdapterError> {
+/// What [`copy`] would store of a file.
+pub(crate) fn digest(path: &Path, limit: u64) -> Result<StoredFile, AdapterError> {
+    let name = name_of(path);
+    check_size(path, &name, limit)?;
+    let (sha256, bytes) = hash_file(path).map_err(AdapterError::io("read", path))?;
+    Ok(StoredFile {
+        name,
+        sha256,
+        bytes,
+    })
+}
+
+/// Whether there is something under this name, if only a link to nothing.
+pub(crate) fn is_there(path: &Path) -> bool {
+    fs::symlink_metadata(path).is_ok()
+}
+
+fn name_of(path: &Path) -> String {
+    let name = path.file_name().unwrap_or_default();
+    name.to_string_lossy().into_owned()
+}
+
+/// Refuses what is too big, and what is no regular file: a pipe or a device has no size, and may never end.
+fn check_size(path: &Path, name: &str, limit: u64) -> Result<(), AdapterError> {
     let metadata = fs::metadata(path).map_err(AdapterError::io("open", path))?;
     if metadata.is_file() {
-        return Ok(metadata.len());
+        return if metadata.len() > limit {
+            Err(too_big(name, metadata.len(), limit))
+        } else {
+            Ok(())
+        };
     }
     Err(AdapterError::refused(
         name,
@@ -74,6 +85,15 @@ fn size_of_file(path: &Path, name: &str) -> Result<u64, AdapterError> {
         "not a regular file",
         "must be one",
     ))
+}
+
+fn too_big(name: &str, bytes: u64, limit: u64) -> AdapterError {
+    AdapterError::refused(
+        name,
+        "its size",
+        format!("{bytes} bytes"),
+        format!("must be at most {limit}"),
+    )
 }
 
 /// A new read-only file, synced.

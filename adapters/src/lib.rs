@@ -14,10 +14,14 @@ mod check;
 mod digest;
 mod error;
 mod files;
+mod lineage;
 mod name;
 mod registry;
 mod release;
+mod reports;
 pub mod rollout;
+mod signature;
+mod trust;
 mod version;
 
 pub use aliases::{AliasMove, Aliases};
@@ -26,7 +30,14 @@ pub use check::{
     CONFIG_BYTES_MAX, HEADER_BYTES_MAX, Lora, RANK_MAX, TENSORS_MAX, WEIGHTS_BYTES_MAX,
 };
 pub use error::AdapterError;
+pub use lineage::{
+    HYPERPARAMETERS_BYTES_MAX, LICENCE_NOTE_BYTES_MAX, LICENCE_NOTES_MAX, LINEAGE_BYTES_MAX,
+    Lineage, ROW_ID_BYTES_MAX, ROW_IDS_MAX, Recipe, TrainingData,
+};
 pub use name::{AdapterId, AdapterName, Alias};
 pub use registry::{Added, Listing, Registry};
 pub use release::{Citing, IndexIdentity, Release, ReleasedAdapter};
+pub use reports::{AttachedReport, REPORT_BYTES_MAX, REPORTS_MAX, StoredReport};
+pub use signature::{Signature, signed_message};
+pub use trust::{KeyId, PublicKey, Trust};
 pub use version::{AdapterVersion, BaseReference, StoredFile};

@@ -12,10 +12,13 @@ use tempfile::TempDir;
 
 use crate::aliases::{self, AliasMove, Aliases};
 use crate::base::BaseIdentity;
-use crate::check::{self, CONFIG, CONFIG_BYTES_MAX, WEIGHTS, WEIGHTS_BYTES_MAX};
+use crate::check;
 use crate::error::AdapterError;
 use crate::files;
+use crate::lineage::{LINEAGE, LINEAGE_BYTES_MAX, Lineage};
 use crate::name::{AdapterId, AdapterName, Alias, parse_version};
+use crate::signature;
+use crate::trust::Trust;
 use crate::version::AdapterVersion;
 
 const INCOMING: &str = ".incoming";
@@ -29,6 +32,7 @@ const ALIASES: &str = "aliases.json";
 #[derive(Debug)]
 pub struct Registry {
     folder: PathBuf,
+    trust: Trust,
     /// As this registry last read or wrote them.
     aliases: RwLock<Option<Arc<Aliases>>>,
 }
@@ -44,15 +48,17 @@ pub struct Listing {
 #[derive(Debug)]
 pub struct Added {
     pub version: AdapterVersion,
-    /// False when these files were registered for this base before.
+    /// False when these files were registered for this base before, and the signature, if there is one, adds nothing.
     pub is_new: bool,
 }
 
 impl Registry {
-    /// Opens or creates the registry and removes what an interrupted `add` left.
+    /// Opens or creates the registry and removes what an interrupted `add` left. It trusts nobody's signature and requires
+    /// none; see [`Registry::trusting`].
     pub fn open(folder: &Path) -> Result<Self, AdapterError> {
         let registry = Self {
             folder: folder.to_owned(),
+            trust: Trust::default(),
             aliases: RwLock::default(),
         };
         let incoming = folder.join(INCOMING);
@@ -75,8 +81,16 @@ impl Registry {
         Ok(registry)
     }
 
-    /// Checks the PEFT folder `source` and stores it as the next version of `name`. Adding the same files for the same base
-    /// again answers the version that they already are.
+    /// The registry with these keys, which [`Registry::add`] and [`Registry::verify`] check signatures with.
+    #[must_use]
+    pub fn trusting(mut self, trust: Trust) -> Self {
+        self.trust = trust;
+        self
+    }
+
+    /// Checks the PEFT folder `source`, its lineage and its signature, and stores it as the next version of `name`. Adding
+    /// the same files for the same base again answers the version that they already are, unless they are signed now and
+    /// that version is not, or not by the same key.
     pub fn add(
         &self,
         source: &Path,
@@ -85,19 +99,23 @@ impl Registry {
     ) -> Result<Added, AdapterError> {
         check::refuse_pickles(source)?;
         let _copying = self.share_incoming()?;
-        let incoming = self.folder.join(INCOMING);
+        let incoming = self.incoming();
         let folder = TempDir::new_in(&incoming)
             .map_err(AdapterError::io("create a folder in", &incoming))?;
         let mut stored = Vec::new();
-        for (file, limit) in [(CONFIG, CONFIG_BYTES_MAX), (WEIGHTS, WEIGHTS_BYTES_MAX)] {
+        for (file, limit) in signature::contents_of(source) {
             stored.push(files::copy(
                 &source.join(file),
                 &folder.path().join(file),
                 limit,
             )?);
         }
+        let signature = signature::copy(source, folder.path())?;
         let lora = check::check(folder.path(), base)?;
-        let version = AdapterVersion::new(name.clone(), stored, base, lora);
+        check_lineage(folder.path())?;
+        let mut version = AdapterVersion::new(name.clone(), stored, base, lora);
+        version.signature =
+            signature::accept(folder.path(), signature, &version.digest, &self.trust)?;
         self.publish(folder, version)
     }
 
@@ -112,7 +130,7 @@ impl Registry {
                 version: *number,
             };
             match self.show(&id) {
-                Ok(existing) if existing.digest == version.digest => {
+                Ok(existing) if says_as_much(&existing, &version) => {
                     return Ok(Added {
                         version: existing,
                         is_new: false,
@@ -155,10 +173,19 @@ impl Registry {
         AdapterVersion::read(&folder, id)
     }
 
-    /// Reads every byte of a version again; the error names the file that differs.
+    /// Reads every byte of a version and its reports again; the error names the file that differs, or says why the signature
+    /// is not trusted.
     pub fn verify(&self, id: &AdapterId) -> Result<AdapterVersion, AdapterError> {
+        let version = self.verify_content(id)?;
+        version.verify_reports()?;
+        Ok(version)
+    }
+
+    /// [`Registry::verify`] without the reports: what must hold before a version is loaded. A report that was damaged takes no
+    /// adapter out of service.
+    pub fn verify_content(&self, id: &AdapterId) -> Result<AdapterVersion, AdapterError> {
         let version = self.show(id)?;
-        version.verify()?;
+        version.verify(&self.trust)?;
         Ok(version)
     }
 
@@ -251,17 +278,35 @@ impl Registry {
         Ok(numbers)
     }
 
-    fn lock_changes(&self) -> Result<File, AdapterError> {
+    pub(crate) fn incoming(&self) -> PathBuf {
+        self.folder.join(INCOMING)
+    }
+
+    pub(crate) fn lock_changes(&self) -> Result<File, AdapterError> {
         files::lock(&self.folder.join(CHANGE_LOCK))
     }
 
-    fn share_incoming(&self) -> Result<File, AdapterError> {
+    pub(crate) fn share_incoming(&self) -> Result<File, AdapterError> {
         let path = self.folder.join(INCOMING_LOCK);
         let file = files::lock_file(&path)?;
         file.lock_shared()
             .map_err(AdapterError::io("lock", &path))?;
         Ok(file)
     }
+}
+
+/// Whether `existing` is the same content, signed at least by whom the `new` one is signed by.
+fn says_as_much(existing: &AdapterVersion, new: &AdapterVersion) -> bool {
+    let key = |version: &AdapterVersion| version.signature.as_ref().map(|made| made.key.clone());
+    existing.digest == new.digest && (new.signature.is_none() || key(existing) == key(new))
+}
+
+fn check_lineage(folder: &Path) -> Result<(), AdapterError> {
+    let path = folder.join(LINEAGE);
+    if files::is_there(&path) {
+        Lineage::parse(&files::read_bounded(&path, LINEAGE_BYTES_MAX)?)?;
+    }
+    Ok(())
 }
 
 fn folder_names(folder: &Path) -> Result<Vec<String>, AdapterError> {

@@ -16,7 +16,10 @@ use crate::check::Lora;
 use crate::digest::{canonical, digest_of, hash_file, hex_of};
 use crate::error::AdapterError;
 use crate::files;
+use crate::lineage::{LINEAGE, LINEAGE_BYTES_MAX, Lineage};
 use crate::name::{AdapterId, AdapterName};
+use crate::signature::{self, Signature};
+use crate::trust::{KeyId, Trust};
 
 pub(crate) const MANIFEST: &str = "manifest.json";
 pub(crate) const SUMS: &str = "SHA256SUMS";
@@ -49,6 +52,9 @@ pub struct AdapterVersion {
     pub lora: Lora,
     /// `sha256:…` of the files and the base: the same content under another name or number has the same digest.
     pub digest: String,
+    /// What the digest was signed with, when it was added; none for an unsigned one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signature: Option<Signature>,
     /// Where it lies: a PEFT folder as the engine reads it.
     #[serde(skip)]
     pub folder: PathBuf,
@@ -75,6 +81,35 @@ impl AdapterVersion {
         })
     }
 
+    /// Where it comes from, if its folder said so. Reads a file; the error is that it is not the one that was registered.
+    pub fn lineage(&self) -> Result<Option<Lineage>, AdapterError> {
+        let Some(file) = self.files.iter().find(|file| file.name == LINEAGE) else {
+            return Ok(None);
+        };
+        let bytes = files::read_bounded(&self.folder.join(LINEAGE), LINEAGE_BYTES_MAX)
+            .map_err(|error| self.damaged(LINEAGE, error.reason()))?;
+        let hash = hex_of(&bytes);
+        if hash != file.sha256 {
+            let reason = format!("has sha256 {hash}, registered with {}", file.sha256);
+            return Err(self.damaged(LINEAGE, reason));
+        }
+        Lineage::parse(&bytes)
+            .map(Some)
+            .map_err(|error| self.damaged(LINEAGE, error.reason()))
+    }
+
+    /// Whose signature it carries, as its manifest says.
+    #[must_use]
+    pub fn signed_by(&self) -> Option<KeyId> {
+        self.signature.as_ref().map(|signature| signature.key.id())
+    }
+
+    /// What a signature of this version is of; see [`signed_message`](crate::signed_message).
+    #[must_use]
+    pub fn signed_message(&self) -> String {
+        signature::message(&self.digest)
+    }
+
     pub(crate) fn new(
         name: AdapterName,
         files: Vec<StoredFile>,
@@ -92,6 +127,7 @@ impl AdapterVersion {
                 digest: base.digest.clone(),
             },
             lora,
+            signature: None,
             folder: PathBuf::new(),
         }
     }
@@ -100,7 +136,7 @@ impl AdapterVersion {
     pub(crate) fn seal(&self, folder: &Path) -> Result<(), AdapterError> {
         let manifest = self.to_json();
         let mut sums = String::new();
-        for file in &self.files {
+        for file in self.stored() {
             let _ = writeln!(sums, "{}  {}", file.sha256, file.name);
         }
         let _ = writeln!(sums, "{}  {MANIFEST}", hex_of(manifest.as_bytes()));
@@ -121,7 +157,7 @@ impl AdapterVersion {
             reason,
         };
         let bytes = files::read_bounded(&path, MANIFEST_BYTES_MAX)
-            .map_err(|error| damaged(reason_of(&error)))?;
+            .map_err(|error| damaged(error.reason()))?;
         let mut version: Self = serde_json::from_slice(&bytes)
             .map_err(|error| damaged(format!("does not parse: {error}")))?;
         if version.id() != *id {
@@ -131,20 +167,39 @@ impl AdapterVersion {
         Ok(version)
     }
 
-    /// Reads everything that is stored again and names the first file that differs from what was registered.
-    pub(crate) fn verify(&self) -> Result<(), AdapterError> {
+    /// The files, and the signature's.
+    fn stored(&self) -> impl Iterator<Item = &StoredFile> {
+        let signature = self.signature.as_ref().map(|signature| &signature.file);
+        self.files.iter().chain(signature)
+    }
+
+    /// Reads everything that is stored again and names the first file that differs from what was registered; then asks
+    /// whether who signed it is trusted.
+    pub(crate) fn verify(&self, trust: &Trust) -> Result<(), AdapterError> {
         let sums_path = self.folder.join(SUMS);
         let sums = files::read_bounded(&sums_path, MANIFEST_BYTES_MAX)
-            .map_err(|error| self.damaged(SUMS, reason_of(&error)))?;
+            .map_err(|error| self.damaged(SUMS, error.reason()))?;
         let of_files = self.verify_files()?;
         self.verify_manifest(&of_files, &String::from_utf8_lossy(&sums))?;
-        self.refuse_strangers()
+        self.refuse_strangers()?;
+        self.lineage()?;
+        self.check_signature(trust)
+    }
+
+    /// Whether the recorded signature is one of the recorded digest, by a trusted key.
+    pub(crate) fn check_signature(&self, trust: &Trust) -> Result<(), AdapterError> {
+        if let Some(signature) = &self.signature {
+            signature::check(&self.folder, signature, &self.digest)
+                .map_err(|reason| self.damaged(&signature.file.name, reason))?;
+        }
+        let subject = format!("adapter `{}`", self.id());
+        signature::check_trusted(&subject, self.signature.as_ref(), trust)
     }
 
     /// Compares the files with the manifest, and returns the lines of `SHA256SUMS` that belong to them.
     fn verify_files(&self) -> Result<String, AdapterError> {
         let mut lines = String::new();
-        for file in &self.files {
+        for file in self.stored() {
             let (hash, bytes) = self.hash(&file.name)?;
             if (&hash, bytes) != (&file.sha256, file.bytes) {
                 let reason = format!(
@@ -179,7 +234,7 @@ impl AdapterVersion {
     }
 
     fn refuse_strangers(&self) -> Result<(), AdapterError> {
-        let mut known: BTreeSet<&str> = self.files.iter().map(|file| file.name.as_str()).collect();
+        let mut known: BTreeSet<&str> = self.stored().map(|file| file.name.as_str()).collect();
         known.extend([MANIFEST, SUMS]);
         let unreadable =
             |error: std::io::Error| self.damaged(".", format!("cannot be listed: {error}"));
@@ -198,7 +253,7 @@ impl AdapterVersion {
             .map_err(|error| self.damaged(file, format!("cannot be read: {error}")))
     }
 
-    fn damaged(&self, file: &str, reason: impl Into<String>) -> AdapterError {
+    pub(crate) fn damaged(&self, file: &str, reason: impl Into<String>) -> AdapterError {
         AdapterError::Damaged {
             adapter: self.id(),
             file: file.to_owned(),
@@ -207,16 +262,9 @@ impl AdapterVersion {
     }
 }
 
-fn content_digest(files: &[StoredFile], base_digest: &str) -> String {
+pub(crate) fn content_digest(files: &[StoredFile], base_digest: &str) -> String {
     let content = json!({ "base": base_digest, "files": files });
     digest_of(canonical(&content).as_bytes())
-}
-
-fn reason_of(error: &AdapterError) -> String {
-    match error {
-        AdapterError::Io { source, .. } => format!("cannot be read: {source}"),
-        other => other.to_string(),
-    }
 }
 
 /// Now, in UTC, to the second, as RFC 3339 writes it.

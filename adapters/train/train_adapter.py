@@ -2,12 +2,15 @@
 
 Examples are JSON lines, either {"prompt": text, "target": text} with the prompt exactly as the runtime shows it, or
 {"passages": [{"title": text, "sentences": [text]}], "question": text, "target": text}. The target is the whole answer,
-for instance {"cite":"[[2]]"}. Out comes a folder with adapter_config.json and adapter_model.safetensors.
+for instance {"cite":"[[2]]"}. An example may have an "id" by which an evaluation knows it. Out comes a folder with
+adapter_config.json, adapter_model.safetensors and adapter_lineage.json, which says what was learned from and how.
 """
 
 import argparse
+import hashlib
 import json
 import random
+from importlib.metadata import version
 from pathlib import Path
 
 import torch
@@ -15,6 +18,9 @@ from peft import LoraConfig, get_peft_model
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 IGNORED = -100  # label of tokens that carry no loss
+ROWS_MAX = 200_000  # the registry reads no more row ids
+ROW_ID_BYTES_MAX = 128
+NOT_TUNED = {"base", "base_name", "examples", "out", "seed", "licence_note"}  # arguments that are no hyperparameters
 
 
 def rendered(example: dict) -> str:
@@ -41,6 +47,32 @@ def encoded(tokenizer, example: dict, longest: int):
     return asked + answered, [IGNORED] * len(asked) + answered
 
 
+def row_id(example: dict) -> str:
+    """The example's own id, or else the digest of its JSON with sorted keys and no white space."""
+    if "id" in example:
+        own = str(example["id"])
+        if not 1 <= len(own.encode()) <= ROW_ID_BYTES_MAX:
+            raise SystemExit(f"id {own[:80]!r} has {len(own.encode())} bytes, must have 1 to {ROW_ID_BYTES_MAX}")
+        return own
+    text = json.dumps(example, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+    return f"sha256:{hashlib.sha256(text.encode()).hexdigest()}"
+
+
+def lineage(a, data: bytes, trained_on: list[str]) -> dict:
+    """What adapter_lineage.json says; `trained_on` are the ids of the rows that carried loss into the weights."""
+    tuned = {name: value for name, value in vars(a).items() if name not in NOT_TUNED}
+    packages = {name: version(name) for name in ["torch", "transformers", "peft", "tokenizers"]}
+    return {
+        "format": 1,
+        "base": a.base_name or a.base.name,
+        "training_data": {
+            "digest": f"sha256:{hashlib.sha256(data).hexdigest()}", "row_ids": sorted(set(trained_on)),
+        },
+        "recipe": {"script": Path(__file__).name, "seed": a.seed, "hyperparameters": tuned | {"packages": packages}},
+        "licence_notes": a.licence_note,
+    }  # fmt: skip
+
+
 def batches(rows, size, r):
     """Shuffled batches of rows of like length, padded on the right."""
     order = sorted(rows, key=lambda row: len(row[0]) + r.random() * 20)
@@ -55,8 +87,8 @@ def batches(rows, size, r):
         }  # fmt: skip
 
 
-def save(model, out: Path, base_name: str):
-    """PEFT's two files, with the base named instead of its path on this machine."""
+def save(model, out: Path, base_name: str, lineage: dict):
+    """PEFT's two files, with the base named instead of its path on this machine, and the lineage."""
     model.peft_config["default"].base_model_name_or_path = base_name
     model.save_pretrained(out, save_embedding_layers=False)
     (out / "README.md").unlink(missing_ok=True)
@@ -64,6 +96,7 @@ def save(model, out: Path, base_name: str):
     config["target_modules"] = sorted(config["target_modules"])
     (out / "adapter_config.json").write_text(json.dumps(config, indent=2, sort_keys=True) + "\n")
     (out / "adapter_model.safetensors").chmod(0o644)
+    (out / "adapter_lineage.json").write_text(json.dumps(lineage, indent=1) + "\n")
 
 
 def main():
@@ -82,17 +115,22 @@ def main():
     a.add_argument("--held-out", type=float, default=0.1, help="share of examples that only measure the loss")
     a.add_argument("--seed", type=int, default=0)
     a.add_argument("--threads", type=int, default=1)
+    a.add_argument("--licence-note", action="append", default=[], help="terms of the data or the base; may be given several times")
     a = a.parse_args()
     torch.manual_seed(a.seed)
     torch.set_num_threads(a.threads)
     r = random.Random(a.seed)
 
     tokenizer = AutoTokenizer.from_pretrained(a.base)
-    examples = [json.loads(line) for line in a.examples.open()]
-    rows = [row for row in (encoded(tokenizer, e, a.longest) for e in examples) if row]
-    r.shuffle(rows)
-    kept = max(1, int(len(rows) * a.held_out))
-    unseen, rows = rows[:kept], rows[kept:]
+    data = a.examples.read_bytes()
+    examples = [json.loads(line) for line in data.decode().split("\n") if line]
+    named = [(row_id(e), row) for e, row in ((e, encoded(tokenizer, e, a.longest)) for e in examples) if row]
+    r.shuffle(named)
+    kept = max(1, int(len(named) * a.held_out))
+    trained_on = [name for name, _ in named[kept:]]
+    if len(trained_on) > ROWS_MAX:
+        raise SystemExit(f"{len(trained_on)} examples to learn from, the registry accepts the lineage of at most {ROWS_MAX}")
+    unseen, rows = [row for _, row in named[:kept]], [row for _, row in named[kept:]]
     print(f"{len(rows)} examples to learn from, {kept} to measure on, {len(examples) - kept - len(rows)} too long")
 
     model = AutoModelForCausalLM.from_pretrained(a.base, dtype=torch.float32)
@@ -120,7 +158,7 @@ def main():
             schedule.step()
             optimiser.zero_grad()
         print(f"epoch {epoch + 1}: loss {unseen_loss():.3f} on unseen examples", flush=True)
-    save(model, a.out, a.base_name or a.base.name)
+    save(model, a.out, a.base_name or a.base.name, lineage(a, data, trained_on))
 
 
 if __name__ == "__main__":

@@ -271,7 +271,7 @@ impl Models {
             return Err(AnswerError::UnknownModel(id.to_string()));
         }
         let fits = || {
-            let version = self.registry.verify(id)?;
+            let version = self.registry.verify_content(id)?;
             version.check_base(&self.base_identity()?.digest)?;
             Ok(version)
         };

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-use quoin_adapters::{BaseIdentity, Registry};
+use quoin_adapters::{BaseIdentity, Registry, Trust};
 use quoin_engine::{EngineError, Generator};
 use quoin_retriever::{Retriever, RetrieverError, RetrieverSettings};
 use serde::Serialize;
@@ -180,7 +180,9 @@ impl Quoin {
             ..config.retrieval.settings(config.model.device.parse()?)
         };
         let retriever = Arc::new(Retriever::open(&data, settings)?);
-        let registry = Arc::new(Registry::open(&data.join("adapters"))?);
+        let adapters = &config.adapters;
+        let trust = Trust::parse(&adapters.trusted_keys, adapters.require_signature)?;
+        let registry = Arc::new(Registry::open(&data.join("adapters"))?.trusting(trust));
         let storage = Storage::open(&data.join("quoin.db"))?;
         Ok(Self {
             rollouts: Rollouts::new(storage.clone(), Arc::clone(&registry)),

@@ -6,7 +6,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::support::{PeftFolder, add};
-use quoin_adapters::Registry;
+use quoin_adapters::{AdapterVersion, Registry};
 
 /// How long a child may take to come to the next step; only a child that hangs takes so long.
 const PATIENCE: Duration = Duration::from_mins(2);
@@ -24,7 +24,7 @@ fn what_an_interrupted_add_left_is_removed_at_the_next_start_and_never_was_a_ver
 
 const CHILD_FOLDER: &str = "QUOIN_TEST_ADDS_ADAPTERS_INTO";
 
-/// Not a test by itself: what the next test kills. It adds one adapter after the other until then.
+/// Not a test by itself: what the next test kills. It adds one adapter after the other, each with a report, until then.
 #[test]
 #[ignore = "runs as the child of `a_process_killed_while_adding_leaves_only_whole_versions`"]
 fn child_that_adds_adapters() {
@@ -33,7 +33,9 @@ fn child_that_adds_adapters() {
     };
     let registry = Registry::open(Path::new(&folder)).unwrap();
     for seed in 1_u16.. {
-        add(&registry, f32::from(seed));
+        let version = add(&registry, f32::from(seed));
+        let report = format!("{{\"seed\": {seed}}}");
+        registry.attach_report(&version, report.as_bytes()).unwrap();
     }
 }
 
@@ -113,6 +115,12 @@ fn a_process_killed_while_adding_leaves_only_whole_versions() {
         }
     }
     assert!(entries(&versions) > 0, "no child came to add anything");
+    let listing = Registry::open(data.path()).unwrap().list().unwrap();
+    let reports = |version: &AdapterVersion| version.reports().unwrap().len();
+    assert!(
+        listing.versions.iter().map(reports).sum::<usize>() > 0,
+        "no child came to attach a report"
+    );
     assert!(
         left_behind > 0,
         "no child was killed in the middle of adding"

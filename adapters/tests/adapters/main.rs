@@ -4,8 +4,11 @@
 mod aliases;
 mod damage;
 mod interrupted;
+mod lineage;
 mod peft;
 mod refusals;
 mod refused_weights;
 mod registry;
+mod reports;
+mod signatures;
 mod support;

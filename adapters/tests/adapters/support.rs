@@ -1,10 +1,15 @@
 //! A base of two small layers and PEFT folders for it, to be changed in one place by each test; adding them, and refusals.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
 
-use quoin_adapters::{AdapterId, AdapterName, AdapterVersion, BaseIdentity, Registry};
+use ed25519_dalek::{Signer as _, SigningKey};
+use quoin_adapters::{
+    AdapterId, AdapterName, AdapterVersion, BaseIdentity, PublicKey, Registry, Trust,
+    signed_message,
+};
 use safetensors::Dtype;
 use safetensors::tensor::{TensorView, serialize};
 use serde_json::{Value, json};
@@ -49,6 +54,53 @@ pub fn added(registry: &Registry, seed: f32) -> AdapterVersion {
 /// The id of what [`added`] adds.
 pub fn add(registry: &Registry, seed: f32) -> AdapterId {
     added(registry, seed).id()
+}
+
+/// What a recipe says of an adapter that it tuned on two rows.
+pub const LINEAGE: &str = r#"{
+  "format": 1,
+  "base": "tiny",
+  "training_data": {
+    "digest": "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
+    "row_ids": ["q1", "q2"]
+  },
+  "recipe": {"script": "train_adapter.py", "seed": 7, "hyperparameters": {"rate": 0.001}},
+  "licence_notes": ["data: CC0"]
+}
+"#;
+
+/// The public half of the key with this seed.
+pub fn key(seed: u8) -> PublicKey {
+    let secret = SigningKey::from_bytes(&[seed; 32]);
+    let key = format!("ed25519:{}", hex(secret.verifying_key().as_bytes()));
+    key.parse().unwrap()
+}
+
+pub fn trusting(seeds: &[u8], require_signature: bool) -> Trust {
+    let keys: Vec<_> = seeds.iter().map(|seed| key(*seed).to_string()).collect();
+    Trust::parse(&keys, require_signature).unwrap()
+}
+
+/// Signs a folder for [`base`] with the key with this seed.
+pub fn sign(folder: &Path, seed: u8) {
+    let message = signed_message(folder, &base()).unwrap();
+    let signature = SigningKey::from_bytes(&[seed; 32]).sign(message.as_bytes());
+    let text = format!("{}\n", hex(&signature.to_bytes()));
+    fs::write(folder.join("quoin.sig"), text).unwrap();
+}
+
+pub fn signed_folder(weights: f32, seed: u8) -> TempDir {
+    let folder = PeftFolder::new(weights).write();
+    sign(folder.path(), seed);
+    folder
+}
+
+fn hex(bytes: &[u8]) -> String {
+    let mut text = String::new();
+    for byte in bytes {
+        write!(text, "{byte:02x}").unwrap();
+    }
+    text
 }
 
 /// Why a folder is not added; nothing of it is left.

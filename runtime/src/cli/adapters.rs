@@ -26,6 +26,18 @@ pub enum Adapters {
         /// NAME@VERSION
         version: String,
     },
+    /// Keep a report of an evaluation beside a version
+    Report {
+        /// NAME@VERSION
+        version: String,
+        /// `report.json` of `quoin eval`
+        file: PathBuf,
+    },
+    /// Print what a signature of an adapter's folder is made of
+    Message {
+        /// Folder with `adapter_config.json` and `adapter_model.safetensors`
+        path: PathBuf,
+    },
     /// List versions
     List,
     /// Show one version
@@ -72,6 +84,20 @@ impl Adapters {
                 let path = format!("/admin/v1/adapters/{}/verify", segment(version));
                 client.post(&path, &json!({})).await
             }
+            Self::Report { version, file } => {
+                let whole = file
+                    .canonicalize()
+                    .context(|| format!("cannot read `{}`", file.display()))?;
+                let path = format!("/admin/v1/adapters/{}/reports", segment(version));
+                client.post(&path, &json!({ "path": whole })).await
+            }
+            Self::Message { path } => {
+                let whole = path
+                    .canonicalize()
+                    .context(|| format!("cannot read `{}`", path.display()))?;
+                let body = json!({ "path": whole });
+                client.post("/admin/v1/adapters/message", &body).await
+            }
             Self::List => client.get("/admin/v1/adapters").await,
             Self::Show { version } => {
                 client
@@ -103,6 +129,12 @@ impl Adapters {
             Self::Verify { version } => {
                 output.line(format!("{version} is intact and fits the base model"))
             }
+            Self::Report { version, .. } => {
+                let digest = answer["digest"].as_str().unwrap_or_default();
+                output.line(format!("{digest} lies beside {version}"))
+            }
+            // The last line break is a part of it.
+            Self::Message { .. } => output.piece(answer["message"].as_str().unwrap_or_default()),
             Self::List => {
                 for damaged in answer["damaged"].as_array().into_iter().flatten() {
                     output.warn(damaged.as_str().unwrap_or_default());
@@ -133,7 +165,11 @@ fn label(version: &Value) -> String {
 
 fn listing(answer: &Value) -> String {
     let none = Vec::new();
-    let mut rows = vec![["ADAPTER", "RANK", "DIGEST"].map(str::to_owned).to_vec()];
+    let mut rows = vec![
+        ["ADAPTER", "RANK", "SIGNED BY", "DIGEST"]
+            .map(str::to_owned)
+            .to_vec(),
+    ];
     rows.extend(
         answer["adapters"]
             .as_array()
@@ -143,6 +179,7 @@ fn listing(answer: &Value) -> String {
                 vec![
                     label(version),
                     version["rank"].to_string(),
+                    version["signed_by"].as_str().unwrap_or("-").to_owned(),
                     version["digest"].as_str().unwrap_or_default().to_owned(),
                 ]
             }),

@@ -57,6 +57,8 @@ use super::{
         admin::adapters::add,
         admin::adapters::show,
         admin::adapters::verify,
+        admin::adapters::message,
+        admin::adapters::attach_report,
         admin::adapters::aliases,
         admin::adapters::set_alias,
         admin::rollouts::start,

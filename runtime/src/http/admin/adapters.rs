@@ -1,12 +1,16 @@
 //! Adapter versions and the aliases that point at them.
 
+use std::io::Read as _;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use axum::Json as JsonResponse;
 use axum::extract::{Path, State};
 use http::StatusCode;
-use quoin_adapters::{AdapterError, AdapterId, AdapterName, AdapterVersion, Alias, Aliases};
+use quoin_adapters::{
+    AdapterError, AdapterId, AdapterName, AdapterVersion, Alias, Aliases, REPORT_BYTES_MAX,
+    signed_message,
+};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use utoipa::ToSchema;
@@ -26,6 +30,15 @@ pub(in crate::http) struct AdapterBody {
     path: PathBuf,
     /// The adapter's name.
     name: String,
+}
+
+/// A file or folder of this machine.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(in crate::http) struct PathBody {
+    /// A report is a JSON object, as `quoin eval` writes `report.json`; an adapter is a folder, as PEFT writes it.
+    #[schema(value_type = String)]
+    path: PathBuf,
 }
 
 /// Where an alias goes.
@@ -87,6 +100,25 @@ pub(in crate::http) async fn add(
     Ok((status, JsonResponse(shown(&added.version))))
 }
 
+/// What a signature of an adapter's folder is made of, for this base.
+#[utoipa::path(
+    post, path = "/admin/v1/adapters/message", tag = "admin", request_body = PathBody,
+    responses(
+        (status = 200, description = "`{message}`.", body = Object),
+        (status = "default", description = "The error.", body = ErrorBody),
+    )
+)]
+pub(in crate::http) async fn message(
+    State(http): State<Http>,
+    _caller: Authorized<Administering>,
+    Json(body): Json<PathBody>,
+) -> Result<JsonResponse<Value>, ApiError> {
+    let message = blocking(&http, move |quoin| {
+        Ok(signed_message(&body.path, &quoin.base_identity()?)?)
+    });
+    Ok(JsonResponse(json!({ "message": message.await? })))
+}
+
 /// Shows one version.
 #[utoipa::path(
     get, path = "/admin/v1/adapters/{version}", tag = "admin",
@@ -102,8 +134,65 @@ pub(in crate::http) async fn show(
     Path(version): Path<String>,
 ) -> Result<JsonResponse<Value>, ApiError> {
     let id: AdapterId = version.parse()?;
-    let version = blocking(&http, move |quoin| Ok(quoin.registry().show(&id)?)).await?;
-    Ok(JsonResponse(shown(&version)))
+    let shown = blocking(&http, move |quoin| {
+        let version = quoin.registry().show(&id)?;
+        let mut shown = shown(&version);
+        // Rows are many; how many is enough to see.
+        shown["lineage"] = version.lineage()?.map_or(Value::Null, |lineage| {
+            json!({
+                "base": lineage.base,
+                "training_data": {
+                    "digest": lineage.training_data.digest,
+                    "rows": lineage.training_data.row_ids.len(),
+                },
+                "recipe": lineage.recipe,
+                "licence_notes": lineage.licence_notes,
+            })
+        });
+        shown["reports"] = json!(version.reports()?);
+        Ok(shown)
+    })
+    .await?;
+    Ok(JsonResponse(shown))
+}
+
+/// Keeps a report of an evaluation beside a version, under its digest.
+#[utoipa::path(
+    post, path = "/admin/v1/adapters/{version}/reports", tag = "admin", request_body = PathBody,
+    params(("version" = String, Path, description = "`NAME@VERSION`.")),
+    responses(
+        (status = 201, description = "`{digest, bytes}`.", body = Object),
+        (status = 200, description = "It was there already.", body = Object),
+        (status = "default", description = "The error.", body = ErrorBody),
+    )
+)]
+pub(in crate::http) async fn attach_report(
+    State(http): State<Http>,
+    _caller: Authorized<Administering>,
+    Path(version): Path<String>,
+    Json(body): Json<PathBody>,
+) -> Result<(StatusCode, JsonResponse<Value>), ApiError> {
+    let id: AdapterId = version.parse()?;
+    let attached = blocking(&http, move |quoin| {
+        let report = read_report(&body.path)
+            .map_err(|error| ApiError::invalid("path", format!("cannot read it: {error}")))?;
+        Ok(quoin.registry().attach_report(&id, &report)?)
+    })
+    .await?;
+    let status = if attached.is_new {
+        StatusCode::CREATED
+    } else {
+        StatusCode::OK
+    };
+    Ok((status, JsonResponse(json!(attached.report))))
+}
+
+/// One byte more than is allowed, so that what is too large is refused by its size.
+fn read_report(path: &std::path::Path) -> std::io::Result<Vec<u8>> {
+    let mut report = Vec::new();
+    let file = std::fs::File::open(path)?;
+    file.take(REPORT_BYTES_MAX + 1).read_to_end(&mut report)?;
+    Ok(report)
 }
 
 /// Reads every byte of a version again, and compares it with its digests and the base model.
@@ -195,7 +284,11 @@ fn listed(aliases: &Aliases) -> Value {
 }
 
 fn shown(version: &AdapterVersion) -> Value {
-    let mut shown = json!({"id": version.id(), "rank": version.lora.r});
+    let mut shown = json!({
+        "id": version.id(),
+        "rank": version.lora.r,
+        "signed_by": version.signed_by().map(|key| key.to_string()),
+    });
     if let (Some(fields), Ok(Value::Object(manifest))) =
         (shown.as_object_mut(), serde_json::to_value(version))
     {

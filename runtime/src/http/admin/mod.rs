@@ -34,6 +34,8 @@ pub(super) fn routes() -> Router<Http> {
         .route("/adapters", get(adapters::list).post(adapters::add))
         .route("/adapters/{version}", get(adapters::show))
         .route("/adapters/{version}/verify", post(adapters::verify))
+        .route("/adapters/message", post(adapters::message))
+        .route("/adapters/{version}/reports", post(adapters::attach_report))
         .route("/aliases", get(adapters::aliases))
         .route("/aliases/{alias}", put(adapters::set_alias))
         .route("/rollouts", get(rollouts::history).post(rollouts::start))

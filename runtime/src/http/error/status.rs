@@ -116,7 +116,12 @@ impl From<AdapterError> for ApiError {
             AdapterError::Refused { .. } => {
                 Self::new(StatusCode::BAD_REQUEST, "adapter_refused", message).about("path")
             }
-            AdapterError::NotFound { .. } => Self::not_found(message),
+            AdapterError::NotFound { .. } | AdapterError::ReportNotFound { .. } => {
+                Self::not_found(message)
+            }
+            AdapterError::Untrusted { .. } => {
+                Self::new(StatusCode::BAD_REQUEST, "adapter_untrusted", message).about("path")
+            }
             AdapterError::BaseMismatch { .. } | AdapterError::AliasMoved { .. } => {
                 Self::conflict(message)
             }
