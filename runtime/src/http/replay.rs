@@ -39,7 +39,7 @@ pub(super) struct Replayed {
     /// Then.
     recorded: Recorded,
     /// Now.
-    replayed: Answer,
+    now: Answer,
     /// Which of `release`, `generation`, `answer` and `documents` differ.
     differs: Vec<&'static str>,
 }
@@ -79,7 +79,7 @@ pub(super) async fn create(
     Ok(JsonResponse(Replayed {
         differs: differences(&recorded, &replayed),
         recorded,
-        replayed,
+        now: replayed,
     }))
 }
 
