@@ -85,6 +85,8 @@ pub struct Caller {
     pub access: Access,
     /// The arm of a running rollout that it wants to be answered by, outside of its statistics.
     pub arm: Option<Arm>,
+    /// Keeps a conversation on one release, where the request itself names no session.
+    pub session: Option<String>,
 }
 
 impl Caller {
@@ -96,6 +98,7 @@ impl Caller {
             scopes: Scope::ALL.into_iter().collect(),
             access: Access::admin(),
             arm: None,
+            session: None,
         }
     }
 
@@ -112,6 +115,7 @@ impl Caller {
             scopes,
             access,
             arm: None,
+            session: None,
         }
     }
 

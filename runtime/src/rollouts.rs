@@ -10,7 +10,9 @@ mod start;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use quoin_adapters::rollout::{Arm, Input, Rollout, RolloutError, Side, State, Status, Transition};
+use quoin_adapters::rollout::{
+    Arm, Input, Observation, Rollout, RolloutError, Side, State, Status, Transition,
+};
 use quoin_adapters::{AdapterError, AdapterId, Alias, AliasMove, Registry};
 use tokio::sync::Semaphore;
 
@@ -31,7 +33,7 @@ pub enum RolloutRefusal {
     NoneRunning,
     /// There is one already.
     #[error(
-        "rollout `{id}` of `{adapter}` is {state}: one alias has one rollout at a time; promote or abort it first"
+        "rollout `{id}` of `{adapter}` is not over (state: {state}): one alias has one rollout at a time; promote or abort it first"
     )]
     Running {
         /// Which one.
@@ -199,6 +201,19 @@ impl Rollouts {
         };
         if let Some(id) = id {
             self.happened(&id, Input::Tick { at_ms: now_ms() });
+        }
+    }
+
+    /// A canary that cannot be loaded has failed to answer: after as many times as the plan allows it is aborted.
+    fn failed_to_load(&self, id: &AdapterId) {
+        let Some(assigned) = self.assign("", Some(Arm::Canary)) else {
+            return;
+        };
+        if assigned.side.adapter.as_ref() == Some(id) {
+            assigned.counted().note(Observation {
+                engine_error: true,
+                ..Observation::default()
+            });
         }
     }
 
@@ -371,6 +386,7 @@ pub(crate) fn run(quoin: &Arc<Quoin>) {
                         error = &error as &dyn std::error::Error,
                         "a release of the rollout cannot be loaded: the champion answers alone"
                     );
+                    quoin.rollouts().failed_to_load(id);
                 }
             }
         }

@@ -198,6 +198,7 @@ impl Quoin {
             return Ok(None);
         }
         let session = ask.request.session.as_deref();
+        let session = session.or(caller.session.as_deref());
         let request = ask.request.answer_id.clone().unwrap_or_else(new_answer_id);
         let unit = unit(caller, session, &request);
         let assigned = self.rollouts().assign(&unit, caller.arm);
@@ -232,7 +233,8 @@ impl Quoin {
         }
         if let Err(error) = &result
             && let Some(stable) = assigned.stand_in()
-            && observed.is_some_and(|observed| observed.engine_error)
+            && (error.fallback_reason().is_some()
+                || observed.is_some_and(|observed| observed.engine_error))
             && !listener.shown.load(Ordering::Relaxed)
         {
             tracing::warn!(

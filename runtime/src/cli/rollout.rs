@@ -139,7 +139,7 @@ fn standing(status: &Value) -> String {
     let share = status["weight_basis_points"].as_f64().unwrap_or_default() / 100.0;
     let _ = writeln!(
         text,
-        "share {share} %, waits for {}",
+        "share {share} %; waits for: {}",
         word(&status["waits_for"])
     );
     if let Some(left) = status["time_left_ms"].as_i64() {
@@ -243,7 +243,8 @@ fn short(number: &Value) -> String {
 fn duration(ms: i64) -> String {
     let minutes = ms / 60_000;
     match (minutes / 1440, minutes / 60 % 24, minutes % 60) {
-        (0, 0, _) => format!("{} s", ms / 1000),
+        (0, 0, 0) => format!("{} s", ms / 1000),
+        (0, 0, minutes) => format!("{minutes} min"),
         (0, hours, minutes) => format!("{hours} h {minutes} min"),
         (days, hours, _) => format!("{days} d {hours} h"),
     }

@@ -21,6 +21,10 @@ const READ_AS: &str = "x-quoin-as";
 /// Chooses the arm of a running rollout, `stable` or `canary`, outside of its statistics; for `admin` alone.
 const ARM: &str = "x-quoin-arm";
 
+/// Keeps a conversation on one release, for clients whose requests have no field for it.
+const SESSION: &str = "x-quoin-session";
+const SESSION_BYTES_MAX: usize = 256;
+
 /// Where a connection comes from; the listener says so.
 #[derive(Clone, Copy, Debug)]
 pub struct Peer(pub SocketAddr);
@@ -80,6 +84,7 @@ impl<S: Needs + Send> FromRequestParts<Http> for Authorized<S> {
             ));
         }
         let caller = choose_arm(parts, read_as(parts, caller)?)?;
+        let caller = with_session(parts, caller)?;
         Ok(Self(caller, PhantomData))
     }
 }
@@ -168,6 +173,26 @@ fn choose_arm(parts: &Parts, caller: Caller) -> Result<Caller, ApiError> {
     };
     Ok(Caller {
         arm: Some(arm),
+        ..caller
+    })
+}
+
+fn with_session(parts: &Parts, caller: Caller) -> Result<Caller, ApiError> {
+    let Some(header) = parts.headers.get(SESSION) else {
+        return Ok(caller);
+    };
+    let session = header
+        .to_str()
+        .ok()
+        .filter(|session| (1..=SESSION_BYTES_MAX).contains(&session.len()));
+    let session = session.ok_or_else(|| {
+        ApiError::invalid(
+            SESSION,
+            format!("`{SESSION}` must be 1 to {SESSION_BYTES_MAX} bytes of printable ASCII"),
+        )
+    })?;
+    Ok(Caller {
+        session: Some(session.to_owned()),
         ..caller
     })
 }

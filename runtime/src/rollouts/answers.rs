@@ -74,6 +74,14 @@ impl Rollouts {
 }
 
 impl Assigned {
+    /// The same, and no wish of a caller's.
+    pub(super) fn counted(self) -> Self {
+        Self {
+            overridden: false,
+            ..self
+        }
+    }
+
     /// Notes how the arm did. Waits for nothing.
     pub(crate) fn note(&self, observed: Observation) {
         let input = Input::Outcome {

@@ -83,6 +83,7 @@ impl Quoin {
             .save_rollout(save(&saved, &transitions, now))
             .await?;
         *rollouts.lock() = Some(saved);
+        self.loaded().pin(rollouts.pinned());
         rollouts.name_challenger(canary.adapter).await;
         Ok(status)
     }

@@ -289,3 +289,73 @@ async fn what_cannot_be_is_refused_with_the_reason() {
     assert_eq!(told("promote").await.0, StatusCode::NOT_FOUND);
     server.close().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_admin_can_choose_the_arm_and_is_not_counted() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::open(folder.path()).await;
+    server.add_support().await;
+    assert_eq!(
+        server.start(plan(&[100, 10000])).await.0,
+        StatusCode::CREATED
+    );
+    for (arm, adapter) in [("canary", "support@1"), ("stable", "base")] {
+        let request = Request::builder()
+            .method(Method::POST)
+            .uri("/v1/answers")
+            .header("host", "localhost")
+            .header("content-type", "application/json")
+            .header("x-quoin-arm", arm)
+            .body(Body::from(
+                json!({"question": QUESTION, "mode": "grounded"}).to_string(),
+            ))
+            .unwrap();
+        let response = server.router.clone().oneshot(request).await.unwrap();
+        assert_eq!(response.headers()["x-quoin-adapter"], adapter);
+    }
+    let status = server.get("/admin/v1/rollouts/current").await;
+    assert_eq!(status["overridden"], 2, "{status:#}");
+    assert_eq!(status["arms"]["canary"]["requests"], 0);
+    let body = json!({"to": "support@1"});
+    let moved = server
+        .call(Method::PUT, "/admin/v1/aliases/champion", Some(body))
+        .await;
+    assert_eq!(moved.0, StatusCode::CONFLICT, "{}", moved.1);
+    server.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_canary_that_cannot_be_loaded_after_a_restart_is_aborted_and_nobody_waits_for_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::open(folder.path()).await;
+    server.add_support().await;
+    assert_eq!(server.start(plan(&[10000])).await.0, StatusCode::CREATED);
+    server.close().await;
+    let weights = folder
+        .path()
+        .join("adapters/support/1/adapter_model.safetensors");
+    let mut bytes = std::fs::read(&weights).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    let mut permissions = std::fs::metadata(&weights).unwrap().permissions();
+    #[expect(
+        clippy::permissions_set_readonly_false,
+        reason = "as somebody with the right to write would"
+    )]
+    permissions.set_readonly(false);
+    std::fs::set_permissions(&weights, permissions).unwrap();
+    std::fs::write(&weights, bytes).unwrap();
+
+    let server = Server::open(folder.path()).await;
+    for _ in 0..40 {
+        assert_eq!(server.ask(None).await["release"]["adapter"], "base");
+        let status = server.get("/admin/v1/rollouts/current").await;
+        if status["state"]["name"] == "aborted" {
+            assert_eq!(status["state"]["why"]["failure"], "engine_errors_in_a_row");
+            server.close().await;
+            return;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(250)).await;
+    }
+    panic!("the rollout goes on without its canary");
+}

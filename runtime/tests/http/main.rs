@@ -21,6 +21,7 @@ mod hostile;
 mod identity;
 mod limits;
 mod operations;
+mod replay;
 mod responses;
 mod search;
 mod serving;
