@@ -366,15 +366,11 @@ fn save(saved: &Saved, transitions: &[Transition], now: i64) -> Save {
 /// How often time is told to a rollout.
 const TICK: std::time::Duration = std::time::Duration::from_secs(1);
 
-/// Lets time pass for the rollout, and keeps its models in memory, until the service is gone.
+/// Lets time pass for the rollout, and keeps its models in memory, from at once until the service is gone.
 pub(crate) fn run(quoin: &Arc<Quoin>) {
     let quoin = Arc::downgrade(quoin);
     tokio::spawn(async move {
-        loop {
-            tokio::time::sleep(TICK).await;
-            let Some(quoin) = quoin.upgrade() else {
-                return;
-            };
+        while let Some(quoin) = quoin.upgrade() {
             quoin.rollouts().tick();
             quoin.rollouts().measure();
             let pinned = quoin.rollouts().pinned();
@@ -389,6 +385,8 @@ pub(crate) fn run(quoin: &Arc<Quoin>) {
                     quoin.rollouts().failed_to_load(id);
                 }
             }
+            drop(quoin);
+            tokio::time::sleep(TICK).await;
         }
     });
 }

@@ -16,6 +16,7 @@ use utoipa::ToSchema;
 use crate::config::Config;
 use crate::erasure;
 use crate::models::{BASE, BaseState, BaseUnknown, Models};
+use crate::release::models_folder;
 use crate::rollouts::{self, Rollouts};
 use crate::sources::Sources;
 use crate::storage::{Storage, StorageError};
@@ -177,7 +178,9 @@ impl Quoin {
         let settings = RetrieverSettings {
             reader_command: config.reader_command.clone(),
             outer_places: vec![erasure::REQUEST_LOG],
-            ..config.retrieval.settings(config.model.device.parse()?)
+            ..config
+                .retrieval
+                .settings(config.model.device.parse()?, &models_folder(&data))
         };
         let retriever = Arc::new(Retriever::open(&data, settings)?);
         let adapters = &config.adapters;

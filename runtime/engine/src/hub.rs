@@ -103,7 +103,9 @@ impl Pull<'_> {
                 let path = fetched.map_err(|error| self.failed(format!("`{file}`: {error}")))?;
                 self.verify(path).await?
             };
-            folder = path.parent().map(Path::to_owned).unwrap_or_default();
+            if file == "config.json" {
+                folder = path.parent().map(Path::to_owned).unwrap_or_default();
+            }
         }
         // Only now can it be loaded by its name.
         cache
@@ -157,7 +159,10 @@ fn remove_if_damaged(path: &Path) -> Result<bool, EngineError> {
 }
 
 /// The folder of a model that was pulled before.
-pub(crate) fn cached(
+///
+/// # Errors
+/// [`EngineError::Hub`] for what is no hub id or revision.
+pub fn cached(
     id: &str,
     revision: Option<&str>,
     cache_folder: &Path,
@@ -204,10 +209,17 @@ fn wanted(names: impl Iterator<Item = String>) -> Vec<String> {
         "tokenizer_config.json",
         "chat_template.jinja",
         "model.safetensors.index.json",
+        // What sentence-transformers says beside a model that embeds.
+        "modules.json",
+        "sentence_bert_config.json",
+        "config_sentence_transformers.json",
     ];
-    names
-        .filter(|name| described.contains(&name.as_str()) || is_weight(name))
-        .collect()
+    let wanted = |name: &String| {
+        described.contains(&name.as_str())
+            || is_weight(name)
+            || name.ends_with("_Pooling/config.json")
+    };
+    names.filter(wanted).collect()
 }
 
 fn is_weight(name: &str) -> bool {
@@ -257,6 +269,7 @@ mod tests {
         let mut files: Files = names.map(|name| (name, fixture(name))).into();
         files.insert("pytorch_model.bin", vec![0; 10]);
         files.insert("onnx/model.safetensors", vec![0; 10]);
+        files.insert("1_Pooling/config.json", b"{}".to_vec());
         files
     }
 

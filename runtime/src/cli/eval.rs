@@ -2,7 +2,7 @@
 //! is neither read nor written.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use clap::{Args, Subcommand};
@@ -16,6 +16,7 @@ use super::Setting;
 use super::failure::{Context as _, Failure};
 use super::output::{self, Output};
 use crate::config::RetrievalConfig;
+use crate::release::models_folder;
 
 /// Documents that each stage ranks for a query.
 const DEPTH: usize = 100;
@@ -83,12 +84,13 @@ impl Eval {
     pub async fn run(self, setting: &Setting) -> Result<(), Failure> {
         let Self::Retrieval(retrieval) = self;
         let output = setting.output;
-        tokio::task::spawn_blocking(move || retrieval.run(output)).await?
+        let models = models_folder(setting.config.data());
+        tokio::task::spawn_blocking(move || retrieval.run(&models, output)).await?
     }
 }
 
 impl Retrieval {
-    fn run(&self, output: Output) -> Result<(), Failure> {
+    fn run(&self, models: &Path, output: Output) -> Result<(), Failure> {
         let mut dataset = Dataset::open_split(&self.dataset, &self.split)?;
         if let Some(limit) = self.limit {
             dataset.qrels = std::mem::take(&mut dataset.qrels)
@@ -103,7 +105,7 @@ impl Retrieval {
             reranker: self.reranker.clone(),
             ..RetrievalConfig::default()
         };
-        let settings = retrieval.settings(Device::Auto);
+        let settings = retrieval.settings(Device::Auto, models);
         let configuration = format!("{settings:?}");
         let retriever = Retriever::open(folder.path(), settings)?;
         let ingestion = ingest(&dataset, &retriever, reference.documents, output)?;

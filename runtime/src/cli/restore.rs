@@ -20,6 +20,7 @@ use super::output;
 use crate::backup::{self, DATABASE, Manifest, RECEIPT_KEY};
 use crate::config::RetrievalConfig;
 use crate::erasure::REQUEST_LOG;
+use crate::release::models_folder;
 use crate::service;
 use crate::storage::{Erasure, Storage};
 
@@ -183,7 +184,7 @@ fn delete_again(
     }
     let settings = RetrieverSettings {
         outer_places: vec![REQUEST_LOG],
-        ..retrieval.settings(Device::Cpu)
+        ..retrieval.settings(Device::Cpu, &models_folder(folder))
     };
     let retriever = Retriever::open(folder, settings)?;
     let mut count = 0;

@@ -1,6 +1,8 @@
 //! `[retrieval]`: which models embed and rerank, and how stages are combined.
 
-use quoin_engine::Device;
+use std::path::{Path, PathBuf};
+
+use quoin_engine::{Device, hub};
 use quoin_retriever::{
     EmbedderKind, Fusion, PassageSettings, RankingSettings, RerankerKind, RetrieverSettings,
 };
@@ -21,11 +23,11 @@ pub struct RetrievalConfig {
     pub passage_max_tokens: usize,
     /// Tokens of a passage's end that the next one repeats, at most.
     pub passage_overlap_tokens: usize,
-    /// `bundled`, or the folder of a model.
+    /// `bundled`, the folder of a model, a name under `<data>/models`, or a hub id that was pulled.
     pub embedder: String,
     /// Whether vectors of tokens are stored; `None` where the embedder makes them.
     pub token_vectors: Option<bool>,
-    /// `auto`, `off`, `late-interaction`, or the folder of a cross-encoder.
+    /// `auto`, `off`, `late-interaction`, or a cross-encoder, named as an embedder is.
     pub reranker: String,
     /// Whether searches rerank that do not say; `None` as suits the reranker.
     pub rerank: Option<bool>,
@@ -83,9 +85,10 @@ impl RetrievalConfig {
         }
     }
 
-    /// What the retriever is told of it. Embedding models that the engine serves run on `device`.
+    /// What the retriever is told of it. Embedding models that the engine serves run on `device`; `models` is where models lie
+    /// that are named and not pointed at.
     #[must_use]
-    pub fn settings(&self, device: Device) -> RetrieverSettings {
+    pub fn settings(&self, device: Device, models: &Path) -> RetrieverSettings {
         let fusion = |name: &str| match name {
             "min-max" => Fusion::MinMax,
             "z-score" => Fusion::ZScore,
@@ -96,7 +99,7 @@ impl RetrievalConfig {
             passages: self.passages(),
             embedder: match self.embedder.as_str() {
                 "bundled" => EmbedderKind::Bundled,
-                folder => EmbedderKind::Folder(folder.into()),
+                folder => EmbedderKind::Folder(found(folder, models)),
             },
             other_embedders: Some(served_by_engine(device)),
             token_vectors: self.token_vectors,
@@ -106,7 +109,7 @@ impl RetrievalConfig {
                 reranker: match self.reranker.as_str() {
                     "off" => RerankerKind::Off,
                     "auto" | "late-interaction" => RerankerKind::LateInteraction,
-                    folder => RerankerKind::CrossEncoder(folder.into()),
+                    folder => RerankerKind::CrossEncoder(found(folder, models)),
                 },
                 rerank: self.rerank,
                 rerank_depth: self.rerank_depth,
@@ -115,5 +118,43 @@ impl RetrievalConfig {
             },
             ..RetrieverSettings::default()
         }
+    }
+}
+
+/// The folder of a model: as it is given, below `models`, or where a pull left it. What is nowhere stays as it is given, and is named
+/// by whoever opens it.
+fn found(name: &str, models: &Path) -> PathBuf {
+    let given = PathBuf::from(name);
+    let imported = models.join(name);
+    [given.clone(), imported]
+        .into_iter()
+        .find(|path| path.exists())
+        .or_else(|| hub::cached(name, None, models).ok().flatten())
+        .unwrap_or(given)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+    use super::*;
+
+    #[test]
+    fn a_model_is_found_as_a_path_by_its_name_and_by_the_id_that_it_was_pulled_by() {
+        let models = tempfile::tempdir().unwrap();
+        std::fs::create_dir(models.path().join("mini")).unwrap();
+        let pulled = models.path().join("models--org--mini");
+        let snapshot = pulled.join("snapshots/c0ffee");
+        std::fs::create_dir_all(&snapshot).unwrap();
+        std::fs::create_dir_all(pulled.join("refs")).unwrap();
+        std::fs::write(pulled.join("refs/main"), "c0ffee").unwrap();
+        std::fs::write(snapshot.join("config.json"), "{}").unwrap();
+        let whole = models.path().join("mini");
+        assert_eq!(found(whole.to_str().unwrap(), Path::new("/nowhere")), whole);
+        assert_eq!(found("mini", models.path()), whole);
+        assert_eq!(found("org/mini", models.path()), snapshot);
+        assert_eq!(
+            found("org/other", models.path()),
+            PathBuf::from("org/other")
+        );
     }
 }
