@@ -7,7 +7,7 @@ use self::rerank::Reranker;
 use crate::settings::{Fusion, RankingSettings};
 
 /// Changes whenever the same lists and settings would be put in another order.
-const VERSION: &str = "rank-3";
+const VERSION: &str = "rank-2";
 
 /// How the stages of one pipeline are combined: the settings, with what they leave out filled in.
 #[derive(Clone, Debug, PartialEq)]

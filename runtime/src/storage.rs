@@ -21,9 +21,9 @@ pub use erase::Erasure;
 pub use feedback::{FeedbackInput, FeedbackRow};
 pub use keys::{KeyInfo, Keys, NewKey};
 pub use requests::{Logged, RequestRecord, Retention};
-pub use rollouts::{Course, Happened, Running, Save, Saved};
+pub use rollouts::{Audit, Course, Happened, Running, Save, Saved};
 
-use quoin_adapters::rollout::{AuditLine, Rollout};
+use quoin_adapters::rollout::Rollout;
 use writer::Writer;
 
 /// What went wrong with the tables of keys, requests and feedback.
@@ -161,11 +161,11 @@ impl Storage {
             .await
     }
 
-    /// The audit log of rollouts, in order.
+    /// The audit log of rollouts, checked.
     ///
     /// # Errors
     /// As [`Storage::running_rollout`].
-    pub async fn rollout_audit(&self) -> Result<Vec<AuditLine>, StorageError> {
+    pub async fn rollout_audit(&self) -> Result<Audit, StorageError> {
         self.writer
             .run(|connection| rollouts::audit(connection))
             .await

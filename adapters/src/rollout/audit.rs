@@ -65,6 +65,19 @@ impl AuditLine {
         line
     }
 
+    /// Whether a transition is the one that the line tells of.
+    #[must_use]
+    pub fn tells_of(&self, transition: &Transition) -> bool {
+        self.ts == time(transition.at_ms)
+            && self.action == transition.action.name()
+            && self.from == transition.from.to_string()
+            && self.to == transition.to.to_string()
+            && self.weight == transition.weight_basis_points
+            && self.actor == transition.actor
+            && self.reason == transition.reason
+            && self.evidence == rounded_value(transition.evidence.clone())
+    }
+
     fn content_digest(&self) -> String {
         let mut content = json!(self);
         if let Some(fields) = content.as_object_mut() {

@@ -269,7 +269,8 @@ mod tests {
         let mut files: Files = names.map(|name| (name, fixture(name))).into();
         files.insert("pytorch_model.bin", vec![0; 10]);
         files.insert("onnx/model.safetensors", vec![0; 10]);
-        files.insert("1_Pooling/config.json", b"{}".to_vec());
+        let pooling = br#"{"pooling_mode_mean_tokens": true}"#;
+        files.insert("1_Pooling/config.json", pooling.to_vec());
         files
     }
 
@@ -391,7 +392,7 @@ mod tests {
         let last = seen.lock().unwrap().last().unwrap().clone();
         assert_eq!(
             (last.file_number, last.files, last.bytes),
-            (3, 3, last.total_bytes)
+            (4, 4, last.total_bytes)
         );
 
         let before = asked.lock().unwrap().len();

@@ -106,10 +106,11 @@ impl RolloutCommand {
         }
         match self {
             Self::History => {
-                if let Some(problem) = answer["problem"].as_str() {
-                    output.warn(problem);
+                output.line(history(answer))?;
+                match answer["problem"].as_str() {
+                    Some(problem) => Err(Failure::new(problem)),
+                    None => Ok(()),
                 }
-                output.line(history(answer))
             }
             _ => output.line(standing(answer)),
         }

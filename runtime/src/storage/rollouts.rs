@@ -3,7 +3,7 @@
 //! A rollout is a function of what happened to it. What happens is written with the answer that it happened to, a snapshot with
 //! every transition and now and then; so the next start finds a rollout where it was, whenever the process ended.
 
-use quoin_adapters::rollout::{AuditLine, Input, Rollout, Status, Transition};
+use quoin_adapters::rollout::{AuditLine, Input, Rollout, Status, Transition, verify_chain};
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 use serde::de::DeserializeOwned;
 
@@ -111,6 +111,14 @@ pub(super) fn save(connection: &mut Connection, save: &Save) -> Result<(), Stora
         )?;
         last = Some(line);
     }
+    if let Some(line) = last.filter(|_| !transitions.is_empty()) {
+        // By it a log whose end was cut off is known.
+        transaction.execute(
+            "INSERT INTO rollout_audit_head (only, digest) VALUES (1, ?1)
+             ON CONFLICT (only) DO UPDATE SET digest = ?1",
+            [line.digest],
+        )?;
+    }
     if let Some(point) = point {
         transaction.execute(
             "INSERT INTO rollout_points (rollout, point) VALUES (?1, ?2)",
@@ -205,11 +213,53 @@ pub(super) fn list(connection: &Connection) -> Result<Vec<Rollout>, StorageError
     rows.map(|row| read(&row?)).collect()
 }
 
-/// The audit log, whole and in order.
-pub(super) fn audit(connection: &Connection) -> Result<Vec<AuditLine>, StorageError> {
-    let mut statement = connection.prepare("SELECT line FROM rollout_audit ORDER BY sequence")?;
-    let rows = statement.query_map([], |row| row.get::<_, String>(0))?;
-    rows.map(|row| read(&row?)).collect()
+/// The audit log as it is stored.
+#[derive(Clone, Debug)]
+pub struct Audit {
+    /// Lines that can be read, in order.
+    pub lines: Vec<AuditLine>,
+    /// What is wrong with it: the first line that is not what was written.
+    pub problem: Option<String>,
+}
+
+/// Reads the audit log and checks it, line by line and against its end.
+pub(super) fn audit(connection: &Connection) -> Result<Audit, StorageError> {
+    let mut statement =
+        connection.prepare("SELECT line, transition FROM rollout_audit ORDER BY sequence")?;
+    let rows = statement.query_map([], |row| {
+        Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?))
+    })?;
+    let (mut lines, mut problem) = (Vec::new(), None);
+    for (number, row) in (1..).zip(rows) {
+        let (line, transition) = row?;
+        match serde_json::from_str::<AuditLine>(&line) {
+            Ok(line) => {
+                let transition = serde_json::from_str::<Transition>(&transition);
+                if !transition.is_ok_and(|transition| line.tells_of(&transition)) {
+                    problem.get_or_insert(format!(
+                        "what is stored beside line {number} of the audit log is not what it tells of"
+                    ));
+                }
+                lines.push(line);
+            }
+            Err(error) => {
+                problem.get_or_insert(format!(
+                    "line {number} of the audit log cannot be read: {error}"
+                ));
+            }
+        }
+    }
+    let head: Option<String> = connection
+        .query_row("SELECT digest FROM rollout_audit_head", [], |row| {
+            row.get(0)
+        })
+        .optional()?;
+    if problem.is_none() {
+        problem = verify_chain(&lines, head.as_deref())
+            .err()
+            .map(|error| error.to_string());
+    }
+    Ok(Audit { lines, problem })
 }
 
 /// How a rollout stood over time, and what changed when.

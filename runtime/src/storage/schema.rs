@@ -82,6 +82,10 @@ const STEPS: [&str; 3] = [
         line TEXT NOT NULL,
         transition TEXT NOT NULL
     ) STRICT;
+    CREATE TABLE rollout_audit_head (
+        only INTEGER PRIMARY KEY CHECK (only = 1),
+        digest TEXT NOT NULL
+    ) STRICT;
     CREATE TABLE rollout_points (
         number INTEGER PRIMARY KEY,
         rollout TEXT NOT NULL,

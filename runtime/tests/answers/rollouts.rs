@@ -150,6 +150,9 @@ async fn a_release_that_is_no_worse_is_promoted_through_shadow_and_steps() {
     assert_eq!(aliases["champion"], "support@1");
     assert!(!aliases.contains_key("challenger"), "{aliases:?}");
 
+    let picture = "/admin/v1/rollouts/current/plot";
+    let (status, _) = server.call(Method::GET, picture, None).await;
+    assert_eq!(status, StatusCode::OK);
     let history = server.get("/admin/v1/rollouts").await;
     assert_eq!(history["intact"], true, "{history:#}");
     let lines = history["audit"].as_array().unwrap().iter();
@@ -158,6 +161,48 @@ async fn a_release_that_is_no_worse_is_promoted_through_shadow_and_steps() {
         "verify", "evaluate", "shadow", "advance", "advance", "bake", "promote",
     ];
     assert_eq!(actions, want);
+    for (change, words) in [
+        (
+            "UPDATE rollout_audit SET line = replace(line, 'shadow', 'shadoW') WHERE sequence = 3",
+            "line 3",
+        ),
+        (
+            "UPDATE rollout_audit SET line = substr(line, 2) WHERE sequence = 4",
+            "line 4",
+        ),
+        (
+            "UPDATE rollout_audit SET transition = replace(transition, '10000', '10001') WHERE sequence = 5",
+            "line 5",
+        ),
+        ("DELETE FROM rollout_audit WHERE sequence = 7", "line 7"),
+    ] {
+        let database = rusqlite::Connection::open(folder.path().join("quoin.db")).unwrap();
+        database.execute_batch("SAVEPOINT before").unwrap();
+        let rows: Vec<(i64, String, String, String)> = database
+            .prepare("SELECT sequence, rollout, line, transition FROM rollout_audit")
+            .unwrap()
+            .query_map([], |row| {
+                Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
+            })
+            .unwrap()
+            .collect::<Result<_, _>>()
+            .unwrap();
+        assert_eq!(database.execute(change, []).unwrap(), 1, "{change}");
+        database.execute_batch("RELEASE before").unwrap();
+        let history = server.get("/admin/v1/rollouts").await;
+        assert_eq!(history["intact"], false, "{change}");
+        let problem = history["problem"].as_str().unwrap();
+        assert!(problem.contains(words), "{change}: {problem}");
+        for (sequence, rollout, line, transition) in rows {
+            database
+                .execute(
+                    "INSERT OR REPLACE INTO rollout_audit VALUES (?1, ?2, ?3, ?4)",
+                    (sequence, rollout, line, transition),
+                )
+                .unwrap();
+        }
+        assert_eq!(server.get("/admin/v1/rollouts").await["intact"], true);
+    }
     server.close().await;
 }
 

@@ -67,7 +67,7 @@ async fn what_was_logged_about_a_deleted_document_goes_with_it() {
     for text in [
         "Tresorkammer",
         "siebenundvierzig-elf stimmt",
-        "elf, verwahrt\"}",
+        "elf, verwahrt\",\"request\"",
     ] {
         assert!(files_hold(&app, text), "{text}");
     }

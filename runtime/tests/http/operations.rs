@@ -96,7 +96,7 @@ const ROUTES: [&str; 36] = [
     "put /admin/v1/aliases/{alias}",
 ];
 /// The rest of them.
-const MORE_ROUTES: [&str; 11] = [
+const MORE_ROUTES: [&str; 19] = [
     "patch /v1/documents/{id}",
     "get /admin/v1/sources",
     "post /admin/v1/sources/{name}/scan",
@@ -108,6 +108,14 @@ const MORE_ROUTES: [&str; 11] = [
     "get /admin/v1/deletions",
     "get /admin/v1/deletions/{id}",
     "post /admin/v1/verify-erased/{id}",
+    "post /v1/answers/{id}/replay",
+    "post /admin/v1/adapters/message",
+    "post /admin/v1/adapters/{version}/reports",
+    "get /admin/v1/rollouts",
+    "post /admin/v1/rollouts",
+    "get /admin/v1/rollouts/{id}",
+    "get /admin/v1/rollouts/{id}/plot",
+    "post /admin/v1/rollouts/{id}/{word}",
 ];
 
 #[tokio::test]

@@ -41,7 +41,7 @@ pub(super) fn routes() -> Router<Http> {
         .route("/rollouts", get(rollouts::history).post(rollouts::start))
         .route("/rollouts/{id}", get(rollouts::status))
         .route("/rollouts/{id}/plot", get(rollouts::picture))
-        .route("/rollouts/current/{word}", post(rollouts::tell))
+        .route("/rollouts/{id}/{word}", post(rollouts::tell))
         .route("/sources", get(sources::list))
         .route("/sources/{name}/scan", post(sources::scan))
         .route("/config", get(status::config))

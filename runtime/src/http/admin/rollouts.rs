@@ -4,7 +4,7 @@ use axum::Json as JsonResponse;
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
 use http::{StatusCode, header};
-use quoin_adapters::rollout::{AuditLine, Input, Rollout, Status, plot, verify_chain};
+use quoin_adapters::rollout::{AuditLine, Input, Rollout, Status, plot};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use utoipa::ToSchema;
@@ -70,12 +70,11 @@ pub(in crate::http) async fn history(
     let storage = http.quoin.storage();
     let rollouts = storage.rollouts().await?;
     let audit = storage.rollout_audit().await?;
-    let problem = verify_chain(&audit, None).err();
     let history = History {
         rollouts: rollouts.iter().map(shown).collect(),
-        intact: problem.is_none(),
-        problem: problem.map(|problem| problem.to_string()),
-        audit,
+        intact: audit.problem.is_none(),
+        problem: audit.problem,
+        audit: audit.lines,
     };
     Ok(JsonResponse(json!(history)))
 }
@@ -147,15 +146,20 @@ pub(in crate::http) async fn picture(
         .storage()
         .rollout_course(status.id.clone())
         .await?;
-    course.points.push(status);
+    if status.live {
+        course.points.push(status);
+    }
     let svg = plot(&course.points, &course.transitions);
     Ok(([(header::CONTENT_TYPE, "image/svg+xml")], svg).into_response())
 }
 
 /// Pauses, resumes, promotes or aborts the running rollout. It holds for the next request.
 #[utoipa::path(
-    post, path = "/admin/v1/rollouts/current/{word}", tag = "admin", request_body = Word,
-    params(("word" = String, Path, description = "`pause`, `resume`, `promote` or `abort`.")),
+    post, path = "/admin/v1/rollouts/{id}/{word}", tag = "admin", request_body = Word,
+    params(
+        ("id" = String, Path, description = "`rol_…`, or `current`."),
+        ("word" = String, Path, description = "`pause`, `resume`, `promote` or `abort`."),
+    ),
     responses(
         (status = 200, description = "How it stands.", body = Object),
         (status = "default", description = "The error.", body = ErrorBody),
@@ -164,7 +168,7 @@ pub(in crate::http) async fn picture(
 pub(in crate::http) async fn tell(
     State(http): State<Http>,
     caller: Authorized<Administering>,
-    Path(word): Path<String>,
+    Path((id, word)): Path<(String, String)>,
     Json(body): Json<Word>,
 ) -> Result<JsonResponse<Status>, ApiError> {
     let reason = body.reason.unwrap_or_default();
@@ -174,6 +178,10 @@ pub(in crate::http) async fn tell(
             reason.len()
         );
         return Err(ApiError::invalid("reason", message));
+    }
+    let running = http.quoin.rollouts().status();
+    if id != "current" && running.is_none_or(|status| status.id != id) {
+        return Err(RolloutRefusal::NoneRunning.into());
     }
     let by = caller.subject.clone();
     let reason = if reason.is_empty() {
