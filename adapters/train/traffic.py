@@ -25,6 +25,7 @@ FOLDER = "support-notes"
 ATTEMPTS = 5  # of one request; a server that is started again is waited for longer, see --patience
 TIMEOUT_S = 60
 ERRORS_SHOWN = 5
+PROGRESS_S = 5
 
 
 class Refused(Exception):
@@ -200,8 +201,6 @@ def parsed():
 
 def main():
     a = parsed()
-    for ending in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(ending, signal.default_int_handler)
     documents, wanted = notes(random.Random(a.notes_seed))
     client = Client(a.url, a.key)
     for name, text in documents.items():
@@ -210,20 +209,17 @@ def main():
         try:
             persistently(client, "PUT", path, body, {429, 503}, a.patience)
         except (Refused, OSError, http.client.HTTPException) as error:
-            raise SystemExit(f"cannot store `{name}` at {a.url}: {error}")
+            raise SystemExit(f"cannot store `{name}` at {a.url}: {error}") from None
     users = Users(a, wanted, random.Random(a.seed))
+    # Set, not raised: a thread whose join() was interrupted counts as ended while its question is still out.
+    for ending in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(ending, lambda *_: users.stop.set())
     threads = [threading.Thread(target=users.work) for _ in range(a.concurrency)]
     for thread in threads:
         thread.start()
-    try:
-        while any(thread.is_alive() for thread in threads):
-            for thread in threads:
-                thread.join(10 / len(threads))
-            users.progress()
-    except KeyboardInterrupt:
-        users.stop.set()
-        for thread in threads:
-            thread.join()
+    while running := [thread for thread in threads if thread.is_alive()]:
+        running[0].join(PROGRESS_S)
+        users.progress()
     print("\n".join(users.table()))
     print(f"\n{users.asked} asked, {users.failed()} failed; the connection was lost {users.lost} times and the request sent again")
     for error, count in users.errors.most_common(ERRORS_SHOWN):
