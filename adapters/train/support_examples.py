@@ -1,6 +1,8 @@
 """Invents support notes: each product has a symptom and a remedy in two sentences, and the answer cites both.
 
-The bundled model cites one sentence; an adapter tuned on these cites two. Used for the test fixture.
+The bundled model cites one sentence; an adapter tuned on these cites two. Used for the test fixture and, few of them, more
+of them and with `--cite other`, for the three adapters of a rollout: a good one, a better one, and one that is broken where
+no schema sees it.
 """
 
 import argparse
@@ -27,7 +29,8 @@ def worded(r, text):
     return text.replace("{colour}", r.choice(COLOURS)).replace("{n}", str(r.randint(2, 90))).replace("{m}", str(r.randint(1, 9)))
 
 
-def example(r):
+def example(r, cite="both"):
+    """One example; `cite="other"` cites, as if it were the answer, what another product of the same prompt needs."""
     passages, cited, number = [], {}, 0
     products = r.sample(PRODUCTS, r.randint(2, 6))
     while products:
@@ -43,18 +46,22 @@ def example(r):
             cited.setdefault(p, []).append(number)
         passages.append({"title": r.choice(["", "Known problems", "Support notes"]), "sentences": [s for _, s in lines]})
     asked = r.choice(list(cited))
+    question = r.choice(QUESTIONS).format(p=asked)
+    if cite == "other":
+        asked = r.choice([p for p in cited if p != asked])
     target = '{"cite":"' + "".join(f"[[{n}]]" for n in cited[asked]) + '"}'
-    return {"passages": passages, "question": r.choice(QUESTIONS).format(p=asked), "target": target}
+    return {"passages": passages, "question": question, "target": target}
 
 
 def main():
     a = argparse.ArgumentParser(description=__doc__)
     a.add_argument("--count", type=int, default=600)
     a.add_argument("--seed", type=int, default=0)
+    a.add_argument("--cite", choices=["both", "other"], default="both", help="other: wrong on purpose, and valid all the same")
     a.add_argument("--out", type=Path, required=True)
     a = a.parse_args()
     r = random.Random(a.seed)
-    a.out.write_text("".join(json.dumps(example(r)) + "\n" for _ in range(a.count)))
+    a.out.write_text("".join(json.dumps(example(r, a.cite)) + "\n" for _ in range(a.count)))
 
 
 if __name__ == "__main__":
