@@ -106,11 +106,6 @@ impl Models {
             .any(|one| one.version.id() == *id)
     }
 
-    /// Whether all of these are in memory.
-    pub(crate) fn hold_all(&self, ids: &[AdapterId]) -> bool {
-        ids.iter().all(|id| self.holds(id))
-    }
-
     /// Versions that stay in memory, whatever else is used.
     pub(crate) fn pin(&self, ids: Vec<AdapterId>) {
         *self.pinned.lock().unwrap_or_else(PoisonError::into_inner) = ids;

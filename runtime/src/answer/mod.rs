@@ -201,9 +201,7 @@ impl Quoin {
         let session = session.or(caller.session.as_deref());
         let request = ask.request.answer_id.clone().unwrap_or_else(new_answer_id);
         let unit = unit(caller, session, &request);
-        let assigned = self.rollouts().assign(&unit, caller.arm);
-        // While a model is loading again after a start, nobody waits for it.
-        Ok(assigned.filter(|_| self.loaded().hold_all(&self.rollouts().pinned())))
+        Ok(self.rollouts().assign(&unit, caller.arm))
     }
 
     /// Answers for an arm of a rollout, notes how that went, and lets the champion answer where the canary cannot.
