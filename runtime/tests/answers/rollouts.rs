@@ -108,7 +108,8 @@ impl Server {
     }
 }
 
-/// Quick, and content with little; latency on a shared machine says nothing.
+/// Quick, and content with little. Latency on a shared machine says nothing, and the split of few requests would now and then be
+/// taken for a wrong one.
 fn plan(steps: &[u16]) -> Value {
     json!({
         "shadow_pairs": 0,
@@ -118,7 +119,7 @@ fn plan(steps: &[u16]) -> Value {
         "alpha_basis_points": 2000,
         "settle_ms": 0,
         "baking_ms": 0,
-        "guardrails": {"latency": {"on": false}},
+        "guardrails": {"latency": {"on": false}, "traffic_split": {"on": false}},
     })
 }
 
@@ -246,11 +247,10 @@ async fn after_a_restart_a_rollout_is_where_it_was_and_sessions_keep_their_relea
     let folder = tempfile::tempdir().unwrap();
     let server = Server::open(folder.path()).await;
     server.add_support().await;
-    assert_eq!(
-        server.start(plan(&[3000, 10000])).await.0,
-        StatusCode::CREATED
-    );
-    let sessions: Vec<String> = (0..12).map(|number| format!("session {number}")).collect();
+    let mut plan = plan(&[5000, 10000]);
+    plan["units_per_arm"] = json!(1000);
+    assert_eq!(server.start(plan).await.0, StatusCode::CREATED);
+    let sessions: Vec<String> = (0..24).map(|number| format!("session {number}")).collect();
     let mut before = Vec::new();
     for session in &sessions {
         before.push(server.ask(Some(session)).await["release"]["adapter"].clone());
