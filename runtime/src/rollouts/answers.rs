@@ -175,3 +175,87 @@ pub(crate) fn observation(result: &Result<Answer, AnswerError>) -> Option<Observ
         },
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+    use std::sync::Arc;
+    use std::time::{Duration, Instant};
+
+    use quoin_adapters::rollout::{Gate, Plan, Rollout};
+    use quoin_adapters::{Alias, Registry};
+
+    use super::*;
+    use crate::storage::{Saved, Storage};
+
+    /// A rollout that gives one half of all units the canary.
+    fn halved(folder: &std::path::Path) -> Rollouts {
+        let registry = Arc::new(Registry::open(&folder.join("adapters")).unwrap());
+        let storage = Storage::open(&folder.join("quoin.db")).unwrap();
+        let side = |adapter: &str| Side {
+            adapter: Some(adapter.parse().unwrap()),
+            release: format!("sha256:{adapter}"),
+        };
+        let plan = Plan {
+            shadow_pairs: 0,
+            steps_basis_points: vec![5000, 10_000],
+            units_per_arm: 40_000,
+            settle_ms: 0,
+            ..Plan::default()
+        };
+        let (stable, canary) = (side("support@1"), side("support@2"));
+        let (id, alias) = ("rol_1".to_owned(), Alias::champion());
+        let started = Rollout::start(id, alias, stable, canary, plan, Gate::NotNeeded, now_ms());
+        let rollouts = Rollouts::new(storage, registry);
+        *rollouts.lock() = Some(Saved {
+            rollout: started.unwrap().0,
+            sequence: 0,
+        });
+        rollouts
+    }
+
+    #[tokio::test]
+    async fn to_assign_a_request_and_to_note_its_answer_take_less_than_a_millisecond() {
+        let folder = tempfile::tempdir().unwrap();
+        let rollouts = halved(folder.path());
+        let (mut times, mut canary) = (Vec::new(), 0);
+        for number in 0..5000 {
+            let begun = Instant::now();
+            let unit = unit(&Caller::local(), Some(&format!("session {number}")), "");
+            let assigned = rollouts.assign(&unit, None).unwrap();
+            assigned.note(Observation {
+                latency_us: Some(70_000 + number % 100),
+                ..Observation::default()
+            });
+            times.push(begun.elapsed());
+            canary += u32::from(assigned.arm == Arm::Canary);
+        }
+        assert!((2300..2700).contains(&canary), "{canary} of 5000");
+        times.sort_unstable();
+        let (p50, p99) = (times[2500], times[4950]);
+        eprintln!("routing: p50 {p50:?}, p99 {p99:?}");
+        assert!(p99 < Duration::from_millis(1));
+        let counted = rollouts.status().unwrap().arms.canary.requests_in_all;
+        assert_eq!(counted, u64::from(canary));
+    }
+
+    #[test]
+    fn a_session_of_another_subject_is_another_unit_and_an_unknown_caller_is_one_for_each_request()
+    {
+        let local = Caller::local();
+        let key = |id| Caller::with_key(id, std::collections::BTreeSet::new(), &[]);
+        assert_eq!(
+            unit(&key("a"), Some("s"), "1"),
+            unit(&key("a"), Some("s"), "2")
+        );
+        assert_ne!(
+            unit(&key("a"), Some("s"), "1"),
+            unit(&key("b"), Some("s"), "1")
+        );
+        assert_eq!(unit(&key("a"), None, "1"), unit(&key("a"), None, "2"));
+        assert_ne!(unit(&local, None, "1"), unit(&local, None, "2"));
+        assert_eq!(unit(&local, Some("s"), "1"), unit(&local, Some("s"), "2"));
+        // Neither a session nor a request can be taken for the other.
+        assert_ne!(unit(&local, Some("x"), ""), unit(&local, None, "x"));
+    }
+}
