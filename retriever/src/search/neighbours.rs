@@ -38,16 +38,13 @@ impl Inner {
 
 /// Positions and keys of the passages before and after a hit.
 fn beside(roster: &Roster, hit: &Hit) -> impl Iterator<Item = (usize, u32)> {
-    let entry = roster
+    let is_current = roster
         .get(&hit.document)
-        .filter(|entry| entry.document.version == hit.version);
-    let keys = entry.map_or(0..0, |entry| entry.keys.clone());
-    let before = hit.position.checked_sub(1);
-    [before, Some(hit.position + 1)]
+        .is_some_and(|entry| entry.document.version == hit.version);
+    let around = [hit.position.checked_sub(1), Some(hit.position + 1)];
+    around
         .into_iter()
         .flatten()
-        .filter_map(move |position| {
-            let key = keys.start.checked_add(u32::try_from(position).ok()?)?;
-            keys.contains(&key).then_some((position, key))
-        })
+        .filter(move |_| is_current)
+        .filter_map(|position| Some((position, roster.key(&hit.document, position)?)))
 }
