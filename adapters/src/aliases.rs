@@ -73,8 +73,8 @@ pub(crate) fn apply(aliases: &mut Aliases, moves: &[AliasMove]) -> Result<(), Ad
         if found != step.from.as_ref() {
             return Err(AdapterError::AliasMoved {
                 alias: step.alias.to_string(),
-                expected: written(step.from.as_ref()),
-                found: written(found),
+                expected: AdapterId::or_base(step.from.as_ref()),
+                found: AdapterId::or_base(found),
             });
         }
         match &step.to {
@@ -84,8 +84,4 @@ pub(crate) fn apply(aliases: &mut Aliases, moves: &[AliasMove]) -> Result<(), Ad
     }
     *aliases = changed;
     Ok(())
-}
-
-fn written(target: Option<&AdapterId>) -> String {
-    target.map_or_else(|| "base".to_owned(), ToString::to_string)
 }

@@ -34,7 +34,7 @@ pub use lineage::{
     HYPERPARAMETERS_BYTES_MAX, LICENCE_NOTE_BYTES_MAX, LICENCE_NOTES_MAX, LINEAGE_BYTES_MAX,
     Lineage, ROW_ID_BYTES_MAX, ROW_IDS_MAX, Recipe, TrainingData,
 };
-pub use name::{AdapterId, AdapterName, Alias};
+pub use name::{AdapterId, AdapterName, Alias, BASE};
 pub use registry::{Added, Listing, Registry};
 pub use release::{Citing, IndexIdentity, Release, ReleasedAdapter};
 pub use reports::{AttachedReport, REPORT_BYTES_MAX, REPORTS_MAX, StoredReport};

@@ -103,6 +103,9 @@ impl Alias {
     }
 }
 
+/// What the base without an adapter is called where an adapter version could stand.
+pub const BASE: &str = "base";
+
 /// One immutable version: `support@3`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
@@ -110,6 +113,22 @@ pub struct AdapterId {
     pub name: AdapterName,
     /// From 1.
     pub version: u32,
+}
+
+impl AdapterId {
+    /// `support@3`, or `base` for the base without an adapter.
+    #[must_use]
+    pub fn or_base(id: Option<&Self>) -> String {
+        id.map_or_else(|| BASE.to_owned(), ToString::to_string)
+    }
+
+    /// The reverse of [`AdapterId::or_base`].
+    pub fn parse_or_base(text: &str) -> Result<Option<Self>, AdapterError> {
+        if text == BASE {
+            return Ok(None);
+        }
+        text.parse().map(Some)
+    }
 }
 
 impl FromStr for AdapterId {

@@ -2,16 +2,13 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use quoin_adapters::{AdapterError, AdapterId, AdapterVersion, BaseIdentity, Registry};
+use quoin_adapters::{AdapterError, AdapterId, AdapterVersion, BASE, BaseIdentity, Registry};
 use quoin_engine::{BaseModel, Engine, EngineError, EngineSettings, Generator, ModelSource};
 use tokio::sync::watch;
 
 use crate::answer::error::AnswerError;
 use crate::config::Config;
 use crate::release::{base_source, engine_settings};
-
-/// The base model's name, in the engine and in requests.
-pub(crate) const BASE: &str = "base";
 
 /// Why it is not known what an adapter must fit.
 #[derive(Debug, thiserror::Error)]

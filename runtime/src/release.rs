@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr as _;
 use std::sync::Arc;
 
-use quoin_adapters::{AdapterId, AdapterVersion, Alias, IndexIdentity, Release, ReleasedAdapter};
+use quoin_adapters::{
+    AdapterId, AdapterVersion, Alias, BASE, IndexIdentity, Release, ReleasedAdapter,
+};
 use quoin_engine::{BaseModel, EngineError, EngineSettings, Generator, Part};
 use serde_json::json;
 
@@ -13,7 +15,6 @@ use crate::answer::error::AnswerError;
 use crate::answer::prompt::PromptStyle;
 use crate::answer::types::ReleaseInfo;
 use crate::config::{Citing, Config, ModelConfig};
-use crate::models::BASE;
 use crate::service::Quoin;
 
 /// A loaded model and how it is used.
@@ -76,7 +77,7 @@ impl Route {
     pub fn parse(model: Option<&str>) -> Result<Self, AnswerError> {
         match model {
             None | Some("quoin") => Ok(Self::Routed),
-            Some("base") => Ok(Self::Base),
+            Some(BASE) => Ok(Self::Base),
             Some(name) => AdapterId::from_str(name)
                 .map(Self::Pinned)
                 .map_err(|_| AnswerError::UnknownModel(name.chars().take(128).collect())),
@@ -88,7 +89,7 @@ impl Quoin {
     /// The model for a request, loaded if need be, with the release that its answer records.
     pub(crate) async fn served(&self, model: Option<&str>) -> Result<Served, AnswerError> {
         let (id, route) = match Route::parse(model)? {
-            Route::Base => (None, "base"),
+            Route::Base => (None, BASE),
             Route::Pinned(id) => (Some(id), "pinned"),
             Route::Routed => (self.champion()?, "stable"),
         };
@@ -114,8 +115,7 @@ impl Quoin {
             citing: self.config().answers.citing,
             release: ChosenRelease {
                 release: self.release(Some(generator.as_ref()), style, version.as_deref()),
-                adapter: version
-                    .map_or_else(|| BASE.to_owned(), |version| version.id().to_string()),
+                adapter: AdapterId::or_base(adapter),
                 route: route.to_owned(),
             },
             generator,
@@ -238,6 +238,13 @@ pub fn models_folder(data: &Path) -> PathBuf {
     data.join("models")
 }
 
+/// A model that is a path, or a name below `models`, if it is there.
+#[must_use]
+pub fn local_model(name: &str, models: &Path) -> Option<PathBuf> {
+    let (given, imported) = (PathBuf::from(name), models.join(name));
+    [given, imported].into_iter().find(|path| path.exists())
+}
+
 /// Where the configured base model comes from; unpacks the bundled one.
 ///
 /// # Errors
@@ -247,10 +254,7 @@ pub fn base_source(model: &ModelConfig, data: &Path) -> Result<BaseModel, Engine
     if model.source == "bundled" {
         return quoin_engine::bundled::unpack(&models).map(BaseModel::Folder);
     }
-    let given = PathBuf::from(&model.source);
-    let imported = models.join(&model.source);
-    let path = [given, imported].into_iter().find(|path| path.exists());
-    Ok(match path {
+    Ok(match local_model(&model.source, &models) {
         Some(path)
             if path
                 .extension()

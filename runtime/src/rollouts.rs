@@ -1,8 +1,8 @@
 //! The rollout of one process: which release answers whom, what became of it, and what that decides.
 //!
 //! `quoin_adapters::rollout` knows how a rollout goes; here it meets time, traffic and disk. What happens is applied at once, so
-//! that the next request is answered accordingly, and queued to be written in the same order. A person's word is written first.
-//! The alias moves after the decision is written; a start that finds the one without the other moves it.
+//! that the next request is answered accordingly, and queued to be written in the same order; a person is answered once it is
+//! written. The alias moves after the decision is written; a start that finds the one without the other moves it.
 
 mod answers;
 mod shadow;
@@ -63,21 +63,39 @@ pub enum RolloutRefusal {
     /// The adapter is not there, or an alias was moved meanwhile.
     #[error(transparent)]
     Adapter(#[from] AdapterError),
-    /// It could not be written; nothing has changed.
+    /// It could not be written. What was decided holds, and is written as soon as that is possible.
     #[error("the rollout could not be saved")]
     Storage(#[from] StorageError),
 }
 
 impl RolloutRefusal {
     fn running(rollout: &Rollout) -> Self {
-        let adapter = &rollout.side(Arm::Canary).adapter;
+        let adapter = rollout.side(Arm::Canary).adapter.as_ref();
         Self::Running {
             id: rollout.id().to_owned(),
-            adapter: adapter
-                .as_ref()
-                .map_or_else(|| "base".to_owned(), ToString::to_string),
+            adapter: AdapterId::or_base(adapter),
             state: rollout.state().to_string(),
         }
+    }
+}
+
+/// A rollout at work.
+struct Live {
+    saved: Saved,
+    /// What has changed and is in no audit log yet, in order.
+    unsaved: Vec<Transition>,
+}
+
+impl Live {
+    const fn new(saved: Saved) -> Self {
+        Self {
+            saved,
+            unsaved: Vec::new(),
+        }
+    }
+
+    const fn rollout(&self) -> &Rollout {
+        &self.saved.rollout
     }
 }
 
@@ -88,7 +106,7 @@ pub(crate) struct Rollouts(Arc<Shared>);
 struct Shared {
     storage: Storage,
     registry: Arc<Registry>,
-    running: Mutex<Option<Saved>>,
+    running: Mutex<Option<Live>>,
     /// Held by whoever starts or ends a rollout, or does as a person says.
     deciding: tokio::sync::Mutex<()>,
     /// Held while a snapshot is taken and written.
@@ -114,29 +132,31 @@ impl Rollouts {
         if let Some(last) = self.0.storage.rollout(None).await?
             && last.state().is_final()
         {
-            self.settle_aliases(&last).await;
+            self.settle_aliases(last).await;
         }
-        let Some(Running { mut saved, inputs }) = self.0.storage.running_rollout().await? else {
+        let Some(Running { saved, inputs }) = self.0.storage.running_rollout().await? else {
             return Ok(());
         };
-        let mut transitions = Vec::new();
+        let mut live = Live::new(saved);
         for (sequence, input) in inputs {
-            transitions.extend(saved.rollout.apply(&input).unwrap_or_default());
-            saved.sequence = sequence;
+            let transitions = live.saved.rollout.apply(&input).unwrap_or_default();
+            live.unsaved.extend(transitions);
+            live.saved.sequence = sequence;
         }
         tracing::info!(
-            rollout = saved.rollout.id(),
-            state = %saved.rollout.state(),
+            rollout = live.rollout().id(),
+            state = %live.rollout().state(),
             "a rollout goes on"
         );
-        *self.lock() = Some(saved);
-        if !transitions.is_empty() {
-            self.write(transitions).await?;
+        let changed = !live.unsaved.is_empty();
+        *self.lock() = Some(live);
+        if changed {
+            self.write().await?;
         }
         Ok(())
     }
 
-    fn lock(&self) -> MutexGuard<'_, Option<Saved>> {
+    fn lock(&self) -> MutexGuard<'_, Option<Live>> {
         self.0
             .running
             .lock()
@@ -146,7 +166,7 @@ impl Rollouts {
     /// The two releases of the running rollout.
     pub(crate) fn sides(&self) -> Option<(Side, Side)> {
         let running = self.lock();
-        let rollout = &running.as_ref()?.rollout;
+        let rollout = running.as_ref()?.rollout();
         let side = |arm| rollout.side(arm).clone();
         Some((side(Arm::Stable), side(Arm::Canary)))
     }
@@ -164,29 +184,28 @@ impl Rollouts {
     pub(crate) fn status(&self) -> Option<Status> {
         self.lock()
             .as_ref()
-            .map(|saved| saved.rollout.status(now_ms()))
+            .map(|live| live.rollout().status(now_ms()))
     }
 
     /// Takes note of what happened. What it decides holds for the next request.
     pub(crate) fn happened(&self, rollout: &str, input: Input) {
         let mut running = self.lock();
-        let Some(saved) = running
+        let Some(live) = running
             .as_mut()
-            .filter(|saved| saved.rollout.id() == rollout)
+            .filter(|live| live.rollout().id() == rollout)
         else {
             return;
         };
         // Only what a person asks for can be impossible.
-        let transitions = self.apply(saved, input).unwrap_or_default();
-        let is_due = saved.sequence.is_multiple_of(SNAPSHOT_EVERY);
+        let is_due = self.apply(live, input).unwrap_or_default();
         drop(running);
-        if is_due || !transitions.is_empty() {
+        if is_due {
             let rollouts = self.clone();
             tokio::spawn(async move {
-                if let Err(error) = rollouts.write(transitions).await {
+                if let Err(error) = rollouts.write().await {
                     tracing::error!(
                         error = &error as &dyn std::error::Error,
-                        "the rollout could not be saved; what happened to it was"
+                        "the rollout could not be saved; that is tried again"
                     );
                 }
             });
@@ -197,7 +216,7 @@ impl Rollouts {
     pub(crate) fn tick(&self) {
         let id = {
             let running = self.lock();
-            running.as_ref().map(|saved| saved.rollout.id().to_owned())
+            running.as_ref().map(|live| live.rollout().id().to_owned())
         };
         if let Some(id) = id {
             self.happened(&id, Input::Tick { at_ms: now_ms() });
@@ -206,14 +225,24 @@ impl Rollouts {
 
     /// A canary that cannot be loaded has failed to answer: after as many times as the plan allows it is aborted.
     fn failed_to_load(&self, id: &AdapterId) {
-        let Some(assigned) = self.assign("", Some(Arm::Canary)) else {
-            return;
+        let of_canary = |live: &Live| {
+            let rollout = live.rollout();
+            let adapter = rollout.side(Arm::Canary).adapter.as_ref();
+            (adapter == Some(id)).then(|| rollout.id().to_owned())
         };
-        if assigned.side.adapter.as_ref() == Some(id) {
-            assigned.counted().note(Observation {
-                engine_error: true,
-                ..Observation::default()
-            });
+        let rollout = self.lock().as_ref().and_then(of_canary);
+        if let Some(rollout) = rollout {
+            let failure = Input::Outcome {
+                arm: Arm::Canary,
+                unit: String::new(),
+                overridden: false,
+                observed: Observation {
+                    engine_error: true,
+                    ..Observation::default()
+                },
+                at_ms: now_ms(),
+            };
+            self.happened(&rollout, failure);
         }
     }
 
@@ -235,8 +264,8 @@ impl Rollouts {
     pub(crate) fn refuse_to_move(&self, alias: &Alias) -> Result<(), RolloutRefusal> {
         let running = self.lock();
         match running.as_ref() {
-            Some(saved) if saved.rollout.alias() == alias => {
-                Err(RolloutRefusal::running(&saved.rollout))
+            Some(live) if live.rollout().alias() == alias => {
+                Err(RolloutRefusal::running(live.rollout()))
             }
             _ => Ok(()),
         }
@@ -249,36 +278,42 @@ impl Rollouts {
     ) -> Result<Status, RolloutRefusal> {
         let _one_at_a_time = self.0.deciding.lock().await;
         let now = now_ms();
-        let (transitions, status) = {
+        let status = {
             let mut running = self.lock();
-            let saved = running.as_mut().ok_or(RolloutRefusal::NoneRunning)?;
-            let transitions = self.apply(saved, input(now))?;
-            (transitions, saved.rollout.status(now))
+            let live = running.as_mut().ok_or(RolloutRefusal::NoneRunning)?;
+            self.apply(live, input(now))?;
+            live.rollout().status(now)
         };
-        self.write(transitions).await?;
+        self.write().await?;
         Ok(status)
     }
 
-    /// Applies what happened and queues it to be written.
-    fn apply(&self, saved: &mut Saved, input: Input) -> Result<Vec<Transition>, RolloutError> {
-        let transitions = saved.rollout.apply(&input)?;
+    /// Applies what happened and queues it to be written. Whether a snapshot is due: something changed, or much was counted.
+    fn apply(&self, live: &mut Live, input: Input) -> Result<bool, RolloutError> {
+        let transitions = live.saved.rollout.apply(&input)?;
         if matches!(input, Input::Tick { .. }) && transitions.is_empty() {
-            return Ok(transitions);
+            // Time alone is not stored; what could not be written before is tried again.
+            return Ok(!live.unsaved.is_empty());
         }
-        saved.sequence += 1;
+        live.saved.sequence += 1;
         self.0.storage.happened(Happened {
-            rollout: saved.rollout.id().to_owned(),
-            sequence: saved.sequence,
+            rollout: live.rollout().id().to_owned(),
+            sequence: live.saved.sequence,
             input,
         });
-        Ok(transitions)
+        live.unsaved.extend(transitions);
+        Ok(!live.unsaved.is_empty() || live.saved.sequence.is_multiple_of(SNAPSHOT_EVERY))
     }
 
-    /// Writes where the rollout is, with what changed.
-    async fn write(&self, transitions: Vec<Transition>) -> Result<(), StorageError> {
+    /// Writes where the rollout is, with what changed. Once the end of a rollout is written, its aliases move and it is forgotten.
+    async fn write(&self) -> Result<(), StorageError> {
         // A later snapshot is never overwritten by an earlier one, and the lines of the audit log come in order.
         let _one_at_a_time = self.0.writing.lock().await;
-        let Some(saved) = self.lock().clone() else {
+        let taken = self
+            .lock()
+            .as_mut()
+            .map(|live| (live.saved.clone(), std::mem::take(&mut live.unsaved)));
+        let Some((saved, transitions)) = taken else {
             return Ok(());
         };
         for transition in &transitions {
@@ -289,36 +324,39 @@ impl Rollouts {
                 "rollout"
             );
         }
-        let save = save(&saved, &transitions, now_ms());
-        self.0.storage.save_rollout(save).await?;
-        self.end_if_final().await;
+        let ended = saved
+            .rollout
+            .state()
+            .is_final()
+            .then(|| saved.rollout.clone());
+        let save = save(saved, transitions.clone(), now_ms());
+        if let Err(error) = self.0.storage.save_rollout(save).await {
+            if let Some(live) = self.lock().as_mut() {
+                live.unsaved.splice(0..0, transitions);
+            }
+            return Err(error);
+        }
+        if let Some(rollout) = ended {
+            // Until then requests go by the rollout.
+            self.settle_aliases(rollout).await;
+            self.lock().take();
+        }
         Ok(())
     }
 
-    /// Moves the aliases as the rollout ended, and forgets it.
-    async fn end_if_final(&self) {
-        let is_final = |saved: &Saved| saved.rollout.state().is_final();
-        let ended = self.lock().clone().filter(is_final);
-        if let Some(saved) = ended {
-            // Until then requests go by the rollout.
-            self.settle_aliases(&saved.rollout).await;
-            self.lock().take_if(|saved| is_final(saved));
-        }
-    }
-
     /// `champion` and `previous` after a promotion; `challenger` is free after any end. Does nothing where that is so already.
-    async fn settle_aliases(&self, rollout: &Rollout) {
-        let (registry, rollout) = (Arc::clone(&self.0.registry), rollout.clone());
+    async fn settle_aliases(&self, rollout: Rollout) {
+        let registry = Arc::clone(&self.0.registry);
         let settled = tokio::task::spawn_blocking(move || settle(&registry, &rollout)).await;
-        match settled {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => {
-                tracing::error!(%error, "the aliases could not be moved as the rollout ended");
-            }
-            Err(error) => {
-                tracing::error!(%error, "the aliases could not be moved as the rollout ended");
-            }
-        }
+        let problem = match settled {
+            Ok(Ok(())) => return,
+            Ok(Err(error)) => error.to_string(),
+            Err(error) => error.to_string(),
+        };
+        tracing::error!(
+            problem,
+            "the aliases could not be moved as the rollout ended"
+        );
     }
 }
 
@@ -355,11 +393,11 @@ fn settle(registry: &Registry, rollout: &Rollout) -> Result<(), AdapterError> {
     Ok(())
 }
 
-fn save(saved: &Saved, transitions: &[Transition], now: i64) -> Save {
+fn save(saved: Saved, transitions: Vec<Transition>, now: i64) -> Save {
     Save {
-        transitions: transitions.to_vec(),
-        point: Some(saved.rollout.status(now)),
-        saved: saved.clone(),
+        transitions,
+        point: saved.rollout.status(now),
+        saved,
     }
 }
 
@@ -390,3 +428,6 @@ pub(crate) fn run(quoin: &Arc<Quoin>) {
         }
     });
 }
+
+#[cfg(test)]
+mod tests;

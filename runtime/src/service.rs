@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-use quoin_adapters::{BaseIdentity, Registry, Trust};
+use quoin_adapters::{BASE, BaseIdentity, Registry, Trust};
 use quoin_engine::{EngineError, Generator};
 use quoin_retriever::{Retriever, RetrieverError, RetrieverSettings};
 use serde::Serialize;
@@ -15,7 +15,7 @@ use utoipa::ToSchema;
 
 use crate::config::Config;
 use crate::erasure;
-use crate::models::{BASE, BaseState, BaseUnknown, Models};
+use crate::models::{BaseState, BaseUnknown, Models};
 use crate::release::models_folder;
 use crate::rollouts::{self, Rollouts};
 use crate::sources::Sources;
@@ -146,7 +146,9 @@ impl Quoin {
         let quoin = Arc::new(quoin);
         erasure::purge_until_done(&quoin);
         quoin.rollouts.resume().await?;
-        rollouts::run(&quoin);
+        if options.load == Load::Background {
+            rollouts::run(&quoin);
+        }
         match (options.generator, options.load) {
             (Some(generator), _) => {
                 quoin.models.set_base(BaseState::Ready(generator));

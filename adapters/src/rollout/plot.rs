@@ -11,6 +11,7 @@ use super::plan::share;
 use super::state::Arm;
 use super::status::{ArmStatus, Status};
 use super::transition::Transition;
+use crate::name::AdapterId;
 use panel::{LEFT, Panel, RIGHT, Scale, WIDTH, escape};
 
 const STYLE: &str = "\
@@ -72,11 +73,7 @@ fn document(height: f64, body: &str) -> String {
 }
 
 fn heading(body: &mut String, point: &Status) {
-    let name = |side: &super::input::Side| {
-        side.adapter
-            .as_ref()
-            .map_or_else(|| "base".to_owned(), ToString::to_string)
-    };
+    let name = |side: &super::input::Side| AdapterId::or_base(side.adapter.as_ref());
     let _ = writeln!(
         body,
         "<text class=\"name\" x=\"{LEFT}\" y=\"28\">{}: {} → {}</text>\n<text class=\"faint\" x=\"{LEFT}\" y=\"46\">{}, rollout {}</text>",

@@ -62,8 +62,6 @@ struct Attempt {
 struct Spent {
     usage: UsageInfo,
     timings: TimingsMs,
-    /// A client has seen a part of an answer, which cannot be taken back.
-    shown: bool,
 }
 
 impl Grounding<'_> {
@@ -75,7 +73,7 @@ impl Grounding<'_> {
             // What the caller named, not what we added for the citations.
             max_tokens = self.ask.request.max_tokens.unwrap_or(attempt.max_tokens);
             match self.attempt(attempt, &mut spent).await {
-                Err(AnswerError::Incomplete { .. }) if !spent.shown => {}
+                Err(AnswerError::Incomplete { .. }) if !self.listener.has_shown() => {}
                 result => return result,
             }
         }
@@ -103,9 +101,7 @@ impl Grounding<'_> {
             .quoin
             .request(self.ask, prompt.messages.clone(), lark, max_tokens);
         let mut writing = Writing::new(self, passages);
-        let outcome = run(self.served, request, Some(&mut writing)).await;
-        spent.shown |= writing.shown;
-        let Some(outcome) = outcome? else {
+        let Some(outcome) = run(self.served, request, Some(&mut writing)).await? else {
             return Ok(Generated::abstained(spent, prompt, String::new()));
         };
         spent.record(&outcome);
@@ -249,7 +245,6 @@ pub(super) struct Writing<'a> {
     grounding: &'a Grounding<'a>,
     stream: DraftStream,
     passages: &'a [PromptPassage],
-    shown: bool,
 }
 
 impl<'a> Writing<'a> {
@@ -258,7 +253,6 @@ impl<'a> Writing<'a> {
             grounding,
             stream: DraftStream::new(grounding.served.citing),
             passages,
-            shown: false,
         }
     }
 
@@ -282,7 +276,6 @@ impl<'a> Writing<'a> {
         }
         let text = self.stream.take_shown();
         if !text.is_empty() {
-            self.shown = true;
             listener.show(text, self.stream.is_string()).await;
         }
         Ok(true)

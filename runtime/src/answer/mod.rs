@@ -7,18 +7,18 @@ pub mod error;
 pub mod extractive;
 pub mod generate;
 pub mod grammar;
+mod listener;
 pub mod prompt;
 mod rewriting;
+mod routed;
 pub mod schema;
 pub mod standalone;
 pub mod types;
 pub mod verify;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-use quoin_adapters::rollout::{Arm, Side};
 use quoin_retriever::{Hit, SearchRequest};
 use serde_json::Value;
 use tokio::sync::mpsc;
@@ -27,73 +27,18 @@ use uuid::Uuid;
 use crate::answer::ask::Ask;
 use crate::answer::error::AnswerError;
 use crate::answer::generate::{Generated, Grounding};
+pub(crate) use crate::answer::listener::Listener;
+use crate::answer::routed::By;
 use crate::answer::types::{
     Answer, AnswerRequest, Citation, Mode, Progress, ReleaseInfo, Status, TimingsMs, Trace,
     TracePassage, UsageInfo,
 };
 use crate::caller::Caller;
-use crate::release::{ChosenRelease, Route, Served};
-use crate::rollouts::{Assigned, observation, unit};
+use crate::release::{ChosenRelease, Served};
 use crate::service::Quoin;
 
 /// Where a stream wants to hear of progress; nobody listens when `None`.
 pub type ProgressSender = Option<mpsc::Sender<Progress>>;
-
-/// Who hears of the progress of one answer, and what was heard.
-pub(crate) struct Listener {
-    sender: ProgressSender,
-    told_of_retrieval: AtomicBool,
-    /// A client has seen a part of an answer, which cannot be taken back.
-    shown: AtomicBool,
-}
-
-impl Listener {
-    pub(crate) const fn new(sender: ProgressSender) -> Self {
-        Self {
-            sender,
-            told_of_retrieval: AtomicBool::new(false),
-            shown: AtomicBool::new(false),
-        }
-    }
-
-    pub(crate) const fn listens(&self) -> bool {
-        self.sender.is_some()
-    }
-
-    pub(crate) async fn show(&self, text: String, of_string: bool) {
-        self.shown.store(true, Ordering::Relaxed);
-        self.send(Progress::Delta { text, of_string }).await;
-    }
-
-    async fn retrieval(&self, found: &Found, release: ReleaseInfo) {
-        if self.listens() && !self.told_of_retrieval.swap(true, Ordering::Relaxed) {
-            self.send(Progress::Retrieval {
-                generation: found.generation,
-                release,
-                hits: found.hits.iter().map(trace_passage).collect(),
-            })
-            .await;
-        }
-    }
-
-    async fn send(&self, progress: Progress) {
-        if let Some(sender) = &self.sender {
-            // A receiver that is gone has dropped this future too.
-            let _ = sender.send(progress).await;
-        }
-    }
-}
-
-/// Which release is to answer.
-#[derive(Clone, Copy)]
-enum By<'a> {
-    /// The one that the request names.
-    Request,
-    /// This one, or the best sentences in its stead where the request allows it.
-    Side(&'a Side, &'static str),
-    /// This one and none else.
-    Only(&'a Side, &'static str),
-}
 
 /// What retrieval found for a question.
 pub(crate) struct Found {
@@ -150,105 +95,6 @@ impl Quoin {
             .map_err(|_| AnswerError::Timeout { limit })?
     }
 
-    /// Answers as one release, unseen.
-    ///
-    /// # Errors
-    /// As [`Quoin::answer`]; no other release stands in.
-    pub(crate) async fn answer_as(
-        self: &Arc<Self>,
-        caller: &Caller,
-        request: AnswerRequest,
-        side: &Side,
-    ) -> Result<Answer, AnswerError> {
-        let limit = self.config().request_timeout();
-        let answering = async {
-            let ask = self.check(request).await?;
-            let listener = Listener::new(None);
-            self.answer_checked(caller, &ask, By::Only(side, "shadow"), &listener)
-                .await
-        };
-        let answered = tokio::time::timeout(limit, answering).await;
-        answered.map_err(|_| AnswerError::Timeout { limit })?
-    }
-
-    async fn answer_unbounded(
-        self: &Arc<Self>,
-        caller: &Caller,
-        request: AnswerRequest,
-        progress: ProgressSender,
-    ) -> Result<Answer, AnswerError> {
-        let ask = self.check(request).await?;
-        let listener = Listener::new(progress);
-        match self.assigned(caller, &ask)? {
-            Some(assigned) => {
-                self.answer_assigned(caller, &ask, &assigned, &listener)
-                    .await
-            }
-            None => {
-                self.answer_checked(caller, &ask, By::Request, &listener)
-                    .await
-            }
-        }
-    }
-
-    /// The arm of the running rollout that a request belongs to: one that does not say which model it wants, and wants one.
-    fn assigned(&self, caller: &Caller, ask: &Ask) -> Result<Option<Assigned>, AnswerError> {
-        let is_routed = Route::parse(ask.request.model.as_deref())? == Route::Routed;
-        if !is_routed || ask.request.mode == Mode::Extractive {
-            return Ok(None);
-        }
-        let session = ask.request.session.as_deref();
-        let session = session.or(caller.session.as_deref());
-        let request = ask.request.answer_id.clone().unwrap_or_else(new_answer_id);
-        let unit = unit(caller, session, &request);
-        Ok(self.rollouts().assign(&unit, caller.arm))
-    }
-
-    /// Answers for an arm of a rollout, notes how that went, and lets the champion answer where the canary cannot.
-    async fn answer_assigned(
-        self: &Arc<Self>,
-        caller: &Caller,
-        ask: &Arc<Ask>,
-        assigned: &Assigned,
-        listener: &Listener,
-    ) -> Result<Answer, AnswerError> {
-        let side = &assigned.side;
-        let (by, limit) = match assigned.arm {
-            Arm::Stable => (By::Side(side, "stable"), self.config().request_timeout()),
-            // So that one that never answers leaves time for another.
-            Arm::Canary => (
-                By::Only(side, "canary"),
-                self.config().request_timeout() / 2,
-            ),
-        };
-        let answering = self.answer_checked(caller, ask, by, listener);
-        let result = tokio::time::timeout(limit, answering).await;
-        let mut result = result.unwrap_or(Err(AnswerError::Timeout { limit }));
-        let observed = observation(&result);
-        if let Some(observed) = observed {
-            assigned.note(observed);
-            self.shadow(caller, &ask.request, assigned, observed);
-        }
-        if let Err(error) = &result
-            && let Some(stable) = assigned.stand_in()
-            && (error.fallback_reason().is_some()
-                || observed.is_some_and(|observed| observed.engine_error))
-            && !listener.shown.load(Ordering::Relaxed)
-        {
-            tracing::warn!(
-                error = error as &dyn std::error::Error,
-                "the canary cannot answer, the champion does"
-            );
-            result = self
-                .answer_checked(caller, ask, By::Side(&stable, "fallback:canary"), listener)
-                .await;
-        }
-        if let Ok(answer) = &mut result {
-            answer.assigned = assigned.to_json();
-        }
-        result
-    }
-
     async fn answer_checked(
         self: &Arc<Self>,
         caller: &Caller,
@@ -273,7 +119,7 @@ impl Quoin {
             Answerer::Sentences(release) => self.extract(caller, ask, &found, release).await?,
             Answerer::Model(served) => {
                 match self.ground(caller, ask, served, &found, listener).await {
-                    Err(error) if may_stand_in(ask, by) => {
+                    Err(error) if by.may_be_stood_in_for(ask) => {
                         let release = self.stand_in(ask, error)?;
                         self.extract(caller, ask, &found, &release).await?
                     }
@@ -300,19 +146,10 @@ impl Quoin {
         }
         match self.model(ask, by).await {
             Ok(served) => Ok(Answerer::Model(served)),
-            Err(error) if may_stand_in(ask, by) => {
+            Err(error) if by.may_be_stood_in_for(ask) => {
                 self.stand_in(ask, error).map(Answerer::Sentences)
             }
             Err(error) => Err(error),
-        }
-    }
-
-    async fn model(&self, ask: &Ask, by: By<'_>) -> Result<Served, AnswerError> {
-        match by {
-            By::Request => self.served(ask.request.model.as_deref()).await,
-            By::Side(side, route) | By::Only(side, route) => {
-                self.served_by(side.adapter.as_ref(), route).await
-            }
         }
     }
 
@@ -403,7 +240,7 @@ impl Quoin {
         let quote_failed = citations.len() < resolved;
         timings.verification += TimingsMs::of(verifying.elapsed());
         // An answer was written on all that it cites: it does not outlive a part of it.
-        let answer = if citations.is_empty() || citations.len() < resolved {
+        let answer = if citations.is_empty() || quote_failed {
             None
         } else {
             let value = answer.unwrap_or_else(|| Value::from(joined(&citations)));
@@ -568,11 +405,6 @@ fn finish(draught: Draught, ask: &Ask, found: Option<Found>, started: Instant) -
         quote_failed: draught.quote_failed,
         assigned: None,
     }
-}
-
-/// Whether the best sentences may be the answer where the model cannot give one.
-fn may_stand_in(ask: &Ask, by: By<'_>) -> bool {
-    ask.request.mode == Mode::Auto && !matches!(by, By::Only(..))
 }
 
 fn joined(citations: &[Citation]) -> String {

@@ -1,5 +1,6 @@
 //! What an answer is asked with and what it holds: the types on the wire of `POST /v1/answers`.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use quoin_retriever::Filters;
@@ -244,6 +245,15 @@ pub struct Answer {
     /// The arm of a rollout that the request was assigned to, for the log.
     #[serde(skip)]
     pub assigned: Option<Value>,
+}
+
+impl Answer {
+    /// The documents that it cites, each once, sorted.
+    pub(crate) fn documents(&self) -> Vec<String> {
+        let cited = self.citations.iter();
+        let documents: BTreeSet<&String> = cited.map(|citation| &citation.document).collect();
+        documents.into_iter().cloned().collect()
+    }
 }
 
 /// What happens on the way to an answer, for streams.

@@ -1,6 +1,6 @@
 //! `quoin adapters`: LoRA adapter versions, and the names that requests know them by.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
 use serde_json::{Value, json};
@@ -73,11 +73,7 @@ impl Adapters {
     async fn ask(&self, client: &Client) -> Result<Value, Failure> {
         match self {
             Self::Add { path, name } => {
-                // The server may run in another folder.
-                let whole = path
-                    .canonicalize()
-                    .context(|| format!("cannot read `{}`", path.display()))?;
-                let body = json!({ "path": whole, "name": name });
+                let body = json!({ "path": whole(path)?, "name": name });
                 client.post("/admin/v1/adapters", &body).await
             }
             Self::Verify { version } => {
@@ -85,17 +81,11 @@ impl Adapters {
                 client.post(&path, &json!({})).await
             }
             Self::Report { version, file } => {
-                let whole = file
-                    .canonicalize()
-                    .context(|| format!("cannot read `{}`", file.display()))?;
                 let path = format!("/admin/v1/adapters/{}/reports", segment(version));
-                client.post(&path, &json!({ "path": whole })).await
+                client.post(&path, &json!({ "path": whole(file)? })).await
             }
             Self::Message { path } => {
-                let whole = path
-                    .canonicalize()
-                    .context(|| format!("cannot read `{}`", path.display()))?;
-                let body = json!({ "path": whole });
+                let body = json!({ "path": whole(path)? });
                 client.post("/admin/v1/adapters/message", &body).await
             }
             Self::List => client.get("/admin/v1/adapters").await,
@@ -150,6 +140,12 @@ impl Adapters {
             Self::Alias { alias: None, .. } => output.line(aliases(answer)),
         }
     }
+}
+
+/// The server may run in another folder.
+fn whole(path: &Path) -> Result<PathBuf, Failure> {
+    path.canonicalize()
+        .context(|| format!("cannot read `{}`", path.display()))
 }
 
 fn label(version: &Value) -> String {

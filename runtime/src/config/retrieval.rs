@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{ConfigError, one_of, share};
 use crate::embedder::served_by_engine;
+use crate::release::local_model;
 
 /// Retrieval.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -124,13 +125,9 @@ impl RetrievalConfig {
 /// The folder of a model: as it is given, below `models`, or where a pull left it. What is nowhere stays as it is given, and is named
 /// by whoever opens it.
 fn found(name: &str, models: &Path) -> PathBuf {
-    let given = PathBuf::from(name);
-    let imported = models.join(name);
-    [given.clone(), imported]
-        .into_iter()
-        .find(|path| path.exists())
+    local_model(name, models)
         .or_else(|| hub::cached(name, None, models).ok().flatten())
-        .unwrap_or(given)
+        .unwrap_or_else(|| PathBuf::from(name))
 }
 
 #[cfg(test)]

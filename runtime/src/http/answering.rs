@@ -177,14 +177,7 @@ impl Record {
         row.content = self.request.take().map(|request| {
             json!({"question": request.question, "answer": answer.answer, "request": request})
         });
-        let mut documents: Vec<String> = answer
-            .citations
-            .iter()
-            .map(|citation| citation.document.clone())
-            .collect();
-        documents.sort();
-        documents.dedup();
-        row.documents = documents;
+        row.documents = answer.documents();
         measure(answer);
     }
 }

@@ -133,12 +133,7 @@ fn read_as(parts: &Parts, caller: Caller) -> Result<Caller, ApiError> {
     let Some(header) = parts.headers.get(READ_AS) else {
         return Ok(caller);
     };
-    if !caller.may(Scope::Admin) {
-        return Err(ApiError::forbidden(
-            "missing_scope",
-            "`x-quoin-as` needs the scope `admin`",
-        ));
-    }
+    need_admin(&caller, READ_AS)?;
     let tokens: Vec<String> = header
         .to_str()
         .map_err(|_| ApiError::invalid(READ_AS, "`x-quoin-as` must be printable ASCII"))?
@@ -151,16 +146,21 @@ fn read_as(parts: &Parts, caller: Caller) -> Result<Caller, ApiError> {
     Ok(caller.reading_as(&tokens))
 }
 
+fn need_admin(caller: &Caller, header: &str) -> Result<(), ApiError> {
+    if caller.may(Scope::Admin) {
+        return Ok(());
+    }
+    Err(ApiError::forbidden(
+        "missing_scope",
+        format!("`{header}` needs the scope `admin`"),
+    ))
+}
+
 fn choose_arm(parts: &Parts, caller: Caller) -> Result<Caller, ApiError> {
     let Some(header) = parts.headers.get(ARM) else {
         return Ok(caller);
     };
-    if !caller.may(Scope::Admin) {
-        return Err(ApiError::forbidden(
-            "missing_scope",
-            "`x-quoin-arm` needs the scope `admin`",
-        ));
-    }
+    need_admin(&caller, ARM)?;
     let arm = match header.as_bytes() {
         b"stable" => Arm::Stable,
         b"canary" => Arm::Canary,

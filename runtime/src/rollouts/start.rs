@@ -8,7 +8,8 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::{RolloutRefusal, Rollouts, save};
+use super::{Live, RolloutRefusal, Rollouts, save};
+use crate::answer::error::AnswerError;
 use crate::answer::types::AnswerRequest;
 use crate::caller::Caller;
 use crate::service::Quoin;
@@ -41,19 +42,16 @@ impl Quoin {
     ) -> Result<Status, RolloutRefusal> {
         let rollouts = self.rollouts();
         let _one_at_a_time = rollouts.0.deciding.lock().await;
-        rollouts.refuse_a_second()?;
+        rollouts.refuse_to_move(&Alias::champion())?;
         request.plan.check()?;
-        let canary: Option<AdapterId> = match request.adapter.as_str() {
-            "base" => None,
-            name => Some(name.parse()?),
-        };
+        let canary = AdapterId::parse_or_base(&request.adapter)?;
         let stable = self.registry().aliases()?.get(&Alias::champion()).cloned();
         if stable == canary {
             return Err(RolloutRefusal::Champion(request.adapter));
         }
         let stable = self.side(stable).await?;
         let canary = self.side(canary).await?;
-        self.warm_up(caller, &canary, &request.adapter).await?;
+        self.warm_up(caller, &canary).await?;
         let gate = match request.force {
             Some(reason) => Gate::Forced {
                 by: caller.subject.clone(),
@@ -72,17 +70,14 @@ impl Quoin {
             gate,
             now,
         )?;
-        let status = rollout.status(now);
         let saved = Saved {
             rollout,
             sequence: 0,
         };
-        rollouts
-            .0
-            .storage
-            .save_rollout(save(&saved, &transitions, now))
-            .await?;
-        *rollouts.lock() = Some(saved);
+        let save = save(saved.clone(), transitions, now);
+        let status = save.point.clone();
+        rollouts.0.storage.save_rollout(save).await?;
+        *rollouts.lock() = Some(Live::new(saved));
         self.loaded().pin(rollouts.pinned());
         rollouts.name_challenger(canary.adapter).await;
         Ok(status)
@@ -90,26 +85,20 @@ impl Quoin {
 
     /// A release, with its model in memory.
     async fn side(self: &Arc<Self>, adapter: Option<AdapterId>) -> Result<Side, RolloutRefusal> {
-        let name = adapter
-            .as_ref()
-            .map_or_else(|| "base".to_owned(), ToString::to_string);
-        if let Some(id) = &adapter {
-            // Also where requests do not wait for it.
-            let loaded = self.loaded().adapted(id).await;
-            loaded.map_err(|error| RolloutRefusal::CannotAnswer {
-                adapter: name.clone(),
-                reason: error.to_string(),
-            })?;
+        let serving = async {
+            if let Some(id) = &adapter {
+                // Also where requests do not wait for it.
+                self.loaded().adapted(id).await?;
+            }
+            self.served_by(adapter.as_ref(), "pinned").await
+        };
+        match serving.await {
+            Ok(served) => Ok(Side {
+                release: served.release.digest(),
+                adapter,
+            }),
+            Err(error) => Err(cannot_answer(adapter.as_ref(), &error)),
         }
-        let served = self.served_by(adapter.as_ref(), "pinned").await;
-        let served = served.map_err(|error| RolloutRefusal::CannotAnswer {
-            adapter: name,
-            reason: error.to_string(),
-        })?;
-        Ok(Side {
-            adapter,
-            release: served.release.digest(),
-        })
     }
 
     /// The first answer of a model is slower than the others, and shows that it can answer.
@@ -117,24 +106,23 @@ impl Quoin {
         self: &Arc<Self>,
         caller: &Caller,
         canary: &Side,
-        name: &str,
     ) -> Result<(), RolloutRefusal> {
         let request = AnswerRequest::asking(WARM_UP);
-        match self.answer_as(caller, request, canary).await {
-            Ok(_) => Ok(()),
-            Err(error) => Err(RolloutRefusal::CannotAnswer {
-                adapter: name.to_owned(),
-                reason: error.to_string(),
-            }),
-        }
+        let answered = self.answer_as(caller, request, canary).await;
+        answered
+            .map(drop)
+            .map_err(|error| cannot_answer(canary.adapter.as_ref(), &error))
+    }
+}
+
+fn cannot_answer(adapter: Option<&AdapterId>, error: &AnswerError) -> RolloutRefusal {
+    RolloutRefusal::CannotAnswer {
+        adapter: AdapterId::or_base(adapter),
+        reason: error.to_string(),
     }
 }
 
 impl Rollouts {
-    fn refuse_a_second(&self) -> Result<(), RolloutRefusal> {
-        self.refuse_to_move(&Alias::champion())
-    }
-
     /// For people: nothing depends on this alias.
     async fn name_challenger(&self, canary: Option<AdapterId>) {
         let registry = Arc::clone(&self.0.registry);

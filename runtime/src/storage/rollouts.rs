@@ -49,7 +49,7 @@ pub struct Save {
     /// What changed, for the audit log.
     pub transitions: Vec<Transition>,
     /// How it stood then, for plots.
-    pub point: Option<Status>,
+    pub point: Status,
 }
 
 /// How a rollout stood over time, and what changed when.
@@ -119,13 +119,11 @@ pub(super) fn save(connection: &mut Connection, save: &Save) -> Result<(), Stora
             [line.digest],
         )?;
     }
-    if let Some(point) = point {
-        transaction.execute(
-            "INSERT INTO rollout_points (rollout, point) VALUES (?1, ?2)",
-            params![id, serde_json::to_string(point).map_err(unwritable)?],
-        )?;
-        thin_out(&transaction, id)?;
-    }
+    transaction.execute(
+        "INSERT INTO rollout_points (rollout, point) VALUES (?1, ?2)",
+        params![id, serde_json::to_string(point).map_err(unwritable)?],
+    )?;
+    thin_out(&transaction, id)?;
     transaction.commit()?;
     Ok(())
 }

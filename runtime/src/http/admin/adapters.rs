@@ -8,8 +8,7 @@ use axum::Json as JsonResponse;
 use axum::extract::{Path, State};
 use http::StatusCode;
 use quoin_adapters::{
-    AdapterError, AdapterId, AdapterName, AdapterVersion, Alias, Aliases, REPORT_BYTES_MAX,
-    signed_message,
+    AdapterId, AdapterName, AdapterVersion, Alias, Aliases, REPORT_BYTES_MAX, signed_message,
 };
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -251,8 +250,9 @@ pub(in crate::http) async fn set_alias(
     Json(body): Json<AliasBody>,
 ) -> Result<JsonResponse<Value>, ApiError> {
     let alias: Alias = alias.parse()?;
-    let to = version_or_base(&body.to)?;
-    let expected = body.expect.as_deref().map(version_or_base).transpose()?;
+    let to = AdapterId::parse_or_base(&body.to)?;
+    let expected = body.expect.as_deref().map(AdapterId::parse_or_base);
+    let expected = expected.transpose()?;
     http.quoin.rollouts().refuse_to_move(&alias)?;
     let aliases = blocking(&http, move |quoin| {
         let registry = quoin.registry();
@@ -265,14 +265,6 @@ pub(in crate::http) async fn set_alias(
     })
     .await?;
     Ok(JsonResponse(listed(&aliases)))
-}
-
-fn version_or_base(text: &str) -> Result<Option<AdapterId>, AdapterError> {
-    if text == "base" {
-        Ok(None)
-    } else {
-        text.parse().map(Some)
-    }
 }
 
 fn listed(aliases: &Aliases) -> Value {

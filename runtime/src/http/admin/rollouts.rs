@@ -4,8 +4,9 @@ use axum::Json as JsonResponse;
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
 use http::{StatusCode, header};
-use quoin_adapters::rollout::{AuditLine, Input, Rollout, Status, plot};
-use serde::{Deserialize, Serialize};
+use quoin_adapters::AdapterId;
+use quoin_adapters::rollout::{Input, Rollout, Status, plot};
+use serde::Deserialize;
 use serde_json::{Value, json};
 use utoipa::ToSchema;
 
@@ -25,17 +26,6 @@ pub(in crate::http) struct Word {
     /// Stands in the audit log.
     #[serde(default)]
     reason: Option<String>,
-}
-
-/// The rollouts and the log of what changed when.
-#[derive(Serialize)]
-struct History {
-    rollouts: Vec<Value>,
-    audit: Vec<AuditLine>,
-    /// Whether each line follows from the one before.
-    intact: bool,
-    /// Which one does not.
-    problem: Option<String>,
 }
 
 /// Starts a rollout on `champion`. Answers once the new release is loaded and has answered a question.
@@ -70,28 +60,22 @@ pub(in crate::http) async fn history(
     let storage = http.quoin.storage();
     let rollouts = storage.rollouts().await?;
     let audit = storage.rollout_audit().await?;
-    let history = History {
-        rollouts: rollouts.iter().map(shown).collect(),
-        intact: audit.problem.is_none(),
-        problem: audit.problem,
-        audit: audit.lines,
-    };
-    Ok(JsonResponse(json!(history)))
+    Ok(JsonResponse(json!({
+        "rollouts": rollouts.iter().map(shown).collect::<Vec<_>>(),
+        "audit": audit.lines,
+        "intact": audit.problem.is_none(),
+        "problem": audit.problem,
+    })))
 }
 
 fn shown(rollout: &Rollout) -> Value {
     let status = rollout.status(now_ms());
     json!({
         "id": status.id,
-        "adapter": name(&status),
+        "adapter": AdapterId::or_base(status.canary.adapter.as_ref()),
         "state": status.state.to_string(),
         "weight_basis_points": status.weight_basis_points,
     })
-}
-
-fn name(status: &Status) -> String {
-    let adapter = status.canary.adapter.as_ref();
-    adapter.map_or_else(|| "base".to_owned(), ToString::to_string)
 }
 
 /// How a rollout stands: `current` is the running one, or else the last.
