@@ -179,8 +179,13 @@ impl AdapterVersion {
         let sums_path = self.folder.join(SUMS);
         let sums = files::read_bounded(&sums_path, MANIFEST_BYTES_MAX)
             .map_err(|error| self.damaged(SUMS, error.reason()))?;
+        let listed = String::from_utf8_lossy(&sums);
+        // First, so that a manifest that was changed is not taken for a change of the file that it tells of.
+        let of_manifest = self.verify_manifest(&listed)?;
         let of_files = self.verify_files()?;
-        self.verify_manifest(&of_files, &String::from_utf8_lossy(&sums))?;
+        if listed != format!("{of_files}{of_manifest}\n") {
+            return Err(self.damaged(SUMS, "differs from the manifest"));
+        }
         self.refuse_strangers()?;
         self.lineage()?;
         self.check_signature(trust)
@@ -213,16 +218,14 @@ impl AdapterVersion {
         Ok(lines)
     }
 
-    /// Compares the manifest with `SHA256SUMS`, as it is `listed`, and with the digest that it states itself.
-    fn verify_manifest(&self, of_files: &str, listed: &str) -> Result<(), AdapterError> {
+    /// Compares the manifest with `SHA256SUMS`, as it is `listed`, and with the digest that it states itself. Returns the line of
+    /// `SHA256SUMS` that belongs to it.
+    fn verify_manifest(&self, listed: &str) -> Result<String, AdapterError> {
         let (hash, _) = self.hash(MANIFEST)?;
         let line = format!("{hash}  {MANIFEST}");
         if !listed.lines().any(|listed| listed == line) {
             let reason = format!("has sha256 {hash}, which `{SUMS}` does not list");
             return Err(self.damaged(MANIFEST, reason));
-        }
-        if listed != format!("{of_files}{line}\n") {
-            return Err(self.damaged(SUMS, "differs from the manifest"));
         }
         if self.digest != content_digest(&self.files, &self.base.digest) {
             return Err(self.damaged(
@@ -230,7 +233,7 @@ impl AdapterVersion {
                 "has a digest that is not that of its files and base",
             ));
         }
-        Ok(())
+        Ok(line)
     }
 
     fn refuse_strangers(&self) -> Result<(), AdapterError> {

@@ -42,8 +42,8 @@ pub use self::retriever::{
     Building, GenerationInfo, PipelineFingerprints, Retriever, Statistics, VerifyReport,
 };
 pub use self::search::{
-    Dropped, Explanation, Hit, Reason, SearchRequest, SearchResult, SearchTimings, Signals, Stage,
-    StageRankings, Stages,
+    Dropped, Explanation, Hit, Listed, Reason, SearchRequest, SearchResult, SearchTimings, Signals,
+    Stage, StageRankings, Stages, Whereabouts,
 };
 pub use self::settings::{
     CompactionSettings, EmbedderKind, Fusion, Limits, OpenEmbedder, PassageSettings,

@@ -14,6 +14,7 @@ mod supersession;
 mod words;
 mod write;
 
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
@@ -27,7 +28,7 @@ use crate::index::delta::DeltaWriter;
 use crate::index::publish::Current;
 use crate::pipeline::{MadeBy, Models, Pipeline};
 use crate::rank::rerank::{self, Reads};
-use crate::search::{Hit, SearchRequest, SearchResult, StageRankings};
+use crate::search::{Hit, SearchRequest, SearchResult, StageRankings, Whereabouts};
 use crate::settings::RetrieverSettings;
 use crate::{Access, AccessList, DocumentId, RetrieverError, Timestamp};
 
@@ -367,6 +368,20 @@ impl Retriever {
     /// The catalogue cannot be read.
     pub fn neighbours(&self, hits: &[Hit], access: &Access) -> Result<Vec<Hit>, RetrieverError> {
         self.inner.neighbours(hits, access)
+    }
+
+    /// Where a piece of a document, in code points, stands in each stage of a search that `access` makes.
+    ///
+    /// # Errors
+    /// The request breaks a limit, or an index or the catalogue cannot be read.
+    pub fn whereabouts(
+        &self,
+        request: &SearchRequest,
+        document: &DocumentId,
+        piece: &Range<usize>,
+        access: &Access,
+    ) -> Result<Whereabouts, RetrieverError> {
+        self.inner.whereabouts(request, document, piece, access)
     }
 
     /// What every stage makes of a query, by document, for evaluation.

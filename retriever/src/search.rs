@@ -7,6 +7,7 @@ mod explain;
 mod hits;
 mod neighbours;
 mod types;
+mod whereabouts;
 
 use std::time::Instant;
 
@@ -25,6 +26,7 @@ pub use self::types::{
     Dropped, Explanation, Hit, Reason, SearchRequest, SearchResult, SearchTimings, Signals, Stage,
     StageRankings, Stages,
 };
+pub use self::whereabouts::{Listed, Whereabouts};
 
 /// A hit whose passage vanishes while it is fetched was just replaced: the search is made again on what is there now.
 const ATTEMPTS: usize = 4;

@@ -1,14 +1,22 @@
 //! The language models in memory: the base, and the adapter versions used last. Loads one at a time.
 
-use std::sync::{Arc, Mutex, PoisonError};
+mod kept;
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use quoin_adapters::{AdapterError, AdapterId, AdapterVersion, BASE, BaseIdentity, Registry};
 use quoin_engine::{BaseModel, Engine, EngineError, EngineSettings, Generator, ModelSource};
 use tokio::sync::watch;
 
+pub(crate) use self::kept::Kept;
 use crate::answer::error::AnswerError;
 use crate::config::Config;
 use crate::release::{base_source, engine_settings};
+
+/// When whoever did not wait for a version to be loaded may ask again.
+const LOADING: Duration = Duration::from_secs(2);
 
 /// Why it is not known what an adapter must fit.
 #[derive(Debug, thiserror::Error)]
@@ -55,6 +63,8 @@ pub(crate) struct Models {
     adapted: Mutex<Vec<Adapted>>,
     /// Never unloaded.
     pinned: Mutex<Vec<AdapterId>>,
+    /// Being loaded for nobody in particular: once for all who ask.
+    in_background: Mutex<BTreeSet<AdapterId>>,
     /// Held while a model is loaded.
     loading: tokio::sync::Mutex<()>,
 }
@@ -73,6 +83,7 @@ impl Models {
             base: watch::Sender::new(BaseState::Idle),
             adapted: Mutex::default(),
             pinned: Mutex::default(),
+            in_background: Mutex::default(),
             loading: tokio::sync::Mutex::default(),
         })
     }
@@ -188,6 +199,18 @@ impl Models {
         if self.registry.show(id).is_err() {
             return Err(AnswerError::UnknownModel(id.to_string()));
         }
+        self.load_in_background(id);
+        Err(AnswerError::Loading {
+            model: id.to_string(),
+            retry_after: LOADING,
+        })
+    }
+
+    /// Loads a version unless that is under way. It ends with the process, or before.
+    fn load_in_background(self: &Arc<Self>, id: &AdapterId) {
+        if !self.lock_in_background().insert(id.clone()) {
+            return;
+        }
         let (models, wanted) = (Arc::clone(self), id.clone());
         tokio::spawn(async move {
             if let Err(error) = models.load_version(&wanted).await {
@@ -197,10 +220,8 @@ impl Models {
                     "an adapter version could not be loaded"
                 );
             }
+            models.lock_in_background().remove(&wanted);
         });
-        Err(AnswerError::Unavailable {
-            reason: format!("`{id}` is being loaded"),
-        })
     }
 
     async fn load_version(self: &Arc<Self>, id: &AdapterId) -> Result<Adapted, AnswerError> {
@@ -221,7 +242,12 @@ impl Models {
         let generator = self
             .load(&id.to_string(), Some(&version))
             .await
-            .map_err(AnswerError::Engine)?;
+            .map_err(|error| match error {
+                EngineError::Memory { .. } => AnswerError::Unavailable {
+                    reason: error.to_string(),
+                },
+                other => AnswerError::Engine(other),
+            })?;
         let adapted = Adapted {
             version: Arc::new(version),
             generator,
@@ -297,7 +323,12 @@ impl Models {
         }
     }
 
-    fn lock_adapted(&self) -> std::sync::MutexGuard<'_, Vec<Adapted>> {
+    fn lock_in_background(&self) -> MutexGuard<'_, BTreeSet<AdapterId>> {
+        let ids = self.in_background.lock();
+        ids.unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn lock_adapted(&self) -> MutexGuard<'_, Vec<Adapted>> {
         self.adapted.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -16,6 +16,7 @@ use quoin_adapters::rollout::{
 use quoin_adapters::{AdapterError, AdapterId, Alias, AliasMove, Registry};
 use tokio::sync::Semaphore;
 
+use crate::models::Kept;
 use crate::service::Quoin;
 use crate::storage::{Happened, Running, Save, Saved, Storage, StorageError, now_ms};
 
@@ -224,7 +225,7 @@ impl Rollouts {
     }
 
     /// A canary that cannot be loaded has failed to answer: after as many times as the plan allows it is aborted.
-    fn failed_to_load(&self, id: &AdapterId) {
+    pub(crate) fn failed_to_load(&self, id: &AdapterId) {
         let of_canary = |live: &Live| {
             let rollout = live.rollout();
             let adapter = rollout.side(Arm::Canary).adapter.as_ref();
@@ -404,25 +405,15 @@ fn save(saved: Saved, transitions: Vec<Transition>, now: i64) -> Save {
 /// How often time is told to a rollout.
 const TICK: std::time::Duration = std::time::Duration::from_secs(1);
 
-/// Lets time pass for the rollout, and keeps its models in memory, from at once until the service is gone.
+/// Lets time pass for the rollout, and keeps in memory what is to stay there, from at once until the service is gone.
 pub(crate) fn run(quoin: &Arc<Quoin>) {
     let quoin = Arc::downgrade(quoin);
     tokio::spawn(async move {
+        let mut kept = Kept::default();
         while let Some(quoin) = quoin.upgrade() {
             quoin.rollouts().tick();
             quoin.rollouts().measure();
-            let pinned = quoin.rollouts().pinned();
-            quoin.loaded().pin(pinned.clone());
-            for id in pinned.iter().filter(|id| !quoin.loaded().holds(id)) {
-                if let Err(error) = quoin.loaded().adapted(id).await {
-                    tracing::error!(
-                        adapter = %id,
-                        error = &error as &dyn std::error::Error,
-                        "a release of the rollout cannot be loaded: the champion answers alone"
-                    );
-                    quoin.rollouts().failed_to_load(id);
-                }
-            }
+            kept.keep(&quoin).await;
             drop(quoin);
             tokio::time::sleep(TICK).await;
         }

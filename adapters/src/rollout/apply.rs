@@ -110,7 +110,7 @@ impl Rollout {
         let Some(seen) = self.seen(arm, unit, events) else {
             return Vec::new();
         };
-        let events = self.evidence.happened(seen, self.plan.units_max);
+        let events = self.evidence.judged_bad(seen, self.plan.units_max);
         self.judge(Changed {
             events,
             ..Changed::default()

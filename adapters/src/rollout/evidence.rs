@@ -92,6 +92,9 @@ fn ratio(events: &BTreeMap<Guardrail, u64>, guardrail: Guardrail, units: u64) ->
 pub(crate) struct Totals {
     pub requests: u64,
     pub with_events: u64,
+    /// Of rollouts that were begun by earlier versions: 0.
+    #[serde(default)]
+    pub judged_bad: u64,
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -169,6 +172,12 @@ impl Evidence {
             units: !known,
             canary: !known && seen.arm == Arm::Canary,
         }
+    }
+
+    /// A bad judgement of an answer. Says whether it is new evidence.
+    pub fn judged_bad(&mut self, seen: Seen, units_max: u32) -> bool {
+        self.totals.of_mut(seen.arm).judged_bad += 1;
+        self.happened(seen, units_max)
     }
 
     /// Events of a unit, whenever they came to be known. Says whether any of them is new evidence.
@@ -252,6 +261,12 @@ impl Evidence {
             self.arms.stable.ratio(guardrail),
             self.arms.canary.ratio(guardrail),
         )
+    }
+
+    /// The stable release's units in the last step in which it had traffic, where it has none now.
+    pub fn stable_before(&self, guardrail: Guardrail) -> Option<Ratio> {
+        let before = self.baseline.as_ref().filter(|_| self.weight >= FULL)?;
+        Some(before.ratio(guardrail))
     }
 
     /// The evidence that the event is more frequent on the canary, or that the traffic is not split as it should be.

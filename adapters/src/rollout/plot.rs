@@ -12,7 +12,7 @@ use super::state::Arm;
 use super::status::{ArmStatus, Status};
 use super::transition::Transition;
 use crate::name::AdapterId;
-use panel::{LEFT, Panel, RIGHT, Scale, WIDTH, escape};
+use panel::{LEFT, Panel, Pen, RIGHT, Scale, WIDTH, escape};
 
 const STYLE: &str = "\
 svg { color-scheme: light dark; --text: #1f2328; --faint: #6e7781; --grid: #d0d7de; --paper: #ffffff; }
@@ -32,6 +32,8 @@ text { font: 12px system-ui, sans-serif; fill: var(--text); }
 const COLOURS: [&str; 7] = [
     "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#8c6bb1",
 ];
+/// Lines that lie on each other can be told apart by their gaps.
+const GAPS: [&str; 7] = ["none", "9 4", "3 4", "12 4 3 4", "6 6", "2 7", "15 5"];
 const CANARY: &str = COLOURS[1];
 const STABLE: &str = COLOURS[0];
 const PANEL_HEIGHT: f64 = 150.0;
@@ -141,7 +143,7 @@ fn draw_evidence(
     let watched = Guardrail::EVENTS
         .into_iter()
         .chain([Guardrail::TrafficSplit]);
-    for (guardrail, colour) in watched.zip(COLOURS) {
+    for (guardrail, (colour, gaps)) in watched.zip(COLOURS.into_iter().zip(GAPS)) {
         let line: Vec<_> = points
             .iter()
             .filter_map(|point| {
@@ -153,7 +155,7 @@ fn draw_evidence(
             })
             .collect();
         if !line.is_empty() {
-            panel.line(body, time, &scale, &line, colour);
+            panel.line(body, time, &scale, &line, Pen { colour, gaps });
             legend.push((guardrail.to_string(), colour));
         }
     }
@@ -167,11 +169,15 @@ fn draw_events(
     points: &[Status],
     transitions: &[Transition],
 ) {
-    let panel = Panel::new(top, PANEL_HEIGHT, "Answers with an event, of those so far");
+    let panel = Panel::new(
+        top,
+        PANEL_HEIGHT,
+        "Events and bad judgements, of the answers so far",
+    );
     let rate = |arm: &ArmStatus| {
         let all = u32::try_from(arm.requests_in_all).ok()?;
-        let with = u32::try_from(arm.requests_with_events_in_all).ok()?;
-        (all > 0).then(|| f64::from(with) / f64::from(all))
+        let with = u32::try_from(bad(arm)).ok()?;
+        (all > 0).then(|| (f64::from(with) / f64::from(all)).min(1.0))
     };
     let of = |arm: Arm| {
         points
@@ -196,14 +202,20 @@ fn draw_events(
     }
     let mut legend = Vec::new();
     for (arm, name, colour) in lines {
-        panel.line(body, time, &scale, &of(arm), colour);
+        let gaps = GAPS[0];
+        panel.line(body, time, &scale, &of(arm), Pen { colour, gaps });
         if let Some(point) = points.last() {
             let counts = arm_of(point, arm);
-            let (with, all) = (counts.requests_with_events_in_all, counts.requests_in_all);
+            let (with, all) = (bad(counts), counts.requests_in_all);
             legend.push((format!("{name}: {with} of {all}"), colour));
         }
     }
     panel.legend(body, &legend);
+}
+
+/// An answer with an event that was judged bad too counts for both.
+const fn bad(arm: &ArmStatus) -> u64 {
+    arm.requests_with_events_in_all + arm.requests_judged_bad_in_all
 }
 
 /// The first end of a scale from which quarters are round numbers of percent.

@@ -61,6 +61,8 @@ pub struct ArmStatus {
     /// Since the start.
     pub requests_in_all: u64,
     pub requests_with_events_in_all: u64,
+    #[serde(default)]
+    pub requests_judged_bad_in_all: u64,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -76,6 +78,7 @@ pub struct GuardrailStatus {
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RatesStatus {
+    /// While the canary has all of the traffic: as it was when that was not so.
     pub stable: RateStatus,
     pub canary: RateStatus,
     /// By how much the canary's rate can be the higher one; below the margin the canary advances.
@@ -138,6 +141,7 @@ impl Rollout {
                 requests: counts.requests,
                 requests_in_all: totals.requests,
                 requests_with_events_in_all: totals.with_events,
+                requests_judged_bad_in_all: totals.judged_bad,
             }
         };
         ArmsStatus {
@@ -164,7 +168,8 @@ impl Rollout {
     fn rates(&self, guardrail: Guardrail) -> RatesStatus {
         let comparison = self.compare(guardrail);
         let alpha = self.plan.alpha() / 2.0;
-        let (stable, canary) = (comparison.stable, comparison.canary);
+        let before = self.evidence.stable_before(guardrail);
+        let (stable, canary) = (before.unwrap_or(comparison.stable), comparison.canary);
         let together = Ratio {
             events: stable.events + canary.events,
             units: stable.units + canary.units,

@@ -25,6 +25,7 @@ mod pipelines;
 mod searching;
 mod secrecy;
 mod supersession;
+mod whereabouts;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 

@@ -13,6 +13,15 @@ pub enum EngineError {
     Adapter { path: PathBuf, reason: String },
     #[error("model `{name}` does not load: {reason}")]
     Load { name: String, reason: String },
+    /// Checked before anything is loaded.
+    #[error(
+        "model `{name}` needs about {needed_mib} MiB of memory and {available_mib} MiB are free: unload others, quantise it, or shorten its context"
+    )]
+    Memory {
+        name: String,
+        needed_mib: u64,
+        available_mib: u64,
+    },
     #[error("a model named `{name}` is loaded already: unload it first or choose another name")]
     NameTaken { name: String },
     #[error("setting `{key}`: {reason}")]

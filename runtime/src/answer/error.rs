@@ -1,7 +1,7 @@
 //! Why there is no answer.
 //!
 //! Three kinds: what the caller can mend (`Invalid`, `UnenforceableSchema`, `UnknownModel`, `Incomplete`), what passes by
-//! itself (`QueueFull`, `Unavailable`, `Timeout`), and defects (`Retrieval`, `Engine`, `Unresolved`, `BrokenSchema`).
+//! itself (`QueueFull`, `Unavailable`, `Loading`, `Timeout`), and defects (`Retrieval`, `Engine`, `Unresolved`, `BrokenSchema`).
 //! An abstention is none of these: it is an answer.
 
 use std::time::Duration;
@@ -57,6 +57,14 @@ pub enum AnswerError {
         /// Why.
         reason: String,
     },
+    /// It will be able to.
+    #[error("`{model}` is being loaded: try again in {} s", retry_after.as_secs().max(1))]
+    Loading {
+        /// Which one.
+        model: String,
+        /// When to try again.
+        retry_after: Duration,
+    },
     /// Longer than the limit.
     #[error("the answer took longer than {} ms", limit.as_millis())]
     Timeout {
@@ -89,7 +97,9 @@ impl AnswerError {
     pub const fn fallback_reason(&self) -> Option<&'static str> {
         match self {
             Self::QueueFull { .. } => Some("queue_full"),
-            Self::Unavailable { .. } | Self::Engine(_) => Some("engine_down"),
+            Self::Unavailable { .. } | Self::Loading { .. } | Self::Engine(_) => {
+                Some("engine_down")
+            }
             _ => None,
         }
     }

@@ -35,6 +35,8 @@ pub(crate) struct Generated {
     pub(crate) passages: Vec<PromptPassage>,
     pub(crate) left_out: usize,
     pub(crate) output: String,
+    /// It was broken off: something that it cited no longer stood.
+    pub(crate) quote_failed: bool,
 }
 
 /// One question, with what was found for it, on its way through one model.
@@ -102,7 +104,10 @@ impl Grounding<'_> {
             .request(self.ask, prompt.messages.clone(), lark, max_tokens);
         let mut writing = Writing::new(self, passages);
         let Some(outcome) = run(self.served, request, Some(&mut writing)).await? else {
-            return Ok(Generated::abstained(spent, prompt, String::new()));
+            return Ok(Generated {
+                quote_failed: true,
+                ..Generated::abstained(spent, prompt, String::new())
+            });
         };
         spent.record(&outcome);
         if outcome.finish == Finish::Length {
@@ -358,6 +363,7 @@ impl Generated {
             passages: prompt.passages,
             left_out: prompt.left_out,
             output,
+            quote_failed: false,
         }
     }
 }

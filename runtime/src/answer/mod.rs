@@ -223,6 +223,7 @@ impl Quoin {
             passages,
             left_out,
             output,
+            quote_failed,
         } = Grounding {
             quoin: self,
             caller,
@@ -237,7 +238,7 @@ impl Quoin {
         let verifying = Instant::now();
         let resolved = cited.len();
         let citations = self.standing(caller, cited).await?;
-        let quote_failed = citations.len() < resolved;
+        let quote_failed = quote_failed || citations.len() < resolved;
         timings.verification += TimingsMs::of(verifying.elapsed());
         // An answer was written on all that it cites: it does not outlive a part of it.
         let answer = if citations.is_empty() || quote_failed {

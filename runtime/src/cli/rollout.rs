@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
+use quoin_adapters::rollout::Plan;
 use serde_json::{Value, json};
 
 use super::Setting;
@@ -101,18 +102,15 @@ impl RolloutCommand {
     }
 
     fn print(&self, answer: &Value, output: Output) -> Result<(), Failure> {
-        if output.is_json() {
-            return output.json(answer);
-        }
         match self {
-            Self::History => {
-                output.line(history(answer))?;
-                match answer["problem"].as_str() {
-                    Some(problem) => Err(Failure::new(problem)),
-                    None => Ok(()),
-                }
-            }
-            _ => output.line(standing(answer)),
+            _ if output.is_json() => output.json(answer)?,
+            Self::History => output.line(history(answer))?,
+            _ => output.line(standing(answer))?,
+        }
+        // Of the audit log.
+        match answer["problem"].as_str() {
+            Some(problem) => Err(Failure::new(problem)),
+            None => Ok(()),
         }
     }
 }
@@ -125,6 +123,9 @@ async fn tell(client: &Client, word: &str, why: &Why) -> Result<Value, Failure> 
 fn read_plan(path: &Path) -> Result<Value, Failure> {
     let text =
         std::fs::read_to_string(path).context(|| format!("cannot read `{}`", path.display()))?;
+    // As a plan first: its errors name the key and show the line.
+    toml::from_str::<Plan>(&text)
+        .context(|| format!("`{}` is not the plan of a rollout", path.display()))?;
     toml::from_str(&text).context(|| format!("`{}` is not TOML", path.display()))
 }
 

@@ -139,6 +139,7 @@ pub(crate) fn observation(result: &Result<Answer, AnswerError>) -> Option<Observ
         Err(error) => match error {
             AnswerError::Engine(_)
             | AnswerError::Unavailable { .. }
+            | AnswerError::Loading { .. }
             | AnswerError::Timeout { .. }
             | AnswerError::Task(_) => Some(Observation {
                 engine_error: true,

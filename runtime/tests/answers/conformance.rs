@@ -153,7 +153,7 @@ impl Generator for Unabstaining {
     }
 }
 
-fn config(data: &std::path::Path, citing: Citing) -> Config {
+pub fn config(data: &std::path::Path, citing: Citing) -> Config {
     let mut config = Config {
         data: DataFolder(data.to_owned()),
         ..Config::default()
@@ -162,7 +162,7 @@ fn config(data: &std::path::Path, citing: Citing) -> Config {
     config.checked().unwrap()
 }
 
-async fn with_documents(quoin: Arc<Quoin>) -> Arc<Quoin> {
+pub async fn with_documents(quoin: Arc<Quoin>) -> Arc<Quoin> {
     let inputs = DOCUMENTS
         .iter()
         .map(|(id, text)| DocumentInput {

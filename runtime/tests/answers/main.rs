@@ -7,6 +7,8 @@
 )]
 
 mod adapters;
+mod canaries;
 mod conformance;
 mod grounded;
 mod rollouts;
+mod server;

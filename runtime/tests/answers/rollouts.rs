@@ -1,127 +1,12 @@
 //! Rollouts under traffic, over HTTP, with the bundled model and a real adapter: promoted, aborted, refused, and found again after
 //! a restart.
 
-use std::collections::BTreeMap;
-use std::path::Path;
-use std::sync::Arc;
-
-use axum::Router;
 use axum::body::Body;
 use http::{Method, Request, StatusCode};
-use http_body_util::BodyExt as _;
-use quoin::config::Citing;
-use quoin::http::{AppState, Identity, router};
-use quoin::service::Quoin;
 use serde_json::{Value, json};
 use tower::ServiceExt as _;
 
-use crate::conformance;
-
-const SUPPORT: &str = "../adapters/tests/fixtures/support";
-const QUESTION: &str = "How many days of annual leave do employees have?";
-
-struct Server {
-    quoin: Arc<Quoin>,
-    router: Router,
-}
-
-impl Server {
-    async fn open(folder: &Path) -> Self {
-        let quoin = conformance::open(folder, Citing::Point).await;
-        let router = router(AppState::new(Arc::clone(&quoin), Identity::LocalOwner));
-        Self { quoin, router }
-    }
-
-    async fn close(self) {
-        self.quoin.storage().close().await;
-    }
-
-    async fn call(&self, method: Method, path: &str, body: Option<Value>) -> (StatusCode, Value) {
-        let body = body.map_or_else(Body::empty, |body| Body::from(body.to_string()));
-        let request = Request::builder()
-            .method(method)
-            .uri(path)
-            .header("host", "localhost")
-            .header("content-type", "application/json")
-            .body(body)
-            .unwrap();
-        let response = self.router.clone().oneshot(request).await.unwrap();
-        let status = response.status();
-        let bytes = response.into_body().collect().await.unwrap().to_bytes();
-        let value = serde_json::from_slice(&bytes);
-        (status, value.unwrap_or(Value::Null))
-    }
-
-    async fn get(&self, path: &str) -> Value {
-        let (status, value) = self.call(Method::GET, path, None).await;
-        assert_eq!(status, StatusCode::OK, "{value}");
-        value
-    }
-
-    async fn add_support(&self) {
-        let body = json!({"path": std::path::absolute(SUPPORT).unwrap(), "name": "support"});
-        let (status, value) = self
-            .call(Method::POST, "/admin/v1/adapters", Some(body))
-            .await;
-        assert_eq!(status, StatusCode::CREATED, "{value}");
-    }
-
-    async fn start(&self, plan: Value) -> (StatusCode, Value) {
-        let body = json!({"adapter": "support@1", "plan": plan});
-        self.call(Method::POST, "/admin/v1/rollouts", Some(body))
-            .await
-    }
-
-    async fn ask(&self, session: Option<&str>) -> Value {
-        let body = json!({"question": QUESTION, "mode": "grounded", "session": session});
-        let (status, answer) = self.call(Method::POST, "/v1/answers", Some(body)).await;
-        assert_eq!(status, StatusCode::OK, "{answer}");
-        answer
-    }
-
-    async fn state(&self) -> String {
-        let status = self.get("/admin/v1/rollouts/current").await;
-        status["state"]["name"].as_str().unwrap().to_owned()
-    }
-
-    /// Asks until the rollout is in a state; what each adapter answered on the way.
-    async fn ask_until(&self, state: &str) -> BTreeMap<String, u32> {
-        let mut answered = BTreeMap::new();
-        for _ in 0..400 {
-            if self.state().await == state {
-                return answered;
-            }
-            let answer = self.ask(None).await;
-            let adapter = answer["release"]["adapter"].as_str().unwrap();
-            *answered.entry(adapter.to_owned()).or_default() += 1;
-        }
-        let status = self.get("/admin/v1/rollouts/current").await;
-        panic!("not {state} after 400 answers: {status:#}");
-    }
-
-    async fn aliases(&self) -> BTreeMap<String, String> {
-        let aliases = self.get("/admin/v1/aliases").await;
-        let rows = aliases["aliases"].as_array().unwrap().iter();
-        let word = |value: &Value| value.as_str().unwrap().to_owned();
-        rows.map(|row| (word(&row["alias"]), word(&row["to"])))
-            .collect()
-    }
-}
-
-/// Quick, and content with little. Latency on a shared machine says nothing, and the split of few requests would now and then be
-/// taken for a wrong one.
-fn plan(steps: &[u16]) -> Value {
-    json!({
-        "shadow_pairs": 0,
-        "steps_basis_points": steps,
-        "units_per_arm": 10,
-        "margin_basis_points": 8000,
-        "alpha_basis_points": 2000,
-        "settle_ms": 0,
-        "baking_ms": 0,
-        "guardrails": {"latency": {"on": false}, "traffic_split": {"on": false}},
-    })
-}
+use crate::server::{QUESTION, Server, plan};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_release_that_is_no_worse_is_promoted_through_shadow_and_steps() {

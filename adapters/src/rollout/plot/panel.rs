@@ -58,6 +58,14 @@ impl Scale {
     }
 }
 
+/// How a line is drawn.
+#[derive(Clone, Copy)]
+pub(super) struct Pen<'a> {
+    pub colour: &'a str,
+    /// `stroke-dasharray`.
+    pub gaps: &'a str,
+}
+
 pub(super) struct Panel {
     top: f64,
     height: f64,
@@ -116,15 +124,16 @@ impl Panel {
         time: &Scale,
         scale: &Scale,
         points: &[(i64, f64)],
-        colour: &str,
+        pen: Pen<'_>,
     ) {
+        let Pen { colour, gaps } = pen;
         let path: Vec<_> = points
             .iter()
             .map(|(at_ms, value)| format!("{:.1},{:.1}", time.at(*at_ms), self.y(scale, *value)))
             .collect();
         let _ = writeln!(
             body,
-            "<polyline class=\"line\" stroke=\"{colour}\" points=\"{}\"/>",
+            "<polyline class=\"line\" stroke=\"{colour}\" stroke-dasharray=\"{gaps}\" points=\"{}\"/>",
             path.join(" ")
         );
     }

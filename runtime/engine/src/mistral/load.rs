@@ -27,6 +27,7 @@ use super::{
     config::normalized,
     folder::ModelFolder,
     hardware::{device_name, folder_dtype, hardware, isq_type},
+    memory,
 };
 use crate::{
     EngineError, EngineSettings, digest,
@@ -145,6 +146,8 @@ impl Job {
             .map(|path| Adapter::open(path, &folder.tensors))
             .transpose()?;
         let hardware = hardware(self.settings.device)?;
+        let dtype = folder_dtype(&hardware, &folder.tensors);
+        self.check_memory_for(&folder, dtype, &hardware)?;
         let ends = folder.ends();
         // mistralrs reads these copies; the weights and the tokenizer are read where they are.
         let copies = tempfile::tempdir().map_err(EngineError::io(&std::env::temp_dir()))?;
@@ -181,12 +184,7 @@ impl Job {
             builder = builder.with_lora(vec![self.name.clone()]);
         }
         let loader = builder.build(None).map_err(|error| self.failed(&error))?;
-        let pipeline = self.pipeline(
-            loader.as_ref(),
-            paths,
-            &hardware,
-            folder_dtype(&hardware, &folder.tensors),
-        )?;
+        let pipeline = self.pipeline(loader.as_ref(), paths, &hardware, dtype)?;
         let (tokenizer, model_length, _) = self.facts(&pipeline)?;
         let kept_prompts = self.kept_prompts(&pipeline);
         Ok(Loaded {
@@ -202,6 +200,19 @@ impl Job {
                 .map(|adapter| digest::of_files(&adapter.identity_files()))
                 .transpose()?,
         })
+    }
+
+    fn check_memory_for(
+        &self,
+        folder: &ModelFolder,
+        dtype: ModelDType,
+        hardware: &Hardware,
+    ) -> Result<(), EngineError> {
+        let as_f32 = matches!(dtype, ModelDType::F32);
+        let precision = memory::precision(self.settings.quantization, as_f32);
+        let context = self.settings.context_length.unwrap_or_default();
+        let needed = memory::of_folder(&folder.tensors, &folder.config, precision, context);
+        memory::check(&self.name, needed, hardware)
     }
 
     fn load_gguf(&self, path: &Path) -> Result<Loaded, EngineError> {
@@ -221,6 +232,8 @@ impl Job {
         }
         let head = Head::read(path)?;
         let hardware = hardware(self.settings.device)?;
+        let bytes = path.metadata().map_err(EngineError::io(path))?.len();
+        memory::check(&self.name, memory::of_file(bytes), &hardware)?;
         let paths = LocalModelPaths {
             tokenizer_filename: PathBuf::new(),
             config_filename: PathBuf::new(),

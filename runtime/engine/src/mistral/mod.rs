@@ -11,6 +11,7 @@ mod folder;
 mod generate;
 mod hardware;
 mod load;
+mod memory;
 mod modules;
 mod output;
 mod sampler;

@@ -40,6 +40,9 @@ impl From<AnswerError> for ApiError {
             AnswerError::QueueFull { retry_after } => {
                 Self::new(StatusCode::TOO_MANY_REQUESTS, "queue_full", message).after(retry_after)
             }
+            AnswerError::Loading { retry_after, .. } => {
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, "loading", message).after(retry_after)
+            }
             // The reason can hold paths of this machine.
             AnswerError::Unavailable { .. } => {
                 Self::not_ready("the model cannot answer now: the server's log says why")
