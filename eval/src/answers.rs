@@ -3,22 +3,58 @@
 //! All values are shares from 0 to 1 (the script prints percents).
 
 use std::collections::{BTreeMap, HashMap};
+use std::ops::Range;
 
-use crate::metrics::{count, mean, ratio};
+use serde_json::Value;
+
+use crate::metrics::{count, ratio};
 
 /// One question's gold answers beside what came.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct AnswerOutcome {
     /// Every answer that counts as right; not looked at when it is impossible.
     pub gold: Vec<String>,
     pub is_impossible: bool,
+    /// Where the answer stands, as far as the data set says so.
+    pub sources: Vec<Source>,
     /// The answer as text, or none when it abstained.
     pub answer: Option<String>,
     /// Whether the answer satisfies the schema that was asked for; not looked at when it abstained.
     pub schema_valid: bool,
-    /// The citations, and how many of them are verbatim in their documents.
-    pub quotes: usize,
-    pub quotes_verbatim: usize,
+    pub citations: Vec<Cited>,
+    /// For a question that expects fields: what it expects, and what came.
+    pub fields: Option<(Value, Value)>,
+}
+
+/// A document that holds the answer, or the place in it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Source {
+    pub document: String,
+    /// Code points of the document's text; the whole document where the data set names no place.
+    pub place: Option<Range<usize>>,
+}
+
+/// A citation of the answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cited {
+    pub document: String,
+    /// Code points of the document's text.
+    pub place: Range<usize>,
+    pub quote: String,
+    /// Whether the quote is what the document has at that place.
+    pub verbatim: bool,
+}
+
+impl Cited {
+    /// In the same document, and overlapping the place where it is known.
+    #[must_use]
+    pub fn meets(&self, source: &Source) -> bool {
+        self.document == source.document
+            && source
+                .place
+                .as_ref()
+                .is_none_or(|place| self.place.start < place.end && place.start < self.place.end)
+    }
 }
 
 /// Lower case, without ASCII punctuation, without the words `a`, `an` and `the`, with single spaces.
@@ -61,17 +97,7 @@ pub fn f1(gold: &str, answer: &str) -> f64 {
     if gold == [""] || answer == [""] {
         return f64::from(u8::from(gold == answer));
     }
-    let mut left: HashMap<&str, usize> = HashMap::new();
-    for word in &gold {
-        *left.entry(word).or_default() += 1;
-    }
-    let mut same = 0;
-    for word in &answer {
-        if let Some(number) = left.get_mut(word).filter(|number| **number > 0) {
-            *number -= 1;
-            same += 1;
-        }
-    }
+    let same = common(&gold, answer.iter().copied());
     ratio(2.0 * count(same), count(gold.len() + answer.len()))
 }
 
@@ -96,125 +122,250 @@ impl AnswerOutcome {
     }
 }
 
-/// The metrics of all outcomes by their names. What has nothing to be a share of is left out.
-#[must_use]
-pub fn summarise(outcomes: &[AnswerOutcome]) -> BTreeMap<String, f64> {
-    let mut summary = BTreeMap::new();
-    let groups: [(&str, Option<bool>); 3] =
-        [("", None), ("HasAns_", Some(false)), ("NoAns_", Some(true))];
-    for (prefix, impossible) in groups {
-        let chosen: Vec<(f64, f64)> = outcomes
+impl AnswerOutcome {
+    /// This question's metrics by name. What has no meaning for it is left out: a mean over questions is one over those that have
+    /// the metric, so `abstain_precision` is the mean over the questions that were abstained from, and `abstain_recall` that over
+    /// the impossible ones.
+    #[must_use]
+    pub fn metrics(&self) -> BTreeMap<String, f64> {
+        let (exact, f1) = self.exact_and_f1();
+        let group = if self.is_impossible {
+            "NoAns"
+        } else {
+            "HasAns"
+        };
+        let answered = self.answer.is_some();
+        let mut metrics = BTreeMap::from([
+            ("exact".to_owned(), exact),
+            ("f1".to_owned(), f1),
+            (format!("{group}_exact"), exact),
+            (format!("{group}_f1"), f1),
+            ("answered".to_owned(), share(answered)),
+        ]);
+        let mut note = |name: &str, value: Option<f64>| {
+            if let Some(value) = value {
+                metrics.insert(name.to_owned(), value);
+            }
+        };
+        let abstained = !answered;
+        note(
+            "abstain_precision",
+            abstained.then(|| share(self.is_impossible)),
+        );
+        note(
+            "abstain_recall",
+            self.is_impossible.then(|| share(abstained)),
+        );
+        note("schema_valid", answered.then(|| share(self.schema_valid)));
+        note("contains", self.contains());
+        note("quote_verbatim", self.cited_share(|cited| cited.verbatim));
+        note("citation_coverage", self.citation_coverage());
+        let precision = self.citation_precision();
+        let recall = self.citation_recall();
+        note("citation_precision", precision);
+        note("citation_recall", recall);
+        note(
+            "gold_citation_f1",
+            recall.map(|recall| harmonic(precision.unwrap_or(0.0), recall)),
+        );
+        note(
+            "field_f1",
+            self.fields.as_ref().map(|(want, got)| field_f1(want, got)),
+        );
+        metrics
+    }
+
+    /// Whether the answer has one of the gold answers in it, word for word after [`normalise`]: what an answer in whole sentences
+    /// can be right by.
+    #[must_use]
+    pub fn contains(&self) -> Option<f64> {
+        if self.is_impossible || self.gold.is_empty() {
+            return None;
+        }
+        let answer = format!(
+            " {} ",
+            normalise(self.answer.as_deref().unwrap_or_default())
+        );
+        let within = |gold: &String| {
+            let gold = normalise(gold);
+            !gold.is_empty() && answer.contains(&format!(" {gold} "))
+        };
+        Some(share(self.gold.iter().any(within)))
+    }
+
+    /// Whether a citation meets a source; none where no source is known.
+    #[must_use]
+    pub fn cites_source(&self) -> Option<bool> {
+        let meets = |source: &Source| self.citations.iter().any(|cited| cited.meets(source));
+        (!self.sources.is_empty()).then(|| self.sources.iter().any(meets))
+    }
+
+    fn cited_share(&self, holds: impl Fn(&Cited) -> bool) -> Option<f64> {
+        let all = self.citations.len();
+        let kept = self.citations.iter().filter(|cited| holds(cited)).count();
+        (all > 0).then(|| ratio(count(kept), count(all)))
+    }
+
+    /// The share of the citations that meet a source.
+    fn citation_precision(&self) -> Option<f64> {
+        if self.is_impossible || self.sources.is_empty() {
+            return None;
+        }
+        self.cited_share(|cited| self.sources.iter().any(|source| cited.meets(source)))
+    }
+
+    /// The share of the sources that a citation meets; 0 for an abstention.
+    fn citation_recall(&self) -> Option<f64> {
+        if self.is_impossible || self.sources.is_empty() {
+            return None;
+        }
+        let met = self
+            .sources
             .iter()
-            .filter(|outcome| {
-                impossible.is_none_or(|impossible| outcome.is_impossible == impossible)
-            })
-            .map(AnswerOutcome::exact_and_f1)
+            .filter(|source| self.citations.iter().any(|cited| cited.meets(source)))
+            .count();
+        Some(ratio(count(met), count(self.sources.len())))
+    }
+
+    /// The share of the answer's words that stand in its quotes, each counted as often as it comes.
+    fn citation_coverage(&self) -> Option<f64> {
+        let answer = normalise(self.answer.as_deref()?);
+        let words: Vec<&str> = answer.split(' ').filter(|word| !word.is_empty()).collect();
+        if words.is_empty() {
+            return None;
+        }
+        let quoted: String = self
+            .citations
+            .iter()
+            .flat_map(|cited| [cited.quote.as_str(), " "])
             .collect();
-        if !chosen.is_empty() {
-            summary.insert(
-                format!("{prefix}exact"),
-                mean(chosen.iter().map(|(exact, _)| *exact)),
-            );
-            summary.insert(
-                format!("{prefix}f1"),
-                mean(chosen.iter().map(|(_, f1)| *f1)),
-            );
+        let quoted = normalise(&quoted);
+        let covered = common(&words, quoted.split(' '));
+        Some(ratio(count(covered), count(words.len())))
+    }
+}
+
+/// How many of `words` are among `others`, each counted as often as it comes in both.
+fn common<'a>(words: &[&'a str], others: impl Iterator<Item = &'a str>) -> usize {
+    let mut left: HashMap<&str, usize> = HashMap::new();
+    for word in words {
+        *left.entry(word).or_default() += 1;
+    }
+    let mut same = 0;
+    for word in others {
+        if let Some(number) = left.get_mut(word).filter(|number| **number > 0) {
+            *number -= 1;
+            same += 1;
         }
     }
-    let number = |predicate: fn(&AnswerOutcome) -> bool| {
-        outcomes.iter().filter(|outcome| predicate(outcome)).count()
+    same
+}
+
+/// Micro F1 over the leaves of two JSON values: a leaf is right when the other value has an equal one at the same path. Texts are
+/// compared by [`normalise`], numbers as numbers; the order of a list does not count.
+#[must_use]
+pub fn field_f1(expected: &Value, got: &Value) -> f64 {
+    let (mut want, mut have) = (Vec::new(), Vec::new());
+    leaves(expected, "", &mut want);
+    leaves(got, "", &mut have);
+    if want.is_empty() && have.is_empty() {
+        return 1.0;
+    }
+    let want_words: Vec<&str> = want.iter().map(String::as_str).collect();
+    let right = common(&want_words, have.iter().map(String::as_str));
+    ratio(2.0 * count(right), count(want.len() + have.len()))
+}
+
+fn leaves(value: &Value, path: &str, found: &mut Vec<String>) {
+    match value {
+        Value::Object(fields) => {
+            for (name, field) in fields {
+                leaves(field, &format!("{path}/{name}"), found);
+            }
+        }
+        Value::Array(items) => {
+            for item in items {
+                leaves(item, &format!("{path}/*"), found);
+            }
+        }
+        Value::String(text) => found.push(format!("{path}={}", normalise(text))),
+        Value::Number(number) => found.push(match number.as_f64() {
+            Some(number) => format!("{path}={number}"),
+            None => format!("{path}={number}"),
+        }),
+        Value::Bool(_) | Value::Null => found.push(format!("{path}={value}")),
+    }
+}
+
+fn harmonic(precision: f64, recall: f64) -> f64 {
+    ratio(2.0 * precision * recall, precision + recall)
+}
+
+fn share(holds: bool) -> f64 {
+    f64::from(u8::from(holds))
+}
+
+/// The mean of each metric over the questions that have it.
+#[must_use]
+pub fn summarise<'a>(
+    questions: impl IntoIterator<Item = &'a BTreeMap<String, f64>>,
+) -> BTreeMap<String, f64> {
+    let mut sums: BTreeMap<&String, (f64, usize)> = BTreeMap::new();
+    for metrics in questions {
+        for (name, value) in metrics {
+            let (sum, number) = sums.entry(name).or_default();
+            *sum += value;
+            *number += 1;
+        }
+    }
+    sums.into_iter()
+        .map(|(name, (sum, number))| (name.clone(), ratio(sum, count(number))))
+        .collect()
+}
+
+/// What would be answered were the threshold on the confidence higher.
+#[derive(Debug, Clone, Copy, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct ThresholdPoint {
+    pub threshold: f64,
+    /// Share of the questions that are answered.
+    pub answered: f64,
+    /// Of the abstentions, and of the impossible questions: the share that is both. None of nothing.
+    pub abstain_precision: Option<f64>,
+    pub abstain_recall: Option<f64>,
+    /// SQuAD's, over all questions.
+    pub exact: f64,
+    pub f1: f64,
+}
+
+/// The curve over thresholds from 0 to 1 by twentieths: answers with a confidence below become abstentions.
+#[must_use]
+pub fn threshold_curve(outcomes: &[(AnswerOutcome, f64)]) -> Vec<ThresholdPoint> {
+    let point = |step: u32| {
+        let threshold = f64::from(step) / 20.0;
+        let metrics: Vec<BTreeMap<String, f64>> = outcomes
+            .iter()
+            .map(|(outcome, confidence)| {
+                let mut outcome = outcome.clone();
+                if *confidence < threshold {
+                    outcome.answer = None;
+                    outcome.citations.clear();
+                }
+                outcome.metrics()
+            })
+            .collect();
+        let means = summarise(&metrics);
+        let of = |name: &str| means.get(name).copied();
+        ThresholdPoint {
+            threshold,
+            answered: of("answered").unwrap_or(0.0),
+            abstain_precision: of("abstain_precision"),
+            abstain_recall: of("abstain_recall"),
+            exact: of("exact").unwrap_or(0.0),
+            f1: of("f1").unwrap_or(0.0),
+        }
     };
-    let answered = number(|outcome| outcome.answer.is_some());
-    let abstained = outcomes.len() - answered;
-    let impossible = number(|outcome| outcome.is_impossible);
-    let rightly_abstained = number(|outcome| outcome.is_impossible && outcome.answer.is_none());
-    let valid = number(|outcome| outcome.answer.is_some() && outcome.schema_valid);
-    let quotes: usize = outcomes.iter().map(|outcome| outcome.quotes).sum();
-    let verbatim: usize = outcomes.iter().map(|outcome| outcome.quotes_verbatim).sum();
-    for (name, part, whole) in [
-        ("answered", answered, outcomes.len()),
-        ("abstain_precision", rightly_abstained, abstained),
-        ("abstain_recall", rightly_abstained, impossible),
-        ("schema_valid", valid, answered),
-        ("quote_verbatim", verbatim, quotes),
-    ] {
-        if whole > 0 {
-            summary.insert(name.to_owned(), ratio(count(part), count(whole)));
-        }
-    }
-    summary
+    (0..=20).map(point).collect()
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn outcome(gold: &[&str], answer: Option<&str>) -> AnswerOutcome {
-        AnswerOutcome {
-            gold: gold.iter().map(ToString::to_string).collect(),
-            is_impossible: gold.is_empty(),
-            answer: answer.map(str::to_owned),
-            schema_valid: true,
-            quotes: usize::from(answer.is_some()),
-            quotes_verbatim: usize::from(answer.is_some()),
-        }
-    }
-
-    #[test]
-    fn the_best_of_the_gold_answers_counts() {
-        assert_eq!(
-            outcome(&["Paris, France", "Paris"], Some("paris")).exact_and_f1(),
-            (1.0, 1.0)
-        );
-        let (exact, f1) = outcome(&["in the north of France"], Some("north France")).exact_and_f1();
-        assert!(
-            exact == 0.0 && (f1 - 2.0 * 2.0 / 6.0).abs() < 1e-12,
-            "{exact} {f1}"
-        );
-    }
-
-    #[test]
-    fn abstaining_is_right_when_there_is_no_answer_and_only_then() {
-        assert_eq!(outcome(&[], None).exact_and_f1(), (1.0, 1.0));
-        assert_eq!(outcome(&[], Some("Paris")).exact_and_f1(), (0.0, 0.0));
-        assert_eq!(outcome(&["Paris"], None).exact_and_f1(), (0.0, 0.0));
-    }
-
-    #[test]
-    fn the_summary_of_four_questions() {
-        let mut broken = outcome(&[], Some("Rome"));
-        broken.schema_valid = false;
-        broken.quotes_verbatim = 0;
-        let outcomes = [
-            outcome(&["Paris"], Some("Paris")),
-            outcome(&["Oslo"], None),
-            outcome(&[], None),
-            broken,
-        ];
-        let expected = [
-            ("HasAns_exact", 0.5),
-            ("HasAns_f1", 0.5),
-            ("NoAns_exact", 0.5),
-            ("NoAns_f1", 0.5),
-            ("abstain_precision", 0.5),
-            ("abstain_recall", 0.5),
-            ("answered", 0.5),
-            ("exact", 0.5),
-            ("f1", 0.5),
-            ("quote_verbatim", 0.5),
-            ("schema_valid", 0.5),
-        ];
-        let expected: BTreeMap<_, _> = expected
-            .into_iter()
-            .map(|(name, value)| (name.to_owned(), value))
-            .collect();
-        assert_eq!(summarise(&outcomes), expected);
-    }
-
-    #[test]
-    fn a_share_of_nothing_is_left_out() {
-        assert!(summarise(&[]).is_empty());
-        let summary = summarise(&[outcome(&["Paris"], Some("Paris"))]);
-        assert!(!summary.contains_key("abstain_precision") && !summary.contains_key("NoAns_f1"));
-    }
-}
+mod tests;

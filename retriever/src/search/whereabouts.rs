@@ -73,10 +73,7 @@ impl Inner {
             .filter(|(_, row)| row.start_char < piece.end && piece.start < row.end_char)
             .map(|(key, row)| hit(row, 0.0, places.stages(*key)))
             .collect();
-        let words: HashSet<String> = passages
-            .iter()
-            .flat_map(|passage| self.terms_of(passage))
-            .collect();
+        let words: HashSet<String> = passages.iter().flat_map(terms_of).collect();
         Ok(Whereabouts {
             in_one_passage: passages
                 .iter()
@@ -95,15 +92,15 @@ impl Inner {
             passages,
         })
     }
+}
 
-    /// What the text index knows a passage by.
-    fn terms_of(&self, passage: &Hit) -> Vec<String> {
-        let around = passage.title.iter().chain(&passage.heading);
-        let texts = around.map(String::as_str).chain([passage.text.as_str()]);
-        texts
-            .flat_map(|text| analysis::query_terms(text, usize::MAX))
-            .collect()
-    }
+/// What the text index knows a passage by.
+fn terms_of(passage: &Hit) -> Vec<String> {
+    let around = passage.title.iter().chain(&passage.heading);
+    let texts = around.map(String::as_str).chain([passage.text.as_str()]);
+    texts
+        .flat_map(|text| analysis::query_terms(text, usize::MAX))
+        .collect()
 }
 
 /// The keys of a document's passages, in their order.
