@@ -300,14 +300,14 @@ fn read_qrels(path: &Path) -> Result<Qrels, EvalError> {
 
 /// Lines with their numbers, bounded, white lines left out.
 #[derive(Debug)]
-struct Lines {
+pub(crate) struct Lines {
     path: PathBuf,
     reader: BufReader<File>,
     line: u64,
 }
 
 impl Lines {
-    fn open(path: &Path) -> Result<Self, EvalError> {
+    pub(crate) fn open(path: &Path) -> Result<Self, EvalError> {
         let file = File::open(path).map_err(EvalError::io("open", path))?;
         Ok(Self {
             path: path.to_owned(),
@@ -316,7 +316,7 @@ impl Lines {
         })
     }
 
-    fn error(&self, reason: String) -> EvalError {
+    pub(crate) fn error(&self, reason: String) -> EvalError {
         EvalError::Line {
             path: self.path.clone(),
             line: self.line,
@@ -324,11 +324,11 @@ impl Lines {
         }
     }
 
-    fn json<T: DeserializeOwned>(&self, line: &str) -> Result<T, EvalError> {
+    pub(crate) fn json<T: DeserializeOwned>(&self, line: &str) -> Result<T, EvalError> {
         serde_json::from_str(line).map_err(|error| self.error(error.to_string()))
     }
 
-    fn next(&mut self) -> Option<Result<String, EvalError>> {
+    pub(crate) fn next(&mut self) -> Option<Result<String, EvalError>> {
         loop {
             let mut bytes = Vec::new();
             self.line += 1;

@@ -22,6 +22,11 @@ pub enum EvalError {
     },
     #[error("`{path}` {reason}")]
     Dataset { path: PathBuf, reason: String },
+    /// Two runs whose questions cannot be paired.
+    #[error("these runs cannot be compared: {reason}")]
+    Pairing { reason: String },
+    #[error("gates: {reason}")]
+    Gates { reason: String },
     #[error("query `{query}`: {reason}")]
     Run { query: String, reason: String },
     #[error(

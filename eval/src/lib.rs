@@ -8,11 +8,15 @@
 )]
 
 pub mod answers;
+pub mod compare;
 mod dataset;
 mod error;
+pub mod gates;
 pub mod metrics;
+pub mod record;
 mod report;
 mod run;
+pub mod statistics;
 pub mod trec;
 
 pub use dataset::{Corpus, CorpusDocument, Dataset, Question};

@@ -35,6 +35,9 @@ pub struct Report {
     /// The release that answered, where there was one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub release: Option<String>,
+    /// The adapter of that release, where it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub adapter: Option<String>,
     /// Stage to metric to value.
     #[serde(default)]
     pub metrics: BTreeMap<String, BTreeMap<String, f64>>,
@@ -90,6 +93,7 @@ impl Report {
             n: qrels.len(),
             config_digest: sha256_text(Sha256::new_with_prefix(configuration)),
             release: None,
+            adapter: None,
             metrics: runs
                 .iter()
                 .map(|(stage, run)| (stage.clone(), values(run)))
@@ -349,7 +353,7 @@ fn ordered<'names>(names: impl Iterator<Item = &'names String>, first: &[&str]) 
 }
 
 /// For text and attributes of HTML and XML; control characters, which XML cannot hold, are replaced.
-fn escape(text: &str) -> String {
+pub(crate) fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for character in text.chars() {
         match character {
@@ -366,7 +370,7 @@ fn escape(text: &str) -> String {
     escaped
 }
 
-const STYLE: &str = "\
+pub(crate) const STYLE: &str = "\
 :root { color-scheme: light dark; --bar: #8ab6d6; --line: #8884; }
 @media (prefers-color-scheme: dark) { :root { --bar: #2f6690; } }
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 70rem; margin: 2rem auto; padding: 0 1rem; }
@@ -401,6 +405,7 @@ mod tests {
             n: 2,
             config_digest: "sha256:11".to_owned(),
             release: None,
+            adapter: None,
             metrics: BTreeMap::from([
                 ("vector".to_owned(), stage(0.5)),
                 ("bm25".to_owned(), stage(0.25)),

@@ -1,0 +1,184 @@
+//! `questions.jsonl`: one line a question, with everything that a run measured on it.
+//!
+//! The file lies beside `report.json`. What does not apply to a question is absent from its metrics.
+
+use std::collections::{BTreeMap, HashSet};
+use std::fs::{self, File};
+use std::io::{BufWriter, Write as _};
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+
+use crate::dataset::Lines;
+use crate::error::EvalError;
+use crate::report::{Report, sha256_text};
+
+/// No file may hold more questions.
+pub const QUESTIONS_MAX: usize = 1_000_000;
+/// No question may hold more metrics.
+pub const METRICS_MAX: usize = 1_000;
+/// `report.json` may not be longer.
+const REPORT_BYTES_MAX: u64 = 64 << 20;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Status {
+    Answered,
+    Abstained,
+    Failed,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CitationRecord {
+    pub document: String,
+    pub quote: String,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct QuestionRecord {
+    pub id: String,
+    pub question: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kind: Option<String>,
+    /// Questions of one cluster rise and fall together: paraphrases, or questions about one document.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cluster: Option<String>,
+    /// Finite.
+    pub metrics: BTreeMap<String, f64>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub gold: Vec<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub answer: Option<Value>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub status: Option<Status>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub citations: Vec<CitationRecord>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+}
+
+impl QuestionRecord {
+    fn check(&self) -> Result<(), String> {
+        if self.id.is_empty() {
+            return Err("`id` is empty".to_owned());
+        }
+        if self.metrics.len() > METRICS_MAX {
+            let found = self.metrics.len();
+            return Err(format!(
+                "`metrics` has {found} entries, at most {METRICS_MAX}"
+            ));
+        }
+        match self.metrics.iter().find(|(_, value)| !value.is_finite()) {
+            Some((name, value)) => Err(format!("metric `{name}` is {value}, must be finite")),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Reads the questions in the order of the file. An id that came before is an error, with its line.
+pub fn read_questions(path: &Path) -> Result<Vec<QuestionRecord>, EvalError> {
+    let mut lines = Lines::open(path)?;
+    let mut records = Vec::new();
+    let mut seen = HashSet::new();
+    while let Some(line) = lines.next() {
+        let record: QuestionRecord = lines.json(&line?)?;
+        record.check().map_err(|reason| lines.error(reason))?;
+        if !seen.insert(record.id.clone()) {
+            return Err(lines.error(format!("question `{}` came before", record.id)));
+        }
+        if records.len() == QUESTIONS_MAX {
+            return Err(lines.error(format!(
+                "is question {}, at most {QUESTIONS_MAX}",
+                records.len() + 1
+            )));
+        }
+        records.push(record);
+    }
+    Ok(records)
+}
+
+/// Writes the questions line by line, and refuses what [`read_questions`] would refuse.
+pub fn write_questions<'records>(
+    path: &Path,
+    records: impl IntoIterator<Item = &'records QuestionRecord>,
+) -> Result<(), EvalError> {
+    let file = File::create(path).map_err(EvalError::io("create", path))?;
+    let mut writer = BufWriter::new(file);
+    let mut seen = HashSet::new();
+    for (index, record) in records.into_iter().enumerate() {
+        let error = |reason| EvalError::Line {
+            path: path.to_owned(),
+            line: index as u64 + 1,
+            reason,
+        };
+        record.check().map_err(error)?;
+        if index == QUESTIONS_MAX {
+            return Err(error(format!("more than {QUESTIONS_MAX} questions")));
+        }
+        if !seen.insert(record.id.as_str()) {
+            return Err(error(format!("question `{}` came before", record.id)));
+        }
+        let line = serde_json::to_string(record).map_err(|source| error(source.to_string()))?;
+        writeln!(writer, "{line}").map_err(EvalError::io("write", path))?;
+    }
+    writer.flush().map_err(EvalError::io("write", path))
+}
+
+/// One run as it lies in its folder: the report and the questions.
+#[derive(Debug, Clone, PartialEq)]
+pub struct EvaluatedRun {
+    pub report: Report,
+    pub questions: Vec<QuestionRecord>,
+    /// `sha256:…` of what `report.json` and `questions.jsonl` say, whatever their white space.
+    pub digest: String,
+}
+
+impl EvaluatedRun {
+    /// Reads `report.json` and `questions.jsonl` of the folder.
+    pub fn open(folder: &Path) -> Result<Self, EvalError> {
+        let path = folder.join("report.json");
+        let length = fs::metadata(&path)
+            .map_err(EvalError::io("open", &path))?
+            .len();
+        if length > REPORT_BYTES_MAX {
+            return Err(EvalError::Dataset {
+                path,
+                reason: format!("has {length} bytes, at most {REPORT_BYTES_MAX}"),
+            });
+        }
+        let text = fs::read_to_string(&path).map_err(EvalError::io("read", &path))?;
+        let report: Report = serde_json::from_str(&text).map_err(|error| EvalError::Line {
+            line: error.line() as u64,
+            reason: error.to_string(),
+            path,
+        })?;
+        let questions = read_questions(&folder.join("questions.jsonl"))?;
+        Self::new(report, questions)
+    }
+
+    /// From a run that is in memory. The digest is that of the same run in a folder, as it is taken of the content.
+    pub fn new(report: Report, questions: Vec<QuestionRecord>) -> Result<Self, EvalError> {
+        let unwritable = |error: serde_json::Error| EvalError::Pairing {
+            reason: format!("a record cannot be written: {error}"),
+        };
+        let mut hasher = Sha256::new();
+        hasher.update(serde_json::to_vec(&report).map_err(unwritable)?);
+        for question in &questions {
+            hasher.update(b"\n");
+            hasher.update(serde_json::to_vec(question).map_err(unwritable)?);
+        }
+        Ok(Self {
+            report,
+            questions,
+            digest: sha256_text(hasher),
+        })
+    }
+
+    /// Writes the report with its views, and the questions.
+    pub fn write(&self, folder: &Path) -> Result<(), EvalError> {
+        self.report.write(folder)?;
+        write_questions(&folder.join("questions.jsonl"), &self.questions)
+    }
+}
