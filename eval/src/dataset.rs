@@ -7,13 +7,17 @@ use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 
-use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
+mod manifest;
+
 use crate::error::EvalError;
 use crate::metrics::Qrels;
+
+pub use self::manifest::{MANIFEST, Manifest};
 
 /// No line of a data set may be longer; a document of 50 MB fits.
 const LINE_BYTES_MAX: u64 = 64 << 20;
@@ -27,10 +31,28 @@ pub struct CorpusDocument {
     pub text: String,
     #[serde(default)]
     pub metadata: Map<String, Value>,
+    /// Access tokens; a document without any is public.
+    #[serde(default)]
+    pub acl: Option<Vec<String>>,
+    /// RFC 3339, or a date.
+    #[serde(default)]
+    pub effective_from: Option<String>,
+    #[serde(default)]
+    pub effective_until: Option<String>,
+    /// A media type; plain text without one.
+    #[serde(default)]
+    pub content_type: Option<String>,
+}
+
+/// A place that holds an answer: words of a document, letter by letter.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GoldQuote {
+    pub document: String,
+    pub quote: String,
 }
 
 /// A question of `qa.jsonl`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Question {
     pub id: String,
     pub question: String,
@@ -40,12 +62,25 @@ pub struct Question {
     pub is_impossible: bool,
     /// The documents that hold the answer, where the data set says so.
     pub documents: Vec<String>,
+    /// The places in them, where it says that too.
+    pub gold: Vec<GoldQuote>,
+    /// What sort of question it is, for reports.
+    pub kind: Option<String>,
+    /// Questions of one cluster rise and fall together.
+    pub cluster: Option<String>,
+    /// Access tokens of who asks; `public` alone when it names none.
+    pub tokens: Vec<String>,
+    /// JSON Schema that the answer must satisfy.
+    pub schema: Option<Value>,
+    /// The fields that a structured answer is to have.
+    pub fields: Option<Value>,
 }
 
 #[derive(Debug)]
 pub struct Dataset {
     folder: PathBuf,
     split: String,
+    pub manifest: Manifest,
     /// Every query's text by its id, judged or not.
     pub queries: BTreeMap<String, String>,
     /// The judgements of the split: what is evaluated is the queries in here.
@@ -74,6 +109,18 @@ struct QuestionLine {
     context_id: Option<String>,
     #[serde(default)]
     context_ids: Vec<String>,
+    #[serde(default)]
+    gold: Vec<GoldQuote>,
+    #[serde(default)]
+    kind: Option<String>,
+    #[serde(default, alias = "group")]
+    cluster: Option<String>,
+    #[serde(default)]
+    tokens: Vec<String>,
+    #[serde(default)]
+    schema: Option<Value>,
+    #[serde(default)]
+    fields: Option<Value>,
 }
 
 impl Dataset {
@@ -84,34 +131,81 @@ impl Dataset {
 
     pub fn open_split(folder: &Path, split: &str) -> Result<Self, EvalError> {
         let corpus = folder.join("corpus.jsonl");
-        if !corpus.is_file() {
+        let manifest = Manifest::read(folder)?;
+        if !corpus.is_file() && manifest.documents.is_none() {
             return Err(EvalError::Dataset {
                 path: corpus,
-                reason: "is missing: a data set is a folder in BEIR's layout".to_owned(),
+                reason: "is missing: a data set is a folder in BEIR's layout, or names a folder of documents in dataset.toml"
+                    .to_owned(),
             });
         }
         let qa = folder.join("qa.jsonl");
+        let questions = if qa.is_file() {
+            read_questions(&qa)?
+        } else {
+            Vec::new()
+        };
+        let (queries, qrels) = (folder.join("queries.jsonl"), qrels_path(folder, split));
+        // What is asked and judged stands in qa.jsonl as well.
+        let is_told = !questions.is_empty() && !queries.is_file() && !qrels.is_file();
         Ok(Self {
-            queries: read_queries(&folder.join("queries.jsonl"))?,
-            qrels: read_qrels(&qrels_path(folder, split))?,
-            questions: if qa.is_file() {
-                read_questions(&qa)?
+            queries: if is_told {
+                asked(&questions)
             } else {
-                Vec::new()
+                read_queries(&queries)?
             },
+            qrels: if is_told {
+                judged(&questions)
+            } else {
+                read_qrels(&qrels)?
+            },
+            questions,
+            manifest,
             folder: folder.to_owned(),
             split: split.to_owned(),
         })
     }
 
-    /// The folder's name: what reports call the data set.
+    /// What reports call the data set: what it calls itself, with its version, or else the folder's name.
     #[must_use]
     pub fn name(&self) -> String {
+        if let Some(name) = &self.manifest.name {
+            return match &self.manifest.version {
+                Some(version) => format!("{name} {version}"),
+                None => name.clone(),
+            };
+        }
         self.folder
             .file_name()
             .unwrap_or(self.folder.as_os_str())
             .to_string_lossy()
             .into_owned()
+    }
+
+    /// The folder of documents that stands in for `corpus.jsonl`: to be read as documents are ingested.
+    #[must_use]
+    pub fn documents(&self) -> Option<PathBuf> {
+        let documents = self.manifest.documents.as_ref()?;
+        Some(self.folder.join(documents))
+    }
+
+    /// The path of a document in the folder of documents: its id, so it counts as content.
+    fn name_among_documents(&self, path: &Path) -> Option<Vec<u8>> {
+        let below = path.strip_prefix(self.documents()?).ok()?;
+        Some(below.as_os_str().as_encoded_bytes().to_vec())
+    }
+
+    /// How many documents there are: lines of the corpus, or files.
+    pub fn count_documents(&self) -> Result<usize, EvalError> {
+        if let Some(folder) = self.documents() {
+            return Ok(manifest::files_below(&folder)?.len());
+        }
+        let mut documents = 0;
+        for document in self.corpus()? {
+            document?;
+            documents += 1;
+        }
+        Ok(documents)
     }
 
     /// The corpus from its beginning. Ids that come twice are an error, and so is whatever is no document.
@@ -138,14 +232,19 @@ impl Dataset {
     pub fn digest(&self) -> Result<String, EvalError> {
         let mut hasher = Sha256::new();
         let qrels = qrels_path(&self.folder, &self.split);
-        for path in [
+        let mut files = vec![
             self.folder.join("corpus.jsonl"),
             self.folder.join("queries.jsonl"),
             qrels,
             self.folder.join("qa.jsonl"),
-        ] {
+            self.folder.join(MANIFEST),
+        ];
+        if let Some(documents) = self.documents() {
+            files.extend(manifest::files_below(&documents)?);
+        }
+        for path in files {
             if !path.is_file() {
-                continue; // only qa.jsonl may be missing, the others were read
+                continue; // what must be there was read
             }
             let mut reader = BufReader::with_capacity(
                 1 << 20,
@@ -162,9 +261,30 @@ impl Dataset {
                 reader.consume(count);
             }
             hasher.update(file.finalize());
+            if let Some(name) = self.name_among_documents(&path) {
+                hasher.update(name);
+            }
         }
         Ok(crate::report::sha256_text(hasher))
     }
+}
+
+fn asked(questions: &[Question]) -> BTreeMap<String, String> {
+    let pair = |question: &Question| (question.id.clone(), question.question.clone());
+    questions.iter().map(pair).collect()
+}
+
+/// A document that holds the answer is relevant.
+fn judged(questions: &[Question]) -> Qrels {
+    let answerable = questions
+        .iter()
+        .filter(|question| !question.documents.is_empty());
+    answerable
+        .map(|question| {
+            let grades = question.documents.iter().map(|id| (id.clone(), 1));
+            (question.id.clone(), grades.collect())
+        })
+        .collect()
 }
 
 fn qrels_path(folder: &Path, split: &str) -> PathBuf {
@@ -218,7 +338,7 @@ fn read_questions(path: &Path) -> Result<Vec<Question>, EvalError> {
         let line: QuestionLine = lines.json(&line?)?;
         let answers = texts(&line.answers)
             .ok_or_else(|| lines.error("`answers` must be a list of texts".to_owned()))?;
-        if answers.is_empty() != line.is_impossible {
+        if (answers.is_empty() && line.fields.is_none()) != line.is_impossible {
             let found = answers.len();
             return Err(lines.error(format!(
                 "`is_impossible` is {} with {found} answers",
@@ -228,16 +348,25 @@ fn read_questions(path: &Path) -> Result<Vec<Question>, EvalError> {
         if !seen.insert(line.id.clone()) {
             return Err(lines.error(format!("question `{}` came before", line.id)));
         }
+        let mut documents: Vec<String> = line.context_id.into_iter().collect();
+        let named = line.context_ids.into_iter();
+        for document in named.chain(line.gold.iter().map(|gold| gold.document.clone())) {
+            if !documents.contains(&document) {
+                documents.push(document);
+            }
+        }
         questions.push(Question {
             id: line.id,
             question: line.question,
             answers,
             is_impossible: line.is_impossible,
-            documents: line
-                .context_id
-                .into_iter()
-                .chain(line.context_ids)
-                .collect(),
+            documents,
+            gold: line.gold,
+            kind: line.kind,
+            cluster: line.cluster,
+            tokens: line.tokens,
+            schema: line.schema,
+            fields: line.fields,
         });
     }
     Ok(questions)

@@ -19,7 +19,7 @@ mod run;
 pub mod statistics;
 pub mod trec;
 
-pub use dataset::{Corpus, CorpusDocument, Dataset, Question};
+pub use dataset::{Corpus, CorpusDocument, Dataset, GoldQuote, Manifest, Question};
 pub use error::EvalError;
 pub use metrics::{Judgements, Metric, Qrels};
 pub use report::{DatasetReference, Report};
