@@ -18,6 +18,7 @@ mod report;
 mod run;
 pub mod statistics;
 pub mod trec;
+mod views;
 
 pub use dataset::{Corpus, CorpusDocument, Dataset, GoldQuote, Manifest, Question};
 pub use error::EvalError;

@@ -57,7 +57,7 @@ impl Sample {
         for (cluster, value) in values {
             n += 1;
             is_bounded &= value.abs() <= 1.0;
-            is_trinary &= value == 0.0 || value.abs() == 1.0;
+            is_trinary &= value == 0.0 || value.abs().total_cmp(&1.0).is_eq();
             if let Some(cluster) = cluster {
                 let unit = clusters.entry(cluster).or_default();
                 unit.0 += value;
@@ -88,6 +88,19 @@ impl Sample {
                 .collect(),
             is_bounded: false,
             is_trinary: false,
+            ..*self
+        }
+    }
+
+    /// The same with every value multiplied by 1 or -1.
+    #[must_use]
+    pub fn times(&self, sign: f64) -> Self {
+        Self {
+            units: self
+                .units
+                .iter()
+                .map(|(sum, size)| (sum * sign, *size))
+                .collect(),
             ..*self
         }
     }
@@ -138,6 +151,12 @@ impl Sample {
         Some((squares * units / (units - 1.0)).sqrt() / count(self.n))
     }
 
+    /// Every question stands alone and its value is -1, 0 or 1.
+    #[must_use]
+    pub fn is_trinary(&self) -> bool {
+        self.is_trinary
+    }
+
     fn is_constant(&self) -> bool {
         let mean = self.mean();
         self.units
@@ -147,7 +166,7 @@ impl Sample {
 }
 
 /// The smallest true effect that a two-sided test at `alpha` would find with the given power:
-/// (t₁₋α⁄₂ + t_power)·standard error, with one degree of freedom less than units. None where nothing varied.
+/// (`t_{1 − alpha/2}` + `t_power`)·standard error, with one degree of freedom less than units. None where nothing varied.
 #[must_use]
 pub fn smallest_detectable_effect(sample: &Sample, alpha: f64, power: f64) -> Option<f64> {
     let error = sample.standard_error().filter(|error| *error > 1e-15)?;

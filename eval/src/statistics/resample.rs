@@ -92,10 +92,10 @@ impl<'sample> Bootstrap<'sample> {
     pub fn p_above(&self, bound: f64) -> f64 {
         if self.means.is_empty() {
             let mean = self.sample.mean();
-            return match self.sample.is_bounded {
-                true => super::score_test(&self.sample.shifted(-mean).snapped(), bound - mean),
-                false => f64::from(u8::from(mean <= bound)),
-            };
+            if self.sample.is_bounded {
+                return super::score_test(&self.sample.shifted(-mean).snapped(), bound - mean);
+            }
+            return f64::from(u8::from(mean <= bound));
         }
         let below = self.means.partition_point(|mean| *mean <= bound);
         let share = count(below + 1) / count(self.means.len() + 1);
@@ -107,10 +107,10 @@ impl<'sample> Bootstrap<'sample> {
     pub fn p_below(&self, bound: f64) -> f64 {
         if self.means.is_empty() {
             let mean = self.sample.mean();
-            return match self.sample.is_bounded {
-                true => super::score_test(&self.sample.shifted(-mean).snapped(), mean - bound),
-                false => f64::from(u8::from(mean >= bound)),
-            };
+            if self.sample.is_bounded {
+                return super::score_test(&self.sample.shifted(-mean).snapped(), mean - bound);
+            }
+            return f64::from(u8::from(mean >= bound));
         }
         let above = self.means.len() - self.means.partition_point(|mean| *mean < bound);
         let share = count(above + 1) / count(self.means.len() + 1);
