@@ -9,6 +9,7 @@
 
 pub mod answers;
 mod dataset;
+pub mod diagnose;
 mod error;
 pub mod metrics;
 mod report;

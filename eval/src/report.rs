@@ -349,7 +349,7 @@ fn ordered<'names>(names: impl Iterator<Item = &'names String>, first: &[&str]) 
 }
 
 /// For text and attributes of HTML and XML; control characters, which XML cannot hold, are replaced.
-fn escape(text: &str) -> String {
+pub(crate) fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for character in text.chars() {
         match character {
