@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::decide::Case;
 use super::observation::Status;
+use super::statistics::rounded;
 use crate::metrics::{count, ratio};
 
 /// Points that are kept of a curve; of more, evenly chosen ones beside the best.
@@ -44,8 +45,8 @@ impl Point {
             threshold,
             right,
             wrong,
-            coverage: ratio(answered, count(n)),
-            risk: ratio(count(wrong), answered),
+            coverage: rounded(ratio(answered, count(n))),
+            risk: rounded(ratio(count(wrong), answered)),
         }
     }
 

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::decide::Case;
 use super::observation::{Cell, Context};
-use super::statistics::{Share, mcnemar_exact};
+use super::statistics::{Share, mcnemar_exact, rounded};
 
 /// The share of questions that a cell has right, of those that were asked in it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -83,7 +83,7 @@ fn contrast(cases: &[Case<'_>], from: Cell, to: Cell) -> Option<Contrast> {
         pairs,
         gained,
         lost,
-        difference: share(gained) - share(lost),
-        p: mcnemar_exact(gained, lost),
+        difference: rounded(share(gained) - share(lost)),
+        p: rounded(mcnemar_exact(gained, lost)),
     })
 }

@@ -7,6 +7,11 @@ use crate::metrics::{count, ratio};
 /// The 97.5 % quantile of the normal distribution.
 const Z: f64 = 1.959_963_984_540_054;
 
+/// To nine decimals: what JSON holds of it is read as it was written.
+pub(super) fn rounded(value: f64) -> f64 {
+    (value * 1e9).round() / 1e9
+}
+
 /// `part` of `whole`, with the 95 % interval of Wilson (1927), "Probable inference, the law of succession, and statistical
 /// inference". Of nothing, the interval is from 0 to 1.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -49,9 +54,9 @@ impl Share {
         Self {
             part,
             whole,
-            share,
-            low,
-            high,
+            share: rounded(share),
+            low: rounded(low),
+            high: rounded(high),
         }
     }
 }

@@ -236,7 +236,7 @@ fn plain(text: &str) -> String {
             '&' => plain.push_str("&amp;"),
             '|' | '`' | '*' | '_' | '[' | ']' | '\\' | '#' => plain.extend(['\\', character]),
             control if control.is_control() || matches!(control, '\u{2028}' | '\u{2029}') => {
-                plain.push(' ')
+                plain.push(' ');
             }
             other => plain.push(other),
         }
