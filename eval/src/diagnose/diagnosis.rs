@@ -52,6 +52,9 @@ pub struct LeverBound {
     pub at_most: Share,
     /// Of these, questions that no other lever could recover.
     pub alone: usize,
+    /// Questions that are right and that it would make wrong, as far as the cells tell (the adapter's: those that are wrong
+    /// without it).
+    pub costs: usize,
 }
 
 /// One kind of question in the table “knowledge or behaviour”: how many failures of each sort.
@@ -92,7 +95,7 @@ pub struct Diagnosis {
     pub next: String,
     /// Without those that are empty.
     pub classes: Vec<ClassCount>,
-    /// Those that could recover most first.
+    /// Those that could recover most, less their costs, first.
     pub levers: Vec<LeverBound>,
     /// Failures that no single lever could recover.
     pub beyond_levers: usize,
@@ -138,7 +141,7 @@ impl Diagnosis {
             class,
             share: Share::of(number(class), n),
         };
-        let levers = bounds(&findings, failures);
+        let levers = bounds(&findings, failures, adapter_gains(&cases));
         let mut diagnosis = Self {
             about: settings.about.clone(),
             n,
@@ -195,16 +198,17 @@ impl Diagnosis {
             .iter()
             .filter(|finding| finding.class.side() == Some(Side::Knowledge))
             .count();
+        let is_unseen = unseen * 2 >= failures;
         let cheaper = self
             .levers
             .iter()
-            .find(|bound| bound.lever != Lever::FineTune)
+            .find(|bound| bound.lever.is_cheaper() && (!is_unseen || bound.lever.brings_gold()))
             .unwrap_or(most);
         let first = format!(
             "{}: it could recover at most {} of {failures}",
             cheaper.lever, cheaper.at_most.part
         );
-        let advice = if unseen * 2 >= failures {
+        let advice = if is_unseen {
             format!(
                 "Do not fine-tune yet: {unseen} of {failures} failures are lost before the model sees the passage. First {first}."
             )
@@ -265,7 +269,18 @@ fn finding(case: &Case<'_>) -> Finding {
     }
 }
 
-fn bounds(findings: &[Finding], failures: usize) -> Vec<LeverBound> {
+/// Right as served with the adapter, wrong without it.
+fn adapter_gains(cases: &[Case<'_>]) -> usize {
+    let base = Cell::of(Context::Retrieved, false);
+    let gains = cases.iter().filter(|case| {
+        case.observation.cells.contains_key(&base)
+            && case.is_right(case.served)
+            && !case.is_right(base)
+    });
+    gains.count()
+}
+
+fn bounds(findings: &[Finding], failures: usize, adapter_gains: usize) -> Vec<LeverBound> {
     let mut counts: BTreeMap<Lever, (usize, usize)> = BTreeMap::new();
     for finding in findings {
         for lever in &finding.levers {
@@ -278,9 +293,20 @@ fn bounds(findings: &[Finding], failures: usize) -> Vec<LeverBound> {
         lever,
         at_most: Share::of(all, failures),
         alone,
+        costs: if lever == Lever::DropAdapter {
+            adapter_gains
+        } else {
+            0
+        },
     };
     let mut bounds: Vec<LeverBound> = counts.into_iter().map(bound).collect();
-    bounds.sort_by_key(|bound| (std::cmp::Reverse(bound.at_most.part), bound.lever));
+    bounds.sort_by_key(|bound| {
+        (
+            bound.costs >= bound.at_most.part,
+            std::cmp::Reverse(bound.at_most.part.saturating_sub(bound.costs)),
+            bound.lever,
+        )
+    });
     bounds
 }
 

@@ -43,6 +43,26 @@ impl fmt::Display for Lever {
     }
 }
 
+impl Lever {
+    /// Than training a model.
+    pub(super) fn is_cheaper(self) -> bool {
+        self != Self::FineTune
+    }
+
+    /// Whether it is about what the model is given, not about what it does.
+    pub(super) fn brings_gold(self) -> bool {
+        matches!(
+            self,
+            Self::FixPermissions
+                | Self::FixValidity
+                | Self::ChangePrompt
+                | Self::ChangePassages
+                | Self::ChangeRanking
+                | Self::AddDocuments
+        )
+    }
+}
+
 /// Each lever that could have recovered the question, once, in order. What gold alone does not make right, no lever that
 /// brings gold into the prompt can make right; where that cell was not run, it is counted as if it could (an upper bound).
 pub(super) fn levers(case: &Case<'_>, class: Class) -> Vec<Lever> {

@@ -90,19 +90,19 @@ fn retrieval_defects() -> Vec<(Observation, Class, Lever)> {
     let lost = Class::NotRetrieved;
     let far = [None; 4];
     let removed = unseen("removed", |observation, _| {
-        observation.documents[0].in_corpus = false
+        observation.documents[0].in_corpus = false;
     });
     let reworded = unseen("reworded", |observation, _| {
-        observation.texts[0].in_document = false
+        observation.texts[0].in_document = false;
     });
     let hidden = unseen("hidden", |observation, _| {
-        observation.documents[0].visible = false
+        observation.documents[0].visible = false;
     });
     let stale = unseen("stale", |observation, _| {
-        observation.documents[0].validity = Validity::Expired
+        observation.documents[0].validity = Validity::Expired;
     });
     let cut = unseen("cut", |observation, _| {
-        observation.texts[0].in_one_passage = false
+        observation.texts[0].in_one_passage = false;
     });
     let mut bm25_off = ranks("bm25 off", far, 3);
     bm25_off.trace.as_mut().unwrap().bm25 = Listing::default();
@@ -343,7 +343,7 @@ fn the_markdown_of_one_lost_question() {
     let markdown = diagnose(&[ranks("q1", [None; 4], 3)]).to_markdown();
     for part in [
         "# The lever to pull\n\n**Do not fine-tune yet: 1 of 1 failures are lost before the model sees the passage. First change ranking: it could recover at most 1 of 1.**\n\n0 of 1 questions are right (0.0 % [0.0, 79.3]).",
-        "\n## Levers\n\n| lever | recovers at most | share of failures (95 %) | no other lever would |\n|---|---:|---:|---:|\n| change ranking | 1 | 100.0 % [20.7, 100.0] | 1 |\n",
+        "\n## Levers\n\n| lever | recovers at most | share of failures (95 %) | no other lever would | would lose |\n|---|---:|---:|---:|---:|\n| change ranking | 1 | 100.0 % [20.7, 100.0] | 1 | 0 |\n",
         "| found by BM25 or vectors | 0 | 1 |\n",
         "\n### q1 · lost in BM25\n\nHow long are logs kept?\n\n- Decided by: the passage has half of the question's terms or more: BM25 had the words.\n",
         "- Gold passage: BM25 not among 50, vector not among 50, fused not among 50, reranked not among 50; the prompt is offered the first 8.\n- It has 3 of the question's 4 terms.\n- Other cells: gold passages alone, without adapter: right.\n- Levers: change ranking\n",
@@ -523,4 +523,34 @@ proptest! {
             prop_assert_eq!(pair[0].left, pair[1].left + pair[1].lost);
         }
     }
+}
+
+#[test]
+fn an_adapter_that_helps_more_than_it_harms_is_not_taken_away() {
+    let both = |id: &str, base: Outcome, adapter: Outcome| {
+        let mut observation = found(id, base);
+        observation.cells.extend([
+            (Cell::RetrievedAdapter, adapter),
+            (Cell::GoldAdapter, right()),
+        ]);
+        observation
+    };
+    let observations = [
+        both("harmed", right(), wrong(true)),
+        both("helped", wrong(true), right()),
+        both("helped too", wrong(true), right()),
+    ];
+    let diagnosis = diagnose(&observations);
+    let drop = diagnosis
+        .levers
+        .iter()
+        .find(|bound| bound.lever == Lever::DropAdapter)
+        .unwrap();
+    assert_eq!((drop.at_most.part, drop.costs), (1, 2));
+    assert_eq!(diagnosis.levers.last(), Some(drop));
+    assert!(
+        !diagnosis.next.contains("without the adapter"),
+        "{}",
+        diagnosis.next
+    );
 }

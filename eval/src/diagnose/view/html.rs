@@ -48,11 +48,7 @@ impl Diagnosis {
                 bound.at_most.share * 100.0,
                 bound.at_most.part,
                 bound.at_most.whole,
-                if bound.alone > 0 {
-                    format!(" · {} by this alone", bound.alone)
-                } else {
-                    String::new()
-                }
+                lever_note(bound.alone, bound.costs)
             );
         }
         body.push_str("</ol>\n");
@@ -218,6 +214,14 @@ fn html_of_finding(body: &mut String, finding: &Finding) {
         let _ = write!(body, "<span class=\"tag\">{lever}</span> ");
     }
     body.push_str("</details>\n");
+}
+
+fn lever_note(alone: usize, costs: usize) -> String {
+    match (alone, costs) {
+        (0, 0) => String::new(),
+        (_, 0) => format!(" · {alone} by this alone"),
+        _ => format!(" · would lose {costs}"),
+    }
 }
 
 fn interval(share: &Share) -> String {

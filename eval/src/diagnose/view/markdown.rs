@@ -77,6 +77,7 @@ impl Diagnosis {
                 "recovers at most",
                 "share of failures (95 %)",
                 "no other lever would",
+                "would lose",
             ],
         );
         for bound in &self.levers {
@@ -87,6 +88,7 @@ impl Diagnosis {
                     &bound.at_most.part,
                     &interval(&bound.at_most),
                     &bound.alone,
+                    &bound.costs,
                 ],
             );
         }

@@ -24,7 +24,7 @@ pub(super) fn flow(diagnosis: &Diagnosis) -> String {
                 html,
                 "<path class=\"gone\" d=\"M{before:.2} 0C{before:.2} 16 {:.2} 14 100 14V{:.2}C{left:.2} 34 {left:.2} 24 {left:.2} 40C{left:.2} 20 {before:.2} 20 {before:.2} 0Z\"/>",
                 before.midpoint(100.0),
-                (14.0 + (before - left) * 0.6).clamp(18.0, 36.0),
+                (15.0 + (before - left) * 1.6).clamp(16.0, 36.0),
             );
         }
         let lost = if step.lost > 0 {
