@@ -29,6 +29,9 @@ pub enum EvalError {
     Gates { reason: String },
     #[error("query `{query}`: {reason}")]
     Run { query: String, reason: String },
+    /// `id` is empty when it is about all of them.
+    #[error("observation `{id}`: {reason}")]
+    Observation { id: String, reason: String },
     #[error(
         "`{text}` is no metric: write one of `nDCG@k`, `R@k`, `P@k`, `RR@k`, `RR`, `AP`, `Success@k`"
     )]

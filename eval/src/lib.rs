@@ -10,6 +10,7 @@
 pub mod answers;
 pub mod compare;
 mod dataset;
+pub mod diagnose;
 mod error;
 pub mod gates;
 pub mod metrics;

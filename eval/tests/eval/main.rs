@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod dataset;
+mod diagnosis;
 mod reference;
 mod runs;
 

@@ -1,0 +1,99 @@
+//! Shares with Wilson's interval, and the exact test of `McNemar`.
+
+use serde::{Deserialize, Serialize};
+
+use crate::metrics::{count, ratio};
+
+/// The 97.5 % quantile of the normal distribution.
+const Z: f64 = 1.959_963_984_540_054;
+
+/// To nine decimals: what JSON holds of it is read as it was written.
+pub(super) fn rounded(value: f64) -> f64 {
+    (value * 1e9).round() / 1e9
+}
+
+/// `part` of `whole`, with the 95 % interval of Wilson (1927), "Probable inference, the law of succession, and statistical
+/// inference". Of nothing, the interval is from 0 to 1.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Share {
+    pub part: usize,
+    pub whole: usize,
+    pub share: f64,
+    pub low: f64,
+    pub high: f64,
+}
+
+impl Share {
+    /// What is more than the whole counts as all of it.
+    #[must_use]
+    pub fn of(part: usize, whole: usize) -> Self {
+        let part = part.min(whole);
+        if whole == 0 {
+            return Self {
+                part,
+                whole,
+                share: 0.0,
+                low: 0.0,
+                high: 1.0,
+            };
+        }
+        let (share, n) = (ratio(count(part), count(whole)), count(whole));
+        let middle = (share + Z * Z / (2.0 * n)) / (1.0 + Z * Z / n);
+        let half =
+            Z * (share * (1.0 - share) / n + Z * Z / (4.0 * n * n)).sqrt() / (1.0 + Z * Z / n);
+        let low = if part == 0 {
+            0.0
+        } else {
+            (middle - half).max(0.0)
+        };
+        let high = if part == whole {
+            1.0
+        } else {
+            (middle + half).min(1.0)
+        };
+        Self {
+            part,
+            whole,
+            share: rounded(share),
+            low: rounded(low),
+            high: rounded(high),
+        }
+    }
+}
+
+/// `McNemar`'s test, exact and two-sided: how probable so lopsided a split of the pairs that differ is when either side is
+/// equally likely, from 0 to 1. 1 when no pair differs.
+#[must_use]
+pub fn mcnemar_exact(gained: usize, lost: usize) -> f64 {
+    let n = gained + lost;
+    let fewer = gained.min(lost);
+    // ln C(n, k) by recurrence: exact enough, and no factorial overflows.
+    let mut logarithm = -count(n) * std::f64::consts::LN_2;
+    let mut tail = logarithm.exp();
+    for k in 0..fewer {
+        logarithm += (count(n - k) / count(k + 1)).ln();
+        tail += logarithm.exp();
+    }
+    (2.0 * tail).min(1.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn wilson_and_mcnemar_agree_with_published_values() {
+        // Newcombe (1998), table I: 81 of 263 is 0.2553 to 0.3662; 0 of 20 is 0 to 0.1611.
+        let share = Share::of(81, 263);
+        assert!(
+            (share.low - 0.2553).abs() < 5e-5 && (share.high - 0.3662).abs() < 5e-5,
+            "{share:?}"
+        );
+        assert!((Share::of(0, 20).high - 0.1611).abs() < 5e-5);
+        // Binomial tails: 2 · (1 + 10) / 2^10, and of no pair at all.
+        assert!((mcnemar_exact(1, 9) - 22.0 / 1024.0).abs() < 1e-12);
+        assert!(
+            (mcnemar_exact(0, 0) - 1.0).abs() < 1e-12 && (mcnemar_exact(5, 5) - 1.0).abs() < 1e-12
+        );
+    }
+}
