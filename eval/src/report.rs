@@ -8,6 +8,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use crate::answers::ThresholdPoint;
 use crate::dataset::Dataset;
 use crate::error::EvalError;
 use crate::metrics::{Qrels, STANDARD};
@@ -43,6 +44,12 @@ pub struct Report {
     pub metrics: BTreeMap<String, BTreeMap<String, f64>>,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub answers: BTreeMap<String, f64>,
+    /// Kind of question to metric to mean, where the data set names kinds.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub kinds: BTreeMap<String, BTreeMap<String, f64>>,
+    /// What a higher threshold on the confidence would do.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub thresholds: Vec<ThresholdPoint>,
     /// Stage to percentile (`p50`, `p99`, …) to milliseconds: all that differs from one run to the next.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub timings_ms: BTreeMap<String, BTreeMap<String, f64>>,
@@ -94,7 +101,22 @@ impl Report {
                 .map(|(stage, run)| (stage.clone(), values(run)))
                 .collect(),
             answers: BTreeMap::new(),
+            kinds: BTreeMap::new(),
+            thresholds: Vec::new(),
             timings_ms: BTreeMap::new(),
+        }
+    }
+
+    /// The means of an evaluation of answers.
+    #[must_use]
+    pub fn of_answers(
+        dataset: DatasetReference,
+        configuration: &str,
+        answers: BTreeMap<String, f64>,
+    ) -> Self {
+        Self {
+            answers,
+            ..Self::of_retrieval(dataset, configuration, &BTreeMap::new(), &Qrels::new())
         }
     }
 

@@ -13,7 +13,7 @@ use serde_json::json;
 
 use crate::answer::error::AnswerError;
 use crate::answer::prompt::PromptStyle;
-use crate::answer::types::ReleaseInfo;
+use crate::answer::types::{Mode, ReleaseInfo};
 use crate::config::{Citing, Config, ModelConfig};
 use crate::service::Quoin;
 
@@ -187,6 +187,19 @@ impl Quoin {
                 ),
             ]),
         }
+    }
+
+    /// The release that answers such a request, of any generation, and its adapter.
+    pub(crate) async fn released(
+        &self,
+        model: Option<&str>,
+        mode: Mode,
+    ) -> Result<(String, String), AnswerError> {
+        let release = match mode {
+            Mode::Extractive => self.extractive_release("extractive".to_owned()),
+            Mode::Auto | Mode::Grounded | Mode::ClosedBook => self.served(model).await?.release,
+        };
+        Ok((release.digest(), release.adapter.clone()))
     }
 
     fn style(&self, generator: &dyn Generator) -> PromptStyle {

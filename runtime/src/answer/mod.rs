@@ -6,6 +6,7 @@ pub mod draft;
 pub mod error;
 pub mod extractive;
 pub mod generate;
+mod given;
 pub mod grammar;
 mod listener;
 pub mod prompt;

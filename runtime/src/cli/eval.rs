@@ -1,277 +1,53 @@
-//! `quoin eval`: how good retrieval is, on judged queries. Builds an index of its own in a temporary folder: the data folder
-//! is neither read nor written.
+//! `quoin eval`: how good retrieval and answers are, what failed and which lever to pull, and whether a change made it worse.
+//!
+//! Data sets are read into a folder of their own; the data folder lends its models and adapters, and keeps answers that were
+//! given before.
 
-use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+mod answers;
+mod asking;
+mod cache;
+mod compare;
+mod corpus;
+mod diagnose;
+mod gate;
+mod retrieval;
+mod scoring;
 
-use clap::{Args, Subcommand};
-use quoin_engine::Device;
-use quoin_eval::{CorpusDocument, Dataset, DatasetReference, Qrels, Report, Run};
-use quoin_retriever::{Access, Content, DocumentId, DocumentInput, Retriever, SearchRequest};
-use serde::Serialize;
-use serde_json::json;
+use clap::Subcommand;
 
 use super::Setting;
-use super::failure::{Context as _, Failure};
-use super::output::{self, Output};
-use crate::config::RetrievalConfig;
-use crate::release::models_folder;
-
-/// Documents that each stage ranks for a query.
-const DEPTH: usize = 100;
-/// Hits of the searches that are timed.
-const TIMED_TOP_K: usize = 10;
-/// Documents written at once.
-const BATCH_DOCUMENTS: usize = 256;
+use super::failure::Failure;
 
 /// `quoin eval …`
 #[derive(Debug, Subcommand)]
 pub enum Eval {
     /// Rank a BEIR data set's judged queries: nDCG@10, R@100 and more for every stage
-    Retrieval(Retrieval),
-}
-
-/// What `quoin eval retrieval` is told.
-#[derive(Args, Debug)]
-pub struct Retrieval {
-    /// Folder with corpus.jsonl, queries.jsonl and qrels/SPLIT.tsv
-    #[arg(long, value_name = "DIR")]
-    dataset: PathBuf,
-    /// Which judgements
-    #[arg(long, default_value = "test")]
-    split: String,
-    /// Write report.json, report.md, report.html, junit.xml and run.STAGE.trec here
-    #[arg(long, value_name = "DIR")]
-    out: Option<PathBuf>,
-    /// Only the first N judged queries, by id
-    #[arg(long, value_name = "N")]
-    limit: Option<usize>,
-    /// What makes vectors: `bundled`, or the folder of a model
-    #[arg(long, value_name = "DIR", default_value = "bundled")]
-    embedder: String,
-    /// What reranks: `auto`, `off`, `late-interaction`, or the folder of a cross-encoder
-    #[arg(long, value_name = "NAME|DIR", default_value = "auto")]
-    reranker: String,
-}
-
-/// How the index was made.
-#[derive(Debug, Default, Serialize)]
-struct Ingestion {
-    documents: usize,
-    /// Documents that the retriever refused.
-    refused: usize,
-    passages: u64,
-    seconds: f64,
-    passages_per_second: f64,
-    /// Publishing one snapshot of everything, afterwards.
-    rebuild_seconds: f64,
-}
-
-/// What every stage ranked, and how long searches took.
-#[derive(Default)]
-struct Measured {
-    runs: BTreeMap<String, Run>,
-    search_ms: Vec<f64>,
-    with_reranking_ms: Vec<f64>,
+    Retrieval(retrieval::Retrieval),
+    /// Ask a data set's questions: exact match, F1, citations, abstention, schemas, time
+    ///
+    /// The questions go through the same code as a server's requests, or to a server by its address. What was answered before by
+    /// the same release is not asked again.
+    Answers(answers::Answers),
+    /// Compare two runs question by question: difference, interval, test, and what flipped
+    Compare(compare::Compare),
+    /// Decide whether a run is good enough: exit code 0, 100 when a gate failed, 101 when that cannot be told
+    Gate(gate::GateCommand),
+    /// Say of each wrong answer where it was lost, and which lever could recover how many
+    Diagnose(diagnose::Diagnose),
 }
 
 impl Eval {
     /// Runs the command.
     ///
     /// # Errors
-    /// The data set cannot be read, or the report cannot be written.
+    /// The data set or a run cannot be read, or a report cannot be written.
     pub async fn run(self, setting: &Setting) -> Result<(), Failure> {
-        let Self::Retrieval(retrieval) = self;
-        let output = setting.output;
-        let models = models_folder(setting.config.data());
-        tokio::task::spawn_blocking(move || retrieval.run(&models, output)).await?
-    }
-}
-
-impl Retrieval {
-    fn run(&self, models: &Path, output: Output) -> Result<(), Failure> {
-        let mut dataset = Dataset::open_split(&self.dataset, &self.split)?;
-        if let Some(limit) = self.limit {
-            dataset.qrels = std::mem::take(&mut dataset.qrels)
-                .into_iter()
-                .take(limit)
-                .collect();
+        match self {
+            Self::Retrieval(retrieval) => retrieval.run(setting).await,
+            Self::Answers(answers) => answers.run(setting).await,
+            Self::Compare(compare) => compare.run(setting),
+            Self::Gate(gate) => gate.run(setting),
+            Self::Diagnose(diagnose) => diagnose.run(setting).await,
         }
-        let reference = DatasetReference::of(&dataset)?;
-        let folder = tempfile::tempdir().context(|| "cannot make a temporary folder".to_owned())?;
-        let retrieval = RetrievalConfig {
-            embedder: self.embedder.clone(),
-            reranker: self.reranker.clone(),
-            ..RetrievalConfig::default()
-        };
-        let settings = retrieval.settings(Device::Auto, models);
-        let configuration = format!("{settings:?}");
-        let retriever = Retriever::open(folder.path(), settings)?;
-        let ingestion = ingest(&dataset, &retriever, reference.documents, output)?;
-        let measured = measure(&dataset, &retriever, output)?;
-
-        let configuration = format!("{configuration} {}", retriever.statistics().pipeline);
-        let report = report(reference, &configuration, &measured, &dataset.qrels);
-        if let Some(out) = &self.out {
-            report.write(out)?;
-            Report::write_runs(out, &measured.runs)?;
-            output.note(format!("wrote `{}`", out.display()));
-        }
-        if output.is_json() {
-            let mut value = serde_json::to_value(&report)?;
-            value["ingestion"] = json!(ingestion);
-            return output.json(&value);
-        }
-        print(&report, &ingestion, output)
     }
-}
-
-/// Puts the corpus into the retriever and publishes it as one snapshot, as a server would have it after a while.
-fn ingest(
-    dataset: &Dataset,
-    retriever: &Retriever,
-    documents: usize,
-    output: Output,
-) -> Result<Ingestion, Failure> {
-    let bar = output.progress(documents as u64, "ingesting");
-    let mut ingestion = Ingestion::default();
-    let mut corpus = dataset.corpus()?;
-    let mut writing = Duration::ZERO;
-    loop {
-        let batch: Vec<CorpusDocument> = corpus
-            .by_ref()
-            .take(BATCH_DOCUMENTS)
-            .collect::<Result<_, _>>()?;
-        if batch.is_empty() {
-            break;
-        }
-        let read = batch.len();
-        let batch: Vec<DocumentInput> = batch.into_iter().map(input).collect::<Result<_, _>>()?;
-        let begun = Instant::now();
-        let stored = retriever.put_batch(batch)?;
-        writing += begun.elapsed();
-        for error in stored.into_iter().filter_map(Result::err) {
-            ingestion.refused += 1;
-            output.warn(error.to_string());
-        }
-        bar.inc(read as u64);
-    }
-    bar.finish_and_clear();
-    let begun = Instant::now();
-    retriever.rebuild()?;
-    retriever.settle();
-    ingestion.rebuild_seconds = begun.elapsed().as_secs_f64();
-    let statistics = retriever.statistics();
-    ingestion.documents = statistics.documents;
-    ingestion.passages = statistics.passages;
-    ingestion.seconds = writing.as_secs_f64();
-    ingestion.passages_per_second = per_second(statistics.passages, writing);
-    Ok(ingestion)
-}
-
-fn input(document: CorpusDocument) -> Result<DocumentInput, Failure> {
-    let id = DocumentId::new(document.id)?;
-    let mut input = DocumentInput::new(id, Content::text(document.text));
-    input.title = Some(document.title).filter(|title| !title.trim().is_empty());
-    Ok(input)
-}
-
-/// Ranks every judged query by every stage; then times searches as a client would make them.
-fn measure(dataset: &Dataset, retriever: &Retriever, output: Output) -> Result<Measured, Failure> {
-    let access = Access::admin();
-    let queries = dataset.judged_queries()?;
-    let bar = output.progress(queries.len() as u64, "ranking");
-    let mut measured = Measured::default();
-    for (id, text) in queries {
-        let rankings = retriever.rankings(text, DEPTH, &access)?;
-        let stages = [
-            ("bm25", rankings.bm25),
-            ("vector", rankings.vector),
-            ("fused", rankings.fused),
-            ("reranked", rankings.reranked),
-        ];
-        for (stage, ranking) in stages {
-            let run = measured.runs.entry(stage.to_owned()).or_default();
-            run.insert(
-                id,
-                ranking
-                    .into_iter()
-                    .map(|(document, score)| (document.to_string(), score)),
-            )?;
-        }
-        let mut request = SearchRequest::new(text, TIMED_TOP_K);
-        measured
-            .search_ms
-            .push(timed(retriever, &request, &access)?);
-        request.rerank = Some(true);
-        measured
-            .with_reranking_ms
-            .push(timed(retriever, &request, &access)?);
-        bar.inc(1);
-    }
-    bar.finish_and_clear();
-    Ok(measured)
-}
-
-fn timed(retriever: &Retriever, request: &SearchRequest, access: &Access) -> Result<f64, Failure> {
-    let begun = Instant::now();
-    retriever.search(request, access)?;
-    Ok(begun.elapsed().as_secs_f64() * 1000.0)
-}
-
-fn report(
-    reference: DatasetReference,
-    configuration: &str,
-    measured: &Measured,
-    qrels: &Qrels,
-) -> Report {
-    let mut report = Report::of_retrieval(reference, configuration, &measured.runs, qrels);
-    report.time("search", &measured.search_ms);
-    report.time("search_with_reranking", &measured.with_reranking_ms);
-    report
-}
-
-fn print(report: &Report, ingestion: &Ingestion, output: Output) -> Result<(), Failure> {
-    let metrics: Vec<String> = quoin_eval::metrics::STANDARD
-        .iter()
-        .map(ToString::to_string)
-        .collect();
-    let mut rows = vec![[vec!["STAGE".to_owned()], metrics.clone()].concat()];
-    for stage in ["bm25", "vector", "fused", "reranked"] {
-        let mut row = vec![stage.to_owned()];
-        row.extend(
-            metrics
-                .iter()
-                .map(|metric| format!("{:.4}", report.metrics[stage][metric])),
-        );
-        rows.push(row);
-    }
-    output.line(output::table(&rows))?;
-    output.line("")?;
-    output.line(format!(
-        "{} and {} documents, {} passages ingested in {:.1} s ({:.0} passages/s), published in {:.1} s",
-        output::count(report.n, "query"),
-        ingestion.documents,
-        ingestion.passages,
-        ingestion.seconds,
-        ingestion.passages_per_second,
-        ingestion.rebuild_seconds,
-    ))?;
-    for (name, shown) in [
-        ("search", "search"),
-        ("search_with_reranking", "search with reranking"),
-    ] {
-        let times = &report.timings_ms[name];
-        output.line(format!(
-            "{shown}: p50 {:.2} ms, p99 {:.2} ms",
-            times["p50"], times["p99"]
-        ))?;
-    }
-    Ok(())
-}
-
-#[expect(clippy::cast_precision_loss, reason = "a rate for a person")]
-fn per_second(count: u64, time: Duration) -> f64 {
-    count as f64 / time.as_secs_f64().max(1e-9)
 }

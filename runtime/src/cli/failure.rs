@@ -14,6 +14,10 @@ pub enum Exit {
     Error,
     /// The command was called in a way that cannot work.
     Usage,
+    /// A gate failed.
+    GateFailed,
+    /// Whether a gate holds cannot be told.
+    Inconclusive,
 }
 
 impl Exit {
@@ -24,6 +28,8 @@ impl Exit {
             Self::Success => 0,
             Self::Error => 1,
             Self::Usage => 2,
+            Self::GateFailed => 100,
+            Self::Inconclusive => 101,
         }
     }
 }
@@ -54,6 +60,14 @@ impl Failure {
     pub fn usage(message: impl Into<String>) -> Self {
         Self {
             exit: Exit::Usage,
+            ..Self::new(message)
+        }
+    }
+
+    /// A gate does not hold, or nobody can say.
+    pub fn gate(exit: Exit, message: impl Into<String>) -> Self {
+        Self {
+            exit,
             ..Self::new(message)
         }
     }

@@ -28,7 +28,9 @@ const OWNER_PATIENCE: Duration = Duration::from_secs(10);
 /// Longest time that one request is tried again while the queue is full.
 const BUSY_PATIENCE: Duration = Duration::from_mins(1);
 
-/// A way to the router of the data folder.
+const NO_JSON: &str = "the server's answer is not JSON";
+
+/// A way to the router of the data folder, or to that of a server elsewhere.
 pub struct Client {
     route: Route,
     reading_as: Option<String>,
@@ -39,6 +41,12 @@ enum Route {
     Server(std::path::PathBuf),
     /// This process does.
     Here { quoin: Arc<Quoin>, router: Router },
+    /// Another machine's server, by its address and a key of it.
+    Far {
+        http: reqwest::Client,
+        address: String,
+        key: Option<String>,
+    },
 }
 
 impl Client {
@@ -75,6 +83,28 @@ impl Client {
     #[must_use]
     pub fn within(quoin: Arc<Quoin>) -> Self {
         Self::by(Self::here(quoin))
+    }
+
+    /// A server at an address such as `https://quoin.example:8080`.
+    ///
+    /// # Errors
+    /// The address is none.
+    pub fn far(address: &str, key: Option<String>) -> Result<Self, Failure> {
+        let parsed = reqwest::Url::parse(address)
+            .context(|| format!("`{address}` is no address of a server"))?;
+        if !matches!(parsed.scheme(), "http" | "https") {
+            return Err(Failure::usage(format!(
+                "the address of a server begins with `http://` or `https://`, got `{address}`"
+            )));
+        }
+        let http = reqwest::Client::builder()
+            .build()
+            .context(|| "cannot set up connections".to_owned())?;
+        Ok(Self::by(Route::Far {
+            http,
+            address: address.trim_end_matches('/').to_owned(),
+            key,
+        }))
     }
 
     fn by(route: Route) -> Self {
@@ -114,6 +144,24 @@ impl Client {
         self.send(Method::POST, path, Some(body)).await
     }
 
+    /// `POST path`, read with these access tokens where there are any.
+    ///
+    /// # Errors
+    /// As [`Self::send`].
+    pub async fn post_as(
+        &self,
+        tokens: &[String],
+        path: &str,
+        body: &Value,
+    ) -> Result<Value, Failure> {
+        let tokens = Some(tokens.join(",")).filter(|tokens| !tokens.is_empty());
+        let reading_as = tokens.as_deref().or(self.reading_as.as_deref());
+        let bytes = self
+            .fetch(Method::POST, path, Some(body), reading_as)
+            .await?;
+        serde_json::from_slice(&bytes).context(|| NO_JSON.to_owned())
+    }
+
     /// One request and the JSON of its answer. Waits and tries again while the server is too busy.
     ///
     /// # Errors
@@ -124,11 +172,13 @@ impl Client {
         path: &str,
         body: Option<&Value>,
     ) -> Result<Value, Failure> {
-        let bytes = self.fetch(method, path, body).await?;
+        let bytes = self
+            .fetch(method, path, body, self.reading_as.as_deref())
+            .await?;
         if bytes.is_empty() {
             return Ok(Value::Null);
         }
-        serde_json::from_slice(&bytes).context(|| "the server's answer is not JSON".to_owned())
+        serde_json::from_slice(&bytes).context(|| NO_JSON.to_owned())
     }
 
     /// `GET path`, for an answer that is no JSON.
@@ -136,7 +186,8 @@ impl Client {
     /// # Errors
     /// As [`Self::send`].
     pub async fn bytes(&self, path: &str) -> Result<Bytes, Failure> {
-        self.fetch(Method::GET, path, None).await
+        self.fetch(Method::GET, path, None, self.reading_as.as_deref())
+            .await
     }
 
     async fn fetch(
@@ -144,10 +195,13 @@ impl Client {
         method: Method,
         path: &str,
         body: Option<&Value>,
+        reading_as: Option<&str>,
     ) -> Result<Bytes, Failure> {
         let deadline = Instant::now() + BUSY_PATIENCE;
         loop {
-            let response = self.dispatch(method.clone(), path, body).await?;
+            let response = self
+                .dispatch(method.clone(), path, body, reading_as)
+                .await?;
             let status = response.status();
             let wait = retry_after(&response);
             if let Some(wait) = wait.filter(|wait| Instant::now() + *wait < deadline) {
@@ -173,7 +227,10 @@ impl Client {
     /// # Errors
     /// As [`Self::send`].
     pub async fn stream(&self, path: &str, body: &Value) -> Result<Body, Failure> {
-        let response = self.dispatch(Method::POST, path, Some(body)).await?;
+        let reading_as = self.reading_as.as_deref();
+        let response = self
+            .dispatch(Method::POST, path, Some(body), reading_as)
+            .await?;
         let status = response.status();
         if status.is_success() {
             return Ok(response.into_body());
@@ -187,12 +244,22 @@ impl Client {
         method: Method,
         path: &str,
         body: Option<&Value>,
+        reading_as: Option<&str>,
     ) -> Result<http::Response<Body>, Failure> {
-        let mut request = Request::builder()
-            .method(method)
-            .uri(path)
-            .header(header::HOST, "localhost");
-        if let Some(tokens) = &self.reading_as {
+        let mut request = Request::builder().method(method);
+        request = match &self.route {
+            Route::Far { address, key, .. } => {
+                let request = request.uri(format!("{address}{path}"));
+                match key {
+                    Some(key) => request.header(header::AUTHORIZATION, format!("Bearer {key}")),
+                    None => request,
+                }
+            }
+            Route::Server(_) | Route::Here { .. } => {
+                request.uri(path).header(header::HOST, "localhost")
+            }
+        };
+        if let Some(tokens) = reading_as {
             request = request.header("x-quoin-as", tokens);
         }
         let request = match body {
@@ -207,6 +274,7 @@ impl Client {
                 Ok(response) => Ok(response),
                 Err(never) => match never {},
             },
+            Route::Far { http, .. } => to(http, request).await,
         }
     }
 
@@ -237,6 +305,19 @@ async fn through(socket: &Path, request: Request<Body>) -> Result<http::Response
         .await
         .context(|| "the server closed the connection before it answered".to_owned())?;
     Ok(response.map(Body::new))
+}
+
+/// A request to another machine.
+async fn to(
+    http: &reqwest::Client,
+    request: Request<Body>,
+) -> Result<http::Response<Body>, Failure> {
+    let request = request.map(|body| reqwest::Body::wrap_stream(body.into_data_stream()));
+    let response = http
+        .execute(request.try_into()?)
+        .await
+        .context(|| "the server cannot be reached".to_owned())?;
+    Ok(http::Response::from(response).map(Body::new))
 }
 
 fn retry_after(response: &http::Response<Body>) -> Option<Duration> {
