@@ -155,7 +155,7 @@ fn f1(generator: &mut Generator) -> f64 {
     }
 }
 
-/// In percent, how often the interval of 95 % holds the truth: the default, expanded, percentile, BCa.
+/// In percent, how often the interval of 95 % holds the truth: the default, expanded, percentile, bias-corrected.
 pub fn coverage(scenario: &Scenario, n: usize, runs: usize) -> [f64; 4] {
     let mut generator = Generator::named(1, &format!("{} {n}", scenario.name));
     let mut held = [0_usize; 4];

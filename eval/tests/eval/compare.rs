@@ -153,3 +153,19 @@ fn ten_thousand_resamples_of_two_thousand_questions_are_the_same_each_time() {
         || Comparison::of(&run(&left, 0), &run(&right, 0), &CompareOptions::default()).unwrap();
     assert_eq!(compare(), compare());
 }
+
+#[test]
+fn few_clusters_are_warned_of() {
+    let (left, mut right) = (run(&[1.0; 40], 0), run(&[0.0; 40], 0));
+    for (index, question) in right.questions.iter_mut().enumerate() {
+        question.cluster = Some(format!("c{}", index / 4));
+    }
+    let comparison = Comparison::of(&left, &right, &CompareOptions::default()).unwrap();
+    assert_eq!(comparison.metrics["exact"].clusters, Some(10));
+    assert!(
+        comparison
+            .warnings
+            .iter()
+            .any(|warning| warning.starts_with("only 10 clusters"))
+    );
+}
