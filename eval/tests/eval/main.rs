@@ -1,10 +1,17 @@
 //! The crate from outside: on files, and against other people's implementations.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod compare;
 mod dataset;
 mod diagnosis;
+mod gates;
+mod records;
 mod reference;
 mod runs;
+mod statistics;
+#[allow(dead_code)]
+#[path = "../../examples/simulate/study.rs"]
+mod study;
 
 use std::path::Path;
 

@@ -224,13 +224,13 @@ impl Answers {
         };
         let client = Arc::new(Client::within(Arc::clone(&corpus.quoin)));
         let asker = self.asker(client, cache, CONCURRENCY_HERE, true);
-        let asked = asker.ask_all(&questions, setting.output).await?;
+        let all = asker.ask_all(&questions, setting.output).await?;
         corpus.close().await;
         let by = By {
             release: Some(release),
             adapter: Some(adapter),
         };
-        self.tell(setting.output, reference, by, &asked)
+        self.tell(setting.output, reference, by, &all)
     }
 
     /// On a server that has the documents. Nothing is kept: its release may change meanwhile.
@@ -249,8 +249,8 @@ impl Answers {
         };
         let client = Arc::new(Client::far(url, key)?);
         let asker = self.asker(client, Cache::none(), CONCURRENCY_THERE, false);
-        let asked = asker.ask_all(questions, setting.output).await?;
-        let answers = asked.iter().filter_map(|one| one.answer.as_ref().ok());
+        let all = asker.ask_all(questions, setting.output).await?;
+        let answers = all.iter().filter_map(|one| one.answer.as_ref().ok());
         let releases: BTreeSet<(&str, &str)> = answers
             .map(|answer| (answer.release.id.as_str(), answer.release.adapter.as_str()))
             .collect();
@@ -265,7 +265,7 @@ impl Answers {
             release: one.map(|(release, _)| (*release).to_owned()),
             adapter: one.map(|(_, adapter)| (*adapter).to_owned()),
         };
-        self.tell(setting.output, reference, by, &asked)
+        self.tell(setting.output, reference, by, &all)
     }
 
     fn asker(&self, client: Arc<Client>, cache: Cache, most: usize, as_public: bool) -> Asker {

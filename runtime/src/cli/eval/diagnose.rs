@@ -137,7 +137,7 @@ impl Diagnose {
                 false => Cache::open(&folder, &json!([reference.digest, release])),
             };
             let client = Arc::new(Client::within(Arc::clone(observer.quoin())));
-            let asker = |mode: Mode, cache: Cache| Asker {
+            let by = |mode: Mode, cache: Cache| Asker {
                 texts: Texts::new(Arc::clone(&client)),
                 client: Arc::clone(&client),
                 cache,
@@ -150,8 +150,8 @@ impl Diagnose {
             };
             let mut note = |context, asked| cells.insert(Cell::of(context, model.is_some()), asked);
             output.note(format!("{named}: retrieved passages"));
-            let asked = asker(mode, cache()?).ask_all(questions, output).await?;
-            note(Context::Retrieved, asked);
+            let retrieved = by(mode, cache()?);
+            note(Context::Retrieved, retrieved.ask_all(questions, output).await?);
             output.note(format!("{named}: gold passages"));
             let gold = observer
                 .ask_with_gold(questions, &named, mode, output)
@@ -159,7 +159,7 @@ impl Diagnose {
             note(Context::Gold, gold);
             if !self.extractive {
                 output.note(format!("{named}: no passages"));
-                let closed = asker(Mode::ClosedBook, cache()?);
+                let closed = by(Mode::ClosedBook, cache()?);
                 note(Context::Closed, closed.ask_all(questions, output).await?);
             }
         }

@@ -6,9 +6,8 @@ use std::time::{Duration, Instant};
 
 use clap::Args;
 use quoin_engine::Device;
-use quoin_eval::{
-    Dataset, DatasetReference, EvaluatedRun, Metric, Qrels, QuestionRecord, Report, Run,
-};
+use quoin_eval::record::{EvaluatedRun, QuestionRecord};
+use quoin_eval::{Dataset, DatasetReference, Metric, Qrels, Report, Run};
 use quoin_retriever::{Access, DocumentInput, Retriever, SearchRequest};
 use serde::Serialize;
 use serde_json::json;
@@ -129,6 +128,7 @@ fn ingest(
 ) -> Result<Ingestion, Failure> {
     let bar = output.progress(documents as u64, "ingesting");
     let mut ingestion = Ingestion::default();
+    let mut writing = Duration::ZERO;
     let mut documents = corpus::documents(dataset)?;
     loop {
         let batch: Vec<DocumentInput> = documents
