@@ -176,6 +176,13 @@ impl Diagnosis {
         Ok(diagnosis)
     }
 
+    fn behavioural(&self) -> usize {
+        self.findings
+            .iter()
+            .filter(|finding| finding.class.side() == Some(Side::Behaviour))
+            .count()
+    }
+
     fn advice(&self) -> String {
         let failures = self.failures;
         let undetermined = match self.undetermined {
@@ -199,26 +206,35 @@ impl Diagnosis {
             .filter(|finding| finding.class.side() == Some(Side::Knowledge))
             .count();
         let is_unseen = unseen * 2 >= failures;
-        let cheaper = self
-            .levers
-            .iter()
-            .find(|bound| bound.lever.is_cheaper() && (!is_unseen || bound.lever.brings_gold()))
-            .unwrap_or(most);
-        let first = format!(
-            "{}: it could recover at most {} of {failures}",
-            cheaper.lever, cheaper.at_most.part
-        );
-        let advice = if is_unseen {
+        let cheaper = self.levers.iter().find(|bound| {
+            bound.lever.is_cheaper()
+                && bound.costs < bound.at_most.part
+                && (!is_unseen || bound.lever.brings_gold())
+        });
+        let named = |bound: &LeverBound| {
             format!(
-                "Do not fine-tune yet: {unseen} of {failures} failures are lost before the model sees the passage. First {first}."
+                "{}: it could recover at most {} of {failures}",
+                bound.lever, bound.at_most.part
             )
-        } else if most.lever == Lever::FineTune && cheaper.at_most.part * 2 < most.at_most.part {
-            format!(
+        };
+        let advice = match cheaper {
+            Some(cheaper) if is_unseen => format!(
+                "Do not fine-tune yet: {unseen} of {failures} failures are lost before the model sees the passage. First {}.",
+                named(cheaper)
+            ),
+            None if is_unseen => format!(
+                "{unseen} of {failures} failures are lost before the model sees the passage, and with the gold passages alone they fail too: mend both."
+            ),
+            Some(cheaper)
+                if most.lever != Lever::FineTune
+                    || cheaper.at_most.part * 2 >= most.at_most.part =>
+            {
+                format!("Before fine-tuning, {}.", named(cheaper))
+            }
+            _ => format!(
                 "Fine-tuning is worth a try: in {} of {failures} failures what was missing is behaviour, and no cheaper lever reaches half of them.",
-                most.at_most.part
-            )
-        } else {
-            format!("Before fine-tuning, {first}.")
+                self.behavioural()
+            ),
         };
         advice + &undetermined
     }

@@ -554,3 +554,28 @@ fn an_adapter_that_helps_more_than_it_harms_is_not_taken_away() {
         diagnosis.next
     );
 }
+
+#[test]
+fn the_advice_follows_what_failed() {
+    let helpless = |id: &str| {
+        let mut observation = found(id, Outcome::abstained());
+        observation
+            .cells
+            .insert(Cell::GoldBase, Outcome::abstained());
+        observation
+    };
+    let next = diagnose(&[helpless("a"), helpless("b")]).next;
+    assert!(
+        next.starts_with("Fine-tuning is worth a try: in 2 of 2"),
+        "{next}"
+    );
+    let next = diagnose(&[found("a", wrong(false))]).next;
+    assert!(
+        next.starts_with("Before fine-tuning, change prompt"),
+        "{next}"
+    );
+    let mut hopeless = ranks("a", [None; 4], 3);
+    hopeless.cells.insert(Cell::GoldBase, wrong(true));
+    let next = diagnose(&[hopeless, helpless("b")]).next;
+    assert!(next.contains("mend both"), "{next}");
+}
