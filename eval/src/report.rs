@@ -434,6 +434,8 @@ mod tests {
                 ("fused".to_owned(), stage(1.0)),
             ]),
             answers: BTreeMap::from([("exact".to_owned(), 0.5)]),
+            kinds: BTreeMap::new(),
+            thresholds: Vec::new(),
             timings_ms: BTreeMap::new(),
         }
     }

@@ -5,6 +5,7 @@
 //! written. The alias moves after the decision is written; a start that finds the one without the other moves it.
 
 mod answers;
+mod gate;
 mod shadow;
 mod start;
 
@@ -50,6 +51,16 @@ pub enum RolloutRefusal {
     /// The champion is what should be rolled out.
     #[error("`{0}` is the champion already")]
     Champion(String),
+    /// Nothing shows that it is good enough to be tried.
+    #[error(
+        "`{adapter}` has passed no gate: {found}. `quoin eval answers` and `quoin eval gate` judge it, `quoin adapters report {adapter} gate.json` keeps the result; `--force REASON` starts without, and stands in the audit log"
+    )]
+    NoGate {
+        /// The adapter version.
+        adapter: String,
+        /// What was found instead.
+        found: String,
+    },
     /// The new release cannot be loaded, or does not answer.
     #[error("`{adapter}` cannot answer: {reason}")]
     CannotAnswer {

@@ -366,6 +366,8 @@ fn report(n: usize) -> Report {
         adapter: None,
         metrics: BTreeMap::new(),
         answers: BTreeMap::new(),
+        kinds: BTreeMap::new(),
+        thresholds: Vec::new(),
         timings_ms: BTreeMap::new(),
     }
 }

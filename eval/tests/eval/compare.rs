@@ -35,6 +35,8 @@ pub fn run(values: &[f64], first: usize) -> EvaluatedRun {
         adapter: Some("handbook@3".to_owned()),
         metrics: BTreeMap::new(),
         answers: BTreeMap::new(),
+        kinds: BTreeMap::new(),
+        thresholds: Vec::new(),
         timings_ms: BTreeMap::new(),
     };
     EvaluatedRun::new(report, questions.collect()).unwrap()

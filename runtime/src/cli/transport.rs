@@ -90,11 +90,11 @@ impl Client {
     /// # Errors
     /// The address is none.
     pub fn far(address: &str, key: Option<String>) -> Result<Self, Failure> {
-        let parsed = reqwest::Url::parse(address)
-            .context(|| format!("`{address}` is no address of a server"))?;
-        if !matches!(parsed.scheme(), "http" | "https") {
+        let is_one = reqwest::Url::parse(address)
+            .is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
+        if !is_one {
             return Err(Failure::usage(format!(
-                "the address of a server begins with `http://` or `https://`, got `{address}`"
+                "the address of a server is like `https://quoin.example:8080`, got `{address}`"
             )));
         }
         let http = reqwest::Client::builder()

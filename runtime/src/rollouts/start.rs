@@ -51,14 +51,8 @@ impl Quoin {
         }
         let stable = self.side(stable).await?;
         let canary = self.side(canary).await?;
+        let gate = self.gate(caller, &canary, request.force).await?;
         self.warm_up(caller, &canary).await?;
-        let gate = match request.force {
-            Some(reason) => Gate::Forced {
-                by: caller.subject.clone(),
-                reason,
-            },
-            None => Gate::NotNeeded,
-        };
         let now = now_ms();
         let id = format!("rol_{}", Uuid::now_v7().simple());
         let (rollout, transitions) = Rollout::start(
@@ -99,6 +93,22 @@ impl Quoin {
             }),
             Err(error) => Err(cannot_answer(adapter.as_ref(), &error)),
         }
+    }
+
+    async fn gate(
+        self: &Arc<Self>,
+        caller: &Caller,
+        canary: &Side,
+        force: Option<String>,
+    ) -> Result<Gate, RolloutRefusal> {
+        let (quoin, by, canary) = (Arc::clone(self), caller.subject.clone(), canary.clone());
+        let found = tokio::task::spawn_blocking(move || {
+            super::gate::gate(quoin.registry(), &canary, force, &by)
+        });
+        found.await.map_err(|error| RolloutRefusal::CannotAnswer {
+            adapter: String::new(),
+            reason: error.to_string(),
+        })?
     }
 
     /// The first answer of a model is slower than the others, and shows that it can answer.

@@ -1,8 +1,13 @@
 //! Rollouts under traffic, over HTTP, with the bundled model and a real adapter: promoted, aborted, refused, and found again after
 //! a restart.
 
+use std::collections::BTreeMap;
+
 use axum::body::Body;
 use http::{Method, Request, StatusCode};
+use quoin_eval::gates::{GateOptions, Gates};
+use quoin_eval::record::{EvaluatedRun, QuestionRecord};
+use quoin_eval::{DatasetReference, Report};
 use serde_json::{Value, json};
 use tower::ServiceExt as _;
 
@@ -277,4 +282,89 @@ async fn a_canary_that_cannot_be_loaded_after_a_restart_is_aborted_and_nobody_wa
         tokio::time::sleep(std::time::Duration::from_millis(250)).await;
     }
     panic!("the rollout goes on without its canary");
+}
+
+/// A run that passes any gate on exact match, by a release.
+fn passed(release: &str) -> Value {
+    let report = Report {
+        release: Some(release.to_owned()),
+        adapter: Some("support@1".to_owned()),
+        ..Report::of_answers(
+            DatasetReference {
+                name: "made up".to_owned(),
+                digest: "sha256:0".to_owned(),
+                documents: 1,
+            },
+            "",
+            BTreeMap::new(),
+        )
+    };
+    let questions = (0..40).map(|number| QuestionRecord {
+        id: number.to_string(),
+        metrics: [("exact".to_owned(), 1.0)].into(),
+        ..QuestionRecord::default()
+    });
+    let run = EvaluatedRun::new(report, questions.collect()).unwrap();
+    let gates = "[[gate]]\nmetric = \"exact\"\nmode = \"absolute\"\nmin = 0.5\n";
+    let gates = Gates::parse(gates).unwrap();
+    let report = gates.evaluate(&run, &BTreeMap::new(), GateOptions::default());
+    json!(report.unwrap())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_release_without_a_passed_gate_is_refused_unless_somebody_answers_for_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::open(folder.path()).await;
+    server.add_support().await;
+    let start = |force: Value| {
+        let body = json!({"adapter": "support@1", "plan": plan(&[10000]), "force": force});
+        server.call(Method::POST, "/admin/v1/rollouts", Some(body))
+    };
+    let refused = |(status, body): (StatusCode, Value)| {
+        assert_eq!(status, StatusCode::CONFLICT, "{body}");
+        body["error"]["message"].as_str().unwrap().to_owned()
+    };
+    let keep = async |report: Value| {
+        let path = folder.path().join("gate.json");
+        std::fs::write(&path, report.to_string()).unwrap();
+        let body = json!({"path": path});
+        let reports = "/admin/v1/adapters/support@1/reports";
+        let (status, kept) = server.call(Method::POST, reports, Some(body)).await;
+        assert!(status.is_success(), "{kept}");
+        kept["digest"].clone()
+    };
+    let abort = || {
+        server.call(
+            Method::POST,
+            "/admin/v1/rollouts/current/abort",
+            Some(json!({})),
+        )
+    };
+    let message = refused(start(Value::Null).await);
+    assert!(message.contains("no report of a gate"), "{message}");
+
+    let (_, forced) = start(json!("we know it")).await;
+    assert_eq!(forced["gate"]["kind"], "forced", "{forced}");
+    let release = forced["canary"]["release"].as_str().unwrap().to_owned();
+    abort().await;
+    keep(passed("sha256:another")).await;
+    let message = refused(start(Value::Null).await);
+    assert!(message.contains("has changed since"), "{message}");
+
+    let mut failed = passed(&release);
+    failed["passed"] = json!(false);
+    failed["verdict"] = json!("fail");
+    keep(failed).await;
+    let message = refused(start(Value::Null).await);
+    assert!(message.contains("ended with `fail`"), "{message}");
+
+    let digest = keep(passed(&release)).await;
+    let (status, started) = start(Value::Null).await;
+    assert_eq!(status, StatusCode::CREATED, "{started}");
+    assert_eq!(started["gate"], json!({"kind": "passed", "report": digest}));
+    let history = server.get("/admin/v1/rollouts").await;
+    let lines = history["audit"].as_array().unwrap();
+    let reasons = lines.iter().filter_map(|line| line["reason"].as_str());
+    assert!(reasons.clone().any(|reason| reason.contains("we know it")));
+    server.close().await;
 }

@@ -89,7 +89,7 @@ impl Server {
     }
 
     pub async fn start_of(&self, adapter: &str, plan: Value) -> (StatusCode, Value) {
-        let body = json!({"adapter": adapter, "plan": plan});
+        let body = json!({"adapter": adapter, "plan": plan, "force": "a test"});
         self.call(Method::POST, "/admin/v1/rollouts", Some(body))
             .await
     }

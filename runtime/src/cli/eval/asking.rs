@@ -70,18 +70,18 @@ impl Asker {
         let request = self.request(question);
         let tokens = self.tokens(question);
         let asked = json!([request, tokens]);
-        let answer = match self.cache.get(&asked) {
-            Some(answer) => Ok(answer.clone()),
-            None => {
-                let came = self.client.post_as(&tokens, "/v1/answers", &request).await;
-                let came = came
-                    .map_err(|failure| failure.in_one_line())
-                    .and_then(|value| read(value, question));
-                if let Ok(answer) = &came {
-                    self.cache.keep(&asked, answer);
-                }
-                came
+        let known = self.cache.get(&asked);
+        let answer = if let Some(answer) = known {
+            Ok(answer.clone())
+        } else {
+            let came = self.client.post_as(&tokens, "/v1/answers", &request).await;
+            let came = came
+                .map_err(|failure| failure.in_one_line())
+                .and_then(|value| read(value, question));
+            if let Ok(answer) = &came {
+                self.cache.keep(&asked, answer);
             }
+            came
         };
         let scored = score(question, &answer, &self.texts).await?;
         Ok(Asked { scored, answer })

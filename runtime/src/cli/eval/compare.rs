@@ -102,8 +102,9 @@ fn print(comparison: &Comparison, output: Output) -> Result<(), Failure> {
     ))?;
     for flip in comparison.flips.iter().take(NAMED_FLIPS) {
         output.line(format!(
-            "  {:+.3}  {}  {}",
-            flip.difference,
+            "  {:.2} -> {:.2}  {}  {}",
+            flip.a.value,
+            flip.b.value,
             flip.id,
             output::printable(&flip.question)
         ))?;
@@ -112,15 +113,13 @@ fn print(comparison: &Comparison, output: Output) -> Result<(), Failure> {
 }
 
 fn row(name: &str, metric: &MetricComparison) -> Vec<String> {
-    let interval = metric.interval.as_ref();
+    let interval = metric.interval;
     vec![
         name.to_owned(),
         format!("{:.4}", metric.mean_a),
         format!("{:.4}", metric.mean_b),
         format!("{:+.4}", metric.difference),
-        interval.map_or_else(String::new, |interval| {
-            format!("{:+.4} to {:+.4}", interval.low, interval.high)
-        }),
+        format!("{:+.4} to {:+.4}", interval.low, interval.high),
         format!("{:.4}", metric.p_holm),
         metric
             .smallest_detectable_effect

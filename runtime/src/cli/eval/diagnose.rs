@@ -102,13 +102,11 @@ impl Diagnose {
         if self.extractive {
             return Ok(None);
         }
-        match &self.adapter {
-            Some(name) => Ok(AdapterId::parse_or_base(name)?),
-            None => {
-                let aliases = corpus.quoin.registry().aliases()?;
-                Ok(aliases.get(&Alias::champion()).cloned())
-            }
+        if let Some(name) = &self.adapter {
+            return Ok(AdapterId::parse_or_base(name)?);
         }
+        let aliases = corpus.quoin.registry().aliases()?;
+        Ok(aliases.get(&Alias::champion()).cloned())
     }
 
     /// Asks every question under all circumstances that there are.
@@ -132,9 +130,11 @@ impl Diagnose {
             let named = AdapterId::or_base(model);
             let (release, _) = observer.quoin().released(Some(&named), mode).await?;
             let folder = setting.config.data().join("evaluations");
-            let cache = || match self.no_cache {
-                true => Ok(Cache::none()),
-                false => Cache::open(&folder, &json!([reference.digest, release])),
+            let cache = || {
+                if self.no_cache {
+                    return Ok(Cache::none());
+                }
+                Cache::open(&folder, &json!([reference.digest, release]))
             };
             let client = Arc::new(Client::within(Arc::clone(observer.quoin())));
             let by = |mode: Mode, cache: Cache| Asker {
@@ -151,7 +151,10 @@ impl Diagnose {
             let mut note = |context, asked| cells.insert(Cell::of(context, model.is_some()), asked);
             output.note(format!("{named}: retrieved passages"));
             let retrieved = by(mode, cache()?);
-            note(Context::Retrieved, retrieved.ask_all(questions, output).await?);
+            note(
+                Context::Retrieved,
+                retrieved.ask_all(questions, output).await?,
+            );
             output.note(format!("{named}: gold passages"));
             let gold = observer
                 .ask_with_gold(questions, &named, mode, output)
@@ -201,7 +204,7 @@ fn print(diagnosis: &Diagnosis, output: Output) -> Result<(), Failure> {
     rows.extend(diagnosis.classes.iter().map(|count| {
         vec![
             count.class.to_string(),
-            format!("{} of {}", count.share.count, count.share.of),
+            format!("{} of {}", count.share.part, count.share.whole),
         ]
     }));
     output.line(output::table(&rows))?;
@@ -214,7 +217,7 @@ fn print(diagnosis: &Diagnosis, output: Output) -> Result<(), Failure> {
     rows.extend(diagnosis.levers.iter().map(|lever| {
         vec![
             lever.lever.to_string(),
-            lever.at_most.count.to_string(),
+            lever.at_most.part.to_string(),
             lever.alone.to_string(),
             lever.costs.to_string(),
         ]

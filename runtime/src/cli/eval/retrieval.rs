@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use clap::Args;
 use quoin_engine::Device;
 use quoin_eval::record::{EvaluatedRun, QuestionRecord};
-use quoin_eval::{Dataset, DatasetReference, Metric, Qrels, Report, Run};
+use quoin_eval::{Dataset, DatasetReference, Qrels, Report, Run};
 use quoin_retriever::{Access, DocumentInput, Retriever, SearchRequest};
 use serde::Serialize;
 use serde_json::json;
@@ -203,22 +203,13 @@ fn records(
     dataset: &Dataset,
     runs: &BTreeMap<String, Run>,
 ) -> Result<Vec<QuestionRecord>, Failure> {
-    let values: Vec<(String, BTreeMap<&str, f64>)> = runs
-        .iter()
-        .flat_map(|(stage, run)| {
-            quoin_eval::metrics::STANDARD
-                .iter()
-                .map(move |metric: &Metric| {
-                    let name = format!("{stage}/{metric}");
-                    let by_query = metric.by_query(run, &dataset.qrels);
-                    (name, by_query)
-                })
-        })
-        .map(|(name, by_query)| {
-            let by_query = by_query.into_iter().map(|(id, value)| (id, value));
-            (name, by_query.collect())
-        })
-        .collect();
+    let mut values: Vec<(String, BTreeMap<&str, f64>)> = Vec::new();
+    for (stage, run) in runs {
+        for metric in quoin_eval::metrics::STANDARD {
+            let by_query = metric.by_query(run, &dataset.qrels);
+            values.push((format!("{stage}/{metric}"), by_query));
+        }
+    }
     let record = |(id, text): (&str, &str)| QuestionRecord {
         id: id.to_owned(),
         question: text.to_owned(),

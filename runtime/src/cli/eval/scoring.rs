@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
 
-use quoin_eval::answers::{AnswerOutcome, Cited, Source};
 use quoin_eval::Question;
+use quoin_eval::answers::{AnswerOutcome, Cited, Source};
 use quoin_eval::record::{CitationRecord, QuestionRecord, Status as Recorded};
 use serde_json::Value;
 use tokio::sync::Mutex;

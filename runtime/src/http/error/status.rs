@@ -148,6 +148,7 @@ impl From<RolloutRefusal> for ApiError {
             RolloutRefusal::Running { .. }
             | RolloutRefusal::Champion(_)
             | RolloutRefusal::Rollout(RolloutError::NotPossible { .. }) => Self::conflict(message),
+            RolloutRefusal::NoGate { .. } => Self::conflict(message).about("force"),
             RolloutRefusal::CannotAnswer { .. } => Self::conflict(message).about("adapter"),
             RolloutRefusal::Rollout(_) => Self::invalid("plan", message),
             RolloutRefusal::Adapter(cause) => cause.into(),

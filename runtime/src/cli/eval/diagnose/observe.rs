@@ -297,11 +297,11 @@ fn listings(whereabouts: &Whereabouts) -> Listings {
 
 /// Whether the passages that the model was shown hold the place whole; none where no trace was kept.
 fn in_prompt(document: &str, place: &Range<usize>, index: usize, cells: &Cells) -> Option<bool> {
-    let retrieved = cells
+    let mut retrieved = cells
         .iter()
         .filter(|(cell, _)| cell.context() == quoin_eval::diagnose::Context::Retrieved)
         .map(|(_, asked)| asked);
-    let asked = retrieved.last()?.get(index)?;
+    let asked = retrieved.next_back()?.get(index)?;
     let trace = asked.answer.as_ref().ok()?.trace.as_ref()?;
     let mut covered: Vec<Range<usize>> = trace
         .passages
