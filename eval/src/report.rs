@@ -42,6 +42,9 @@ pub struct Report {
     /// Stage to metric to value.
     #[serde(default)]
     pub metrics: BTreeMap<String, BTreeMap<String, f64>>,
+    /// Of the hits of searches as a client makes them: which share is what none should be.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub checks: BTreeMap<String, f64>,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub answers: BTreeMap<String, f64>,
     /// Kind of question to metric to mean, where the data set names kinds.
@@ -100,6 +103,7 @@ impl Report {
                 .iter()
                 .map(|(stage, run)| (stage.clone(), values(run)))
                 .collect(),
+            checks: BTreeMap::new(),
             answers: BTreeMap::new(),
             kinds: BTreeMap::new(),
             thresholds: Vec::new(),
@@ -284,44 +288,102 @@ impl Report {
     fn tables(&self) -> Vec<Table> {
         let standard: Vec<String> = STANDARD.iter().map(ToString::to_string).collect();
         let standard: Vec<&str> = standard.iter().map(String::as_str).collect();
-        let answers = BTreeMap::from([("answers".to_owned(), self.answers.clone())]);
-        let mut tables = Vec::new();
-        if !self.metrics.is_empty() {
-            tables.push(Table::new("Retrieval", &self.metrics, &standard, true));
+        let percentiles = ["p50", "p95", "p99", "max"];
+        let threshold = [
+            "answered",
+            "abstain_precision",
+            "abstain_recall",
+            "exact",
+            "f1",
+        ];
+        let (shares, counts) = self.answers_by_kind();
+        [
+            Table::new("Retrieval", "stage", &self.metrics, &standard),
+            Table::new("Checks of searches", "check", &self.checks(), &[]),
+            Table::new("Answers", "metric", &shares, &[ALL]),
+            Table::new("Tokens", "metric", &counts, &[ALL]).of_numbers(),
+            Table::new(
+                "Were answers with less confidence abstentions",
+                "threshold",
+                &self.by_threshold(),
+                &threshold,
+            ),
+            Table::new("Milliseconds", "stage", &self.timings_ms, &percentiles).of_numbers(),
+        ]
+        .into_iter()
+        .filter(|table| !table.rows.is_empty())
+        .collect()
+    }
+
+    fn checks(&self) -> BTreeMap<String, BTreeMap<String, f64>> {
+        let row =
+            |(name, value): (&String, &f64)| (name.clone(), [("share".to_owned(), *value)].into());
+        self.checks.iter().map(row).collect()
+    }
+
+    /// Metric to kind of question to mean: shares, and what is counted in tokens.
+    fn answers_by_kind(&self) -> (Rows, Rows) {
+        let all = self.answers.iter().map(|(name, value)| (name, ALL, value));
+        let kinds = self.kinds.iter().flat_map(|(kind, means)| {
+            means
+                .iter()
+                .map(move |(name, value)| (name, kind.as_str(), value))
+        });
+        let (mut shares, mut counts) = (Rows::new(), Rows::new());
+        for (name, kind, value) in all.chain(kinds) {
+            let rows = if name.ends_with("_tokens") {
+                &mut counts
+            } else {
+                &mut shares
+            };
+            let row = rows.entry(name.clone()).or_default();
+            row.insert(kind.to_owned(), *value);
         }
-        if !self.answers.is_empty() {
-            tables.push(Table::new("Answers", &answers, &["exact", "f1"], true));
-        }
-        if !self.timings_ms.is_empty() {
-            tables.push(Table::new(
-                "Milliseconds",
-                &self.timings_ms,
-                &["p50", "p95", "p99", "max"],
-                false,
-            ));
-        }
-        tables
+        (shares, counts)
+    }
+
+    fn by_threshold(&self) -> Rows {
+        let row = |point: &ThresholdPoint| {
+            let mut row = BTreeMap::from([
+                ("answered".to_owned(), point.answered),
+                ("exact".to_owned(), point.exact),
+                ("f1".to_owned(), point.f1),
+            ]);
+            let shares = [
+                ("abstain_precision", point.abstain_precision),
+                ("abstain_recall", point.abstain_recall),
+            ];
+            for (name, share) in shares {
+                if let Some(share) = share {
+                    row.insert(name.to_owned(), share);
+                }
+            }
+            (format!("{:.2}", point.threshold), row)
+        };
+        self.thresholds.iter().map(row).collect()
     }
 }
+
+/// What means over all questions stand under.
+const ALL: &str = "all";
+
+/// Row to column to value.
+type Rows = BTreeMap<String, BTreeMap<String, f64>>;
 
 struct Table {
     title: String,
     head: String,
     columns: Vec<String>,
     rows: Vec<(String, Vec<Option<f64>>)>,
-    /// Values are shares from 0 to 1, not milliseconds.
+    /// Values are shares from 0 to 1, not milliseconds or tokens.
     is_share: bool,
     /// The value whose bar is full.
     full: f64,
+    largest: f64,
 }
 
 impl Table {
-    fn new(
-        title: &str,
-        values: &BTreeMap<String, BTreeMap<String, f64>>,
-        first: &[&str],
-        is_share: bool,
-    ) -> Self {
+    fn new(title: &str, head: &str, values: &Rows, first: &[&str]) -> Self {
         let columns = ordered(values.values().flat_map(BTreeMap::keys), first);
         let rows: Vec<(String, Vec<Option<f64>>)> = ordered(values.keys(), STAGES)
             .into_iter()
@@ -339,16 +401,22 @@ impl Table {
             .fold(0.0, |most, value| value.max(most));
         Self {
             title: title.to_owned(),
-            head: "stage".to_owned(),
+            head: head.to_owned(),
             columns,
             rows,
-            is_share,
-            full: if is_share || largest <= 0.0 {
-                1.0
-            } else {
-                largest
-            },
+            is_share: true,
+            full: 1.0,
+            largest,
         }
+    }
+
+    /// The values are no shares: the longest bar is the largest value's.
+    fn of_numbers(mut self) -> Self {
+        self.is_share = false;
+        if self.largest > 0.0 {
+            self.full = self.largest;
+        }
+        self
     }
 
     fn written(&self, value: Option<f64>) -> String {
@@ -433,6 +501,7 @@ mod tests {
                 ("bm25".to_owned(), stage(0.25)),
                 ("fused".to_owned(), stage(1.0)),
             ]),
+            checks: BTreeMap::new(),
             answers: BTreeMap::from([("exact".to_owned(), 0.5)]),
             kinds: BTreeMap::new(),
             thresholds: Vec::new(),

@@ -365,6 +365,7 @@ fn report(n: usize) -> Report {
         release: None,
         adapter: None,
         metrics: BTreeMap::new(),
+        checks: BTreeMap::new(),
         answers: BTreeMap::new(),
         kinds: BTreeMap::new(),
         thresholds: Vec::new(),

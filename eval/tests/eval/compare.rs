@@ -34,6 +34,7 @@ pub fn run(values: &[f64], first: usize) -> EvaluatedRun {
         release: Some("sha256:22".to_owned()),
         adapter: Some("handbook@3".to_owned()),
         metrics: BTreeMap::new(),
+        checks: BTreeMap::new(),
         answers: BTreeMap::new(),
         kinds: BTreeMap::new(),
         thresholds: Vec::new(),

@@ -6,6 +6,7 @@
 mod answers;
 mod asking;
 mod cache;
+mod checks;
 mod compare;
 mod corpus;
 mod diagnose;

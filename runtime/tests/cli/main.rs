@@ -6,6 +6,7 @@
 )]
 
 mod adapters;
+mod answering;
 mod configuration;
 mod crash;
 mod documents;

@@ -8,10 +8,12 @@ use clap::Args;
 use quoin_engine::Device;
 use quoin_eval::record::{EvaluatedRun, QuestionRecord};
 use quoin_eval::{Dataset, DatasetReference, Qrels, Report, Run};
-use quoin_retriever::{Access, DocumentInput, Retriever, SearchRequest};
+use quoin_retriever::{Access, DocumentInput, Retriever, SearchRequest, SearchResult};
 use serde::Serialize;
 use serde_json::json;
+use sha2::{Digest as _, Sha256};
 
+use super::checks::Checks;
 use super::corpus;
 use crate::cli::Setting;
 use crate::cli::failure::{Context as _, Failure};
@@ -67,7 +69,9 @@ struct Ingestion {
 struct Measured {
     runs: BTreeMap<String, Run>,
     search_ms: Vec<f64>,
+    stages_ms: BTreeMap<&'static str, Vec<f64>>,
     with_reranking_ms: Vec<f64>,
+    checks: Checks,
 }
 
 impl Retrieval {
@@ -134,6 +138,7 @@ fn ingest(
         let batch: Vec<DocumentInput> = documents
             .by_ref()
             .take(BATCH_DOCUMENTS)
+            .map(|document| document.map(for_somebody))
             .collect::<Result<_, _>>()?;
         if batch.is_empty() {
             break;
@@ -161,12 +166,26 @@ fn ingest(
     Ok(ingestion)
 }
 
+/// A document that does not say who may read it gets one of a few groups, so that there is something to leak. Rankings are made
+/// for whoever may read all.
+fn for_somebody(document: DocumentInput) -> DocumentInput {
+    const GROUPS: u8 = 8;
+    let digest: [u8; 32] = Sha256::digest(document.id.to_string()).into();
+    DocumentInput {
+        default_acl: Some(vec![format!("group:{}", digest[0] % GROUPS)]),
+        ..document
+    }
+}
+
 /// Ranks every judged query by every stage; then times searches as a client would make them.
 fn rank_all(dataset: &Dataset, retriever: &Retriever, output: Output) -> Result<Measured, Failure> {
     let access = Access::admin();
     let queries = dataset.judged_queries()?;
     let bar = output.progress(queries.len() as u64, "ranking");
-    let mut measured = Measured::default();
+    let mut measured = Measured {
+        checks: Checks::of(retriever)?,
+        ..Measured::default()
+    };
     for (id, text) in queries {
         let rankings = retriever.rankings(text, DEPTH, &access)?;
         let stages = [
@@ -184,14 +203,17 @@ fn rank_all(dataset: &Dataset, retriever: &Retriever, output: Output) -> Result<
                     .map(|(document, score)| (document.to_string(), score)),
             )?;
         }
-        let mut request = SearchRequest::new(text, TIMED_TOP_K);
-        measured
-            .search_ms
-            .push(timed(retriever, &request, &access)?);
-        request.rerank = Some(true);
-        measured
-            .with_reranking_ms
-            .push(timed(retriever, &request, &access)?);
+        let request = SearchRequest::new(text, TIMED_TOP_K);
+        let found = measured.search(retriever, &request, &access)?;
+        measured.checks.look(&found);
+        let request = SearchRequest {
+            rerank: Some(true),
+            ..request
+        };
+        let begun = Instant::now();
+        retriever.search(&request, &access)?;
+        measured.with_reranking_ms.push(milliseconds(begun));
+        measured.checks.ask_as_somebody(retriever, text)?;
         bar.inc(1);
     }
     bar.finish_and_clear();
@@ -222,10 +244,33 @@ fn records(
     Ok(dataset.judged_queries()?.into_iter().map(record).collect())
 }
 
-fn timed(retriever: &Retriever, request: &SearchRequest, access: &Access) -> Result<f64, Failure> {
-    let begun = Instant::now();
-    retriever.search(request, access)?;
-    Ok(begun.elapsed().as_secs_f64() * 1000.0)
+impl Measured {
+    /// Searches as a client would, and takes the time of each stage.
+    fn search(
+        &mut self,
+        retriever: &Retriever,
+        request: &SearchRequest,
+        access: &Access,
+    ) -> Result<SearchResult, Failure> {
+        let begun = Instant::now();
+        let found = retriever.search(request, access)?;
+        self.search_ms.push(milliseconds(begun));
+        let timings = found.timings;
+        for (stage, time) in [
+            ("search.access", timings.access_ms),
+            ("search.bm25", timings.bm25_ms),
+            ("search.vector", timings.vector_ms),
+            ("search.rank", timings.rank_ms),
+            ("search.fetch", timings.fetch_ms),
+        ] {
+            self.stages_ms.entry(stage).or_default().push(time);
+        }
+        Ok(found)
+    }
+}
+
+fn milliseconds(begun: Instant) -> f64 {
+    begun.elapsed().as_secs_f64() * 1000.0
 }
 
 fn report(
@@ -237,6 +282,10 @@ fn report(
     let mut report = Report::of_retrieval(reference, configuration, &measured.runs, qrels);
     report.time("search", &measured.search_ms);
     report.time("search_with_reranking", &measured.with_reranking_ms);
+    for (stage, times) in &measured.stages_ms {
+        report.time(stage, times);
+    }
+    report.checks = measured.checks.shares();
     report
 }
 
@@ -275,6 +324,9 @@ fn print(report: &Report, ingestion: &Ingestion, output: Output) -> Result<(), F
             "{shown}: p50 {:.2} ms, p99 {:.2} ms",
             times["p50"], times["p99"]
         ))?;
+    }
+    for (check, share) in &report.checks {
+        output.line(format!("{check}: {share:.4}"))?;
     }
     Ok(())
 }
