@@ -132,6 +132,14 @@ impl Dataset {
     pub fn open_split(folder: &Path, split: &str) -> Result<Self, EvalError> {
         let corpus = folder.join("corpus.jsonl");
         let manifest = Manifest::read(folder)?;
+        if corpus.is_file() && manifest.documents.is_some() {
+            return Err(EvalError::Dataset {
+                path: corpus,
+                reason:
+                    "is there beside `documents` of dataset.toml: a data set has one of the two"
+                        .to_owned(),
+            });
+        }
         if !corpus.is_file() && manifest.documents.is_none() {
             return Err(EvalError::Dataset {
                 path: corpus,
@@ -146,15 +154,14 @@ impl Dataset {
             Vec::new()
         };
         let (queries, qrels) = (folder.join("queries.jsonl"), qrels_path(folder, split));
-        // What is asked and judged stands in qa.jsonl as well.
-        let is_told = !questions.is_empty() && !queries.is_file() && !qrels.is_file();
         Ok(Self {
-            queries: if is_told {
+            // What is asked and judged stands in qa.jsonl as well.
+            queries: if qa.is_file() && !queries.is_file() {
                 asked(&questions)
             } else {
                 read_queries(&queries)?
             },
-            qrels: if is_told {
+            qrels: if qa.is_file() && !qrels.is_file() {
                 judged(&questions)
             } else {
                 read_qrels(&qrels)?
@@ -189,10 +196,15 @@ impl Dataset {
         Some(self.folder.join(documents))
     }
 
-    /// The path of a document in the folder of documents: its id, so it counts as content.
-    fn name_among_documents(&self, path: &Path) -> Option<Vec<u8>> {
-        let below = path.strip_prefix(self.documents()?).ok()?;
-        Some(below.as_os_str().as_encoded_bytes().to_vec())
+    /// What a file is called in the data set. The path of a document is its id, so it counts as content.
+    fn name_of(&self, path: &Path) -> Vec<u8> {
+        let documents = self.documents();
+        let below = documents
+            .as_ref()
+            .and_then(|folder| path.strip_prefix(folder).ok())
+            .or_else(|| path.strip_prefix(&self.folder).ok());
+        let name = below.unwrap_or(path).as_os_str();
+        name.as_encoded_bytes().to_vec()
     }
 
     /// How many documents there are: lines of the corpus, or files.
@@ -260,10 +272,10 @@ impl Dataset {
                 let count = chunk.len();
                 reader.consume(count);
             }
+            let name = self.name_of(&path);
+            hasher.update((name.len() as u64).to_be_bytes());
+            hasher.update(name);
             hasher.update(file.finalize());
-            if let Some(name) = self.name_among_documents(&path) {
-                hasher.update(name);
-            }
         }
         Ok(crate::report::sha256_text(hasher))
     }
@@ -347,6 +359,13 @@ fn read_questions(path: &Path) -> Result<Vec<Question>, EvalError> {
         }
         if !seen.insert(line.id.clone()) {
             return Err(lines.error(format!("question `{}` came before", line.id)));
+        }
+        if let Some(gold) = line.gold.iter().find(|gold| gold.quote.trim().is_empty()) {
+            let document = &gold.document;
+            return Err(lines.error(format!("the `quote` of `{document}` in `gold` is empty")));
+        }
+        if line.is_impossible && !line.gold.is_empty() {
+            return Err(lines.error("`is_impossible` is true with `gold`".to_owned()));
         }
         let mut documents: Vec<String> = line.context_id.into_iter().collect();
         let named = line.context_ids.into_iter();

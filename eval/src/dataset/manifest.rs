@@ -58,15 +58,24 @@ impl Manifest {
         let manifest: Self =
             toml::from_str(&text).map_err(|cause| error(format!("cannot be read: {cause}")))?;
         if let Some(documents) = &manifest.documents
-            && (documents.is_absolute() || !folder.join(documents).is_dir())
+            && (documents.is_absolute() || !lies_beside(folder, &folder.join(documents)))
         {
             return Err(error(format!(
-                "names `documents = \"{}\"`, which is no folder relative to the data set",
+                "names `documents = \"{}\"`, which must be a folder in or beside that of the data set",
                 documents.display()
             )));
         }
         Ok(manifest)
     }
+}
+
+/// Whether a folder lies below the one that the data set lies in: a data set from elsewhere reads nothing else of the machine.
+fn lies_beside(dataset: &Path, documents: &Path) -> bool {
+    let (Ok(dataset), Ok(documents)) = (dataset.canonicalize(), documents.canonicalize()) else {
+        return false;
+    };
+    let around = dataset.parent().unwrap_or(&dataset);
+    documents.is_dir() && documents.starts_with(around) && documents != around
 }
 
 /// All files below a folder, sorted. Links are not followed.

@@ -38,6 +38,11 @@ pub enum Eval {
 }
 
 impl Eval {
+    /// Whether `--config` is its own, and not the file of settings.
+    pub const fn is_configured_apart(&self) -> bool {
+        matches!(self, Self::Gate(_))
+    }
+
     /// Runs the command.
     ///
     /// # Errors

@@ -228,7 +228,11 @@ fn dispatch(cli: Cli) -> Result<(), Failure> {
 }
 
 async fn command(cli: Cli) -> Result<(), Failure> {
-    let setting = Setting::of(cli.global)?;
+    let mut global = cli.global;
+    if matches!(&cli.command, Command::Eval(eval) if eval.is_configured_apart()) {
+        global.config = None;
+    }
+    let setting = Setting::of(global)?;
     let mut log = setting.config.log.clone();
     if !matches!(cli.command, Command::Serve(_)) {
         // A server's log is its voice; a command speaks for itself and leaves only warnings to the log.

@@ -218,9 +218,7 @@ fn what_cannot_be_evaluated_is_named() {
     place.write("set/qa.jsonl", "");
     place.run(&ANSWERS).fails(1, "has no questions");
     place.write("set/dataset.toml", "documents = \"/etc\"\n");
-    place
-        .run(&ANSWERS)
-        .fails(1, "no folder relative to the data set");
+    place.run(&ANSWERS).fails(1, "dataset.toml");
 }
 
 #[test]

@@ -28,6 +28,13 @@ pub(super) fn documents(dataset: &Dataset) -> Result<Documents, Failure> {
     if let Some(folder) = dataset.documents() {
         let limit = largest_file(Config::default().server.max_document_bytes);
         let seen = walk::walk(&[folder], None, limit)?;
+        if let Some(failed) = seen.failed.first() {
+            let path = failed.path.display();
+            return Err(Failure::new(format!(
+                "cannot read `{path}`: {}",
+                failed.reason
+            )));
+        }
         return Ok(Box::new(seen.found.into_iter().map(|file| of_file(&file))));
     }
     let lines = dataset.corpus()?;
@@ -47,7 +54,27 @@ fn of_file(file: &Found) -> Result<DocumentInput, Failure> {
     })
 }
 
-fn of_line(line: CorpusDocument) -> Result<DocumentInput, Failure> {
+/// What a line does not say itself, its metadata may.
+fn of_line(mut line: CorpusDocument) -> Result<DocumentInput, Failure> {
+    if line.acl.is_none() {
+        line.acl = line
+            .metadata
+            .remove("acl")
+            .map(serde_json::from_value)
+            .transpose()?;
+    }
+    for (field, name) in [
+        (&mut line.effective_from, "effective_from"),
+        (&mut line.effective_until, "effective_until"),
+    ] {
+        if field.is_none() {
+            *field = line
+                .metadata
+                .remove(name)
+                .map(serde_json::from_value)
+                .transpose()?;
+        }
+    }
     let id = DocumentId::new(&line.id)?;
     let instant = |text: Option<String>| -> Result<Option<Timestamp>, Failure> {
         let parsed = text.map(|text| text.parse::<Timestamp>()).transpose();

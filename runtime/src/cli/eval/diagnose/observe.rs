@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use quoin_eval::Question;
 use quoin_eval::diagnose::{
-    GoldDocument, GoldText, Listing, Observation, Outcome, Status, Trace, Validity,
+    Context, GoldDocument, GoldText, Listing, Observation, Outcome, Status, Trace, Validity,
 };
 use quoin_retriever::{
     Document, DocumentId, Hit, RetrieverError, SearchRequest, Stage, Timestamp, Whereabouts,
@@ -104,8 +104,12 @@ impl Observer {
             }
             texts.push(text);
         }
+        let has_gold = !found.is_empty();
         let outcomes = cells.iter().filter_map(|(cell, asked)| {
-            let asked = asked.get(index)?;
+            // Without gold there was nothing to give.
+            let asked = asked
+                .get(index)
+                .filter(|_| has_gold || cell.context() != Context::Gold)?;
             Some((*cell, outcome(asked)))
         });
         let cells_of_question = outcomes.collect();
@@ -299,7 +303,7 @@ fn listings(whereabouts: &Whereabouts) -> Listings {
 fn in_prompt(document: &str, place: &Range<usize>, index: usize, cells: &Cells) -> Option<bool> {
     let mut retrieved = cells
         .iter()
-        .filter(|(cell, _)| cell.context() == quoin_eval::diagnose::Context::Retrieved)
+        .filter(|(cell, _)| cell.context() == Context::Retrieved)
         .map(|(_, asked)| asked);
     let asked = retrieved.next_back()?.get(index)?;
     let trace = asked.answer.as_ref().ok()?.trace.as_ref()?;
