@@ -177,7 +177,7 @@ fn auroc((answerable, unanswerable): &(Vec<f64>, Vec<f64>)) -> f64 {
 
 #[tokio::main]
 async fn main() {
-    let questions: Vec<Question> = std::fs::read_to_string(root().join("questions.jsonl"))
+    let questions: Vec<Question> = std::fs::read_to_string(root().join("dataset/qa.jsonl"))
         .unwrap()
         .lines()
         .map(|line| serde_json::from_str(line).unwrap())
