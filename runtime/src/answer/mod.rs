@@ -48,6 +48,8 @@ pub(crate) struct Found {
     pub(crate) hits: Vec<Hit>,
     /// How likely it is that the first hit answers.
     pub(crate) confidence: f32,
+    /// Somebody named the hits: no threshold withholds what they say.
+    pub(crate) is_given: bool,
 }
 
 /// Who answers: a model, or the best sentences themselves.
@@ -174,6 +176,7 @@ impl Quoin {
             generation: result.generation,
             hits: result.hits,
             confidence: result.confidence,
+            is_given: false,
         })
     }
 
@@ -208,7 +211,8 @@ impl Quoin {
         listener: &Listener,
     ) -> Result<Draught, AnswerError> {
         let release = served.release.at(found.generation);
-        if found.hits.is_empty() || found.confidence < self.config().answers.retrieval_threshold {
+        let is_unsure = found.confidence < self.config().answers.retrieval_threshold;
+        if found.hits.is_empty() || (is_unsure && !found.is_given) {
             return Ok(Draught {
                 confidence: f64::from(found.confidence),
                 ..Draught::abstained(release)
@@ -312,7 +316,7 @@ impl Quoin {
         let mut draught = Draught::abstained(release.at(found.generation));
         draught.confidence = f64::from(best.clamp(0.0, 1.0));
         draught.shown = found.hits.iter().map(trace_passage).collect();
-        if best >= self.config().answers.extractive_threshold {
+        if found.is_given || best >= self.config().answers.extractive_threshold {
             let cited = extracted
                 .iter()
                 .flat_map(|one| {

@@ -14,6 +14,7 @@ mod evaluation;
 mod keys;
 mod ownership;
 mod place;
+mod planted;
 mod restore;
 mod serving;
 mod sources;

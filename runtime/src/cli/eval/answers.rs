@@ -289,9 +289,9 @@ impl Answers {
         by: By,
         asked: &[Asked],
     ) -> Result<(), Failure> {
+        // Not who answers: that is what runs are compared for.
         let configuration = json!({
-            "model": self.model, "mode": Mode::from(self.mode), "top_k": self.top_k,
-            "limit": self.questions.limit, "release": by.release,
+            "mode": Mode::from(self.mode), "top_k": self.top_k, "limit": self.questions.limit,
         });
         let report = report(reference, &configuration, by, asked);
         if let Some(out) = &self.out {
