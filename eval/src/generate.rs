@@ -2,12 +2,14 @@
 //!
 //! The templates are of English, and so is what they look for; documents in another language give table questions at best.
 
+mod amounts;
 mod candidates;
 mod log;
 mod prose;
 mod sample;
 mod table;
 mod unanswerable;
+mod words;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use self::candidates::{Candidate, settle};
-use self::prose::Lexicon;
+use self::words::Lexicon;
 use crate::answers::normalise;
 use crate::dataset::Question;
 

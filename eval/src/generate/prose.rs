@@ -1,55 +1,19 @@
 //! Questions from sentences: definitions, numbers with units, and headings that are questions or name a quantity.
 
-use std::collections::BTreeSet;
-
 use super::SourceDocument;
+use super::amounts::{amounts, leading_amount};
 use super::candidates::Candidate;
+use super::words::{Lexicon, content_words, quoted_place};
 use crate::dataset::GoldQuote;
 
 const SENTENCE_WORDS_MAX: usize = 45;
 const SENTENCE_WORDS_MIN: usize = 4;
-const STOP_WORDS: [&str; 39] = [
-    "a", "an", "and", "are", "as", "at", "be", "by", "do", "does", "for", "from", "has", "have",
-    "how", "in", "is", "it", "its", "many", "mean", "must", "not", "of", "on", "or", "that", "the",
-    "to", "was", "were", "what", "when", "where", "which", "who", "will", "with", "figure",
-];
 /// A sentence that starts with one of these speaks of the sentence before, or of no one thing.
 const NOT_SUBJECTS: [&str; 40] = [
     "a", "after", "all", "although", "any", "as", "at", "because", "before", "both", "by", "each",
     "every", "for", "from", "he", "here", "however", "i", "if", "in", "it", "its", "on", "one",
     "our", "she", "some", "that", "their", "there", "these", "they", "this", "those", "to", "we",
     "when", "where", "you",
-];
-const UNITS: [&str; 25] = [
-    "second",
-    "minute",
-    "hour",
-    "day",
-    "week",
-    "month",
-    "quarter",
-    "year",
-    "metre",
-    "meter",
-    "kilometre",
-    "mile",
-    "kg",
-    "kilogram",
-    "gram",
-    "litre",
-    "per cent",
-    "percent",
-    "working day",
-    "business day",
-    "calendar day",
-    "employee",
-    "person",
-    "time",
-    "character",
-];
-const NUMBERS: [&str; 12] = [
-    "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven",
-    "twelve",
 ];
 const MODALS: [&str; 5] = ["must", "may", "can", "should", "will"];
 const QUANTITIES: [&str; 18] = [
@@ -149,33 +113,35 @@ impl Source<'_> {
         let mut made = Vec::new();
         if is_first && self.heading.ends_with('?') {
             let stem = self.heading.trim_end_matches('?');
-            made.push(self.candidate("generated/heading", stem, body.to_owned()));
+            made.extend(self.candidate("generated/heading", stem, body.to_owned()));
         } else if is_first && let Some((stem, answer)) = quantity(self.heading, body, self.lexicon)
         {
-            made.push(self.candidate("generated/heading", &stem, answer));
+            made.extend(self.candidate("generated/heading", &stem, answer));
         }
         if let Some((stem, answer)) = definition(body) {
-            made.push(self.candidate("generated/definition", &stem, answer));
+            made.extend(self.candidate("generated/definition", &stem, answer));
         } else if let Some((stem, answer)) = number(body, self.lexicon) {
-            made.push(self.candidate("generated/number", &stem, answer));
+            made.extend(self.candidate("generated/number", &stem, answer));
         }
         made
     }
 
-    fn candidate(&self, kind: &'static str, stem: &str, answer: String) -> Candidate {
+    fn candidate(&self, kind: &'static str, stem: &str, answer: String) -> Option<Candidate> {
         let place = if self.document.title.is_empty() {
             self.heading
         } else {
             &self.document.title
         };
         let located = quoted_place(place).map(|place| format!("{stem} {place}?"));
-        let is_clear =
-            kind == "generated/definition" || content_words(stem).len() >= 3 || located.is_none();
+        let is_clear = kind == "generated/definition" || content_words(stem).len() >= 3;
+        if !is_clear && located.is_none() {
+            return None;
+        }
         let question = match &located {
             Some(located) if !is_clear => located.clone(),
             _ => format!("{stem}?"),
         };
-        Candidate {
+        Some(Candidate {
             kind,
             document: self.index,
             located: located.filter(|located| *located != question),
@@ -185,7 +151,7 @@ impl Source<'_> {
                 document: self.document.id.clone(),
                 quote: self.sentence.to_owned(),
             }],
-        }
+        })
     }
 }
 
@@ -363,136 +329,4 @@ fn subject(words: &[&str], lexicon: &Lexicon) -> Option<String> {
         return None;
     }
     Some(lexicon.lower_first(&words.join(" ")))
-}
-
-/// Numbers with their units or currencies, in the order of the text.
-fn amounts(text: &str) -> Vec<String> {
-    let mut found = Vec::new();
-    let mut rest = text;
-    while !rest.is_empty() {
-        let is_number = rest.starts_with(|c: char| c.is_ascii_digit() || "$£€".contains(c));
-        if let Some((amount, after)) = leading_amount(rest) {
-            found.push(amount);
-            rest = after;
-        } else if is_number {
-            // A bare number: which is meant cannot be told.
-            found.push(rest.split(' ').next().unwrap_or("").to_owned());
-        }
-        rest = rest.split_once(' ').map_or("", |(_, after)| after);
-    }
-    found
-}
-
-/// `60 days`, `£250`, `EUR 10`, `three months`, with what comes after.
-pub(super) fn leading_amount(text: &str) -> Option<(String, &str)> {
-    let word = text.split(' ').next()?;
-    let is_currency = matches!(word, "EUR" | "GBP" | "USD" | "JPY" | "NOK");
-    let number = if is_currency {
-        text[word.len()..].trim_start().split(' ').next()?
-    } else {
-        word
-    };
-    let number = number.trim_end_matches(',');
-    if is_currency || number.starts_with(['$', '£', '€']) {
-        let end = text.find(number)? + number.len();
-        let is_value = is_numeric(number);
-        let rest = &text[end..];
-        let scale = [" million", " billion", " thousand"]
-            .iter()
-            .find(|scale| rest.starts_with(**scale));
-        let end = end + scale.map_or(0, |scale| scale.len());
-        return is_value.then(|| (text[..end].to_owned(), &text[end..]));
-    }
-    if !is_numeric(number) && !NUMBERS.contains(&number.to_lowercase().as_str()) {
-        return None;
-    }
-    let after = text.get(number.len()..)?.strip_prefix(' ')?;
-    let unit = UNITS
-        .iter()
-        .filter_map(|unit| {
-            let tail = after.strip_prefix(unit)?;
-            let tail_s = tail.strip_prefix('s').unwrap_or(tail);
-            let is_whole = !tail_s.starts_with(char::is_alphanumeric);
-            is_whole.then_some(after.len() - tail_s.len())
-        })
-        .max()?;
-    let end = number.len() + 1 + unit;
-    Some((text[..end].to_owned(), &text[end..]))
-}
-
-/// Digits with signs of money, share and grouping.
-pub(super) fn is_numeric(text: &str) -> bool {
-    text.chars().any(|character| character.is_ascii_digit())
-        && text
-            .chars()
-            .all(|character| character.is_ascii_digit() || "$£€%.,()-–+ ".contains(character))
-}
-
-/// The words that documents write small somewhere: what is never written small is a name.
-pub(super) struct Lexicon {
-    small: BTreeSet<String>,
-}
-
-impl Lexicon {
-    pub(super) fn of(documents: &[SourceDocument]) -> Self {
-        let mut small = BTreeSet::new();
-        for document in documents {
-            for word in document
-                .text
-                .split(|character: char| !character.is_alphanumeric())
-            {
-                if word.starts_with(char::is_lowercase) && !small.contains(word) {
-                    small.insert(word.to_owned());
-                }
-            }
-        }
-        Self { small }
-    }
-
-    fn is_small(&self, word: &str) -> bool {
-        let mut parts = word.split(|character: char| !character.is_alphanumeric());
-        let first = parts.find(|part| !part.is_empty()).unwrap_or("");
-        first.chars().skip(1).all(char::is_lowercase) && self.small.contains(&first.to_lowercase())
-    }
-
-    /// Whether no word of it is written small anywhere.
-    pub(super) fn is_name(&self, text: &str) -> bool {
-        text.split(' ')
-            .all(|word| word.starts_with(char::is_uppercase) && !self.is_small(word))
-    }
-
-    /// As in the middle of a sentence: names stay as they are.
-    pub(super) fn lower_first(&self, text: &str) -> String {
-        let first = text.split(' ').next().unwrap_or("");
-        let is_article = matches!(first, "A" | "An" | "The");
-        let names_follow = text
-            .split(' ')
-            .nth(1)
-            .is_some_and(|word| word.starts_with(char::is_uppercase));
-        if !self.is_small(first) || names_follow && !is_article {
-            return text.to_owned();
-        }
-        let mut characters = text.chars();
-        characters.next().map_or_else(String::new, |initial| {
-            initial.to_lowercase().chain(characters).collect()
-        })
-    }
-}
-
-/// `according to “Travel policy 2026”`
-pub(super) fn quoted_place(place: &str) -> Option<String> {
-    let place = place.trim();
-    (!place.is_empty() && place.chars().count() <= 100).then(|| format!("according to “{place}”"))
-}
-
-/// Words that carry meaning, small, without the plural's s.
-pub(super) fn content_words(text: &str) -> BTreeSet<String> {
-    text.to_lowercase()
-        .split(|character: char| !character.is_alphanumeric())
-        .filter(|word| !word.is_empty() && !STOP_WORDS.contains(word))
-        .map(|word| match word.strip_suffix('s') {
-            Some(stem) if stem.len() > 2 => stem.to_owned(),
-            _ => word.to_owned(),
-        })
-        .collect()
 }

@@ -1,8 +1,9 @@
 //! Tables in the text of passages, and a question for each cell that can be asked for.
 
 use super::SourceDocument;
+use super::amounts::{is_numeric, leading_amount};
 use super::candidates::Candidate;
-use super::prose::{Lexicon, content_words, is_numeric, leading_amount, quoted_place};
+use super::words::{Lexicon, content_words, quoted_place};
 use crate::dataset::GoldQuote;
 
 const CELL_CHARS_MAX: usize = 200;
@@ -120,7 +121,10 @@ impl Table {
                 continue;
             }
             for (column, cell) in row.cells.iter().enumerate().skip(1) {
-                let Some(asked) = self.column(column).filter(|_| is_value(cell)) else {
+                let Some(asked) = self
+                    .column(column)
+                    .filter(|_| is_value(cell) && cell != name)
+                else {
                     continue;
                 };
                 let pair = Pair {
@@ -140,7 +144,9 @@ impl Table {
         let is_unique = self.head.iter().filter(|other| *other == header).count() == 1;
         let is_asked = (2..=HEADER_CHARS_MAX).contains(&header.chars().count())
             && (header.chars().any(char::is_alphabetic) || is_year(header))
-            && !header.contains(['$', '%', '£', '€', ':'])
+            && !header.contains(['$', '%', '£', '€', ':', '*'])
+            && !header.ends_with('.')
+            && (is_period(header) || !header.starts_with(|c: char| c.is_ascii_digit()))
             && is_latin(header);
         (is_unique && is_asked).then_some(header)
     }
@@ -161,7 +167,11 @@ impl Table {
         };
         let located = quoted_place(place).map(|place| format!("{stem} {place}?"));
         // Few words name a thing only together with where they stand.
-        let is_clear = content_words(&stem).len() >= 4 || located.is_none();
+        let words = content_words(&stem).len();
+        if words < 3 && located.is_none() {
+            return None;
+        }
+        let is_clear = words >= 4 || located.is_none();
         let question = match &located {
             Some(located) if !is_clear => located.clone(),
             _ => format!("{stem}?"),
@@ -237,8 +247,15 @@ fn phrase(pair: &Pair<'_>, lexicon: &Lexicon) -> Option<String> {
     let words: Vec<String> = column.split(' ').map(str::to_lowercase).collect();
     let (first, last) = (words.first()?.as_str(), words.last()?.as_str());
     if is_period(column) {
-        let at = if column.contains(',') { "as of" } else { "in" };
-        return Some(format!("What was the figure for {row} {at} {column}"));
+        let compares = ["over", "from", "vs", "vs.", "versus", "change", "to"];
+        if words.iter().any(|word| compares.contains(&word.as_str())) {
+            return None; // of two periods
+        }
+        let starts = ["As of ", "as of ", "At ", "In "];
+        let date = starts.iter().find_map(|start| column.strip_prefix(start));
+        let date = date.unwrap_or(column);
+        let at = if date.contains(',') { "as of" } else { "in" };
+        return Some(format!("What was the figure for {row} {at} {date}"));
     }
     if matches!(first, "who" | "what" | "how" | "which" | "where" | "when") {
         return match (words.len(), last) {
@@ -249,7 +266,8 @@ fn phrase(pair: &Pair<'_>, lexicon: &Lexicon) -> Option<String> {
                 Some(format!("{start} {row}"))
             }
             _ if words.iter().any(|word| word == "it") => None,
-            _ => Some(format!("{column} for {row}")),
+            _ if first == "who" => Some(format!("{column} for {row}")),
+            _ => Some(format!("What is listed under “{column}” for {row}")),
         };
     }
     if words.iter().any(|word| word == "it" || word == "them") {
@@ -270,7 +288,7 @@ fn phrase(pair: &Pair<'_>, lexicon: &Lexicon) -> Option<String> {
     let counts = pair
         .found
         .is_none_or(|(cell, _)| cell.starts_with(|c: char| c.is_ascii_digit()));
-    Some(match header.as_str() {
+    Some(match column.to_lowercase().as_str() {
         "meaning" | "definition" | "explanation" => format!("What does “{}” mean", pair.name),
         "description" | "purpose" | "use" | "example" => format!("What is the {header} of {row}"),
         "contact" | "owner" | "approver" => format!("Who is the {header} for {row}"),
@@ -283,7 +301,8 @@ fn phrase(pair: &Pair<'_>, lexicon: &Lexicon) -> Option<String> {
 fn is_preposition(word: &str) -> bool {
     matches!(
         word,
-        "after"
+        "due"
+            | "after"
             | "before"
             | "from"
             | "to"

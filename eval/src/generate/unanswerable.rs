@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::SourceDocument;
 use super::candidates::Candidate;
-use super::prose::{Lexicon, content_words};
 use super::table::{Pair, Table, is_name, is_period};
+use super::words::{Lexicon, content_words};
 
 /// Pairs looked at for each table, so that a thousand tables of one form stay quick.
 const TRIED_MAX: usize = 40;
@@ -32,7 +32,9 @@ pub(super) fn candidates(
             continue;
         }
         let headers = (1..table.head.len()).filter_map(|column| table.column(column));
-        columns.entry(key.clone()).or_default().extend(headers);
+        if !table.is_open_ended() {
+            columns.entry(key.clone()).or_default().extend(headers);
+        }
         let names = table.rows.iter().filter_map(|row| row.cells.first());
         rows.entry(key)
             .or_default()
@@ -79,7 +81,7 @@ fn lacking(
         .collect();
     let names = || own.iter().copied().filter(|name| is_name(name));
     // “G4 to G6”, “all others”: such a table answers for rows that it does not name.
-    let is_open = own.iter().any(|name| is_open_ended(name));
+    let is_open = table.is_open_ended();
     let mut pairs = Vec::new();
     for (index, column) in columns.get(&key).into_iter().flatten().enumerate() {
         if !table.head.iter().any(|header| header == column) {
@@ -94,7 +96,7 @@ fn lacking(
         if let Some(column) = headers.get(index % headers.len().max(1))
             && !own.contains(name)
             && !is_open
-            && (name.contains('-') || !name.contains(|c: char| c.is_ascii_digit()))
+            && (!name.contains(' ') || !name.contains(|c: char| c.is_ascii_digit()))
         {
             pairs.push(((*name).to_owned(), (*column).to_owned()));
         }
@@ -108,6 +110,13 @@ fn lacking(
         );
     }
     pairs
+}
+
+impl Table {
+    fn is_open_ended(&self) -> bool {
+        let mut names = self.rows.iter().filter_map(|row| row.cells.first());
+        names.any(|name| is_open_ended(name))
+    }
 }
 
 fn is_open_ended(name: &str) -> bool {
