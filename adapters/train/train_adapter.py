@@ -10,6 +10,8 @@ import argparse
 import hashlib
 import json
 import random
+import re
+import string
 from importlib.metadata import version
 from pathlib import Path
 
@@ -56,6 +58,16 @@ def row_id(example: dict) -> str:
         return own
     text = json.dumps(example, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
     return f"sha256:{hashlib.sha256(text.encode()).hexdigest()}"
+
+
+def question_id(example: dict) -> list[str]:
+    """The digest of the question, if it has one, so that an evaluation knows it under another id. As in SQuAD's script, case,
+    ASCII punctuation, articles and white space make no difference."""
+    if not isinstance(question := example.get("question"), str):
+        return []
+    plain = "".join(character for character in question.lower() if character not in string.punctuation)
+    words = " ".join(re.sub(r"\b(a|an|the)\b", " ", plain).split())
+    return [f"sha256:{hashlib.sha256(words.encode()).hexdigest()}"] if words else []
 
 
 def lineage(a, data: bytes, trained_on: list[str]) -> dict:
@@ -124,12 +136,13 @@ def main():
     tokenizer = AutoTokenizer.from_pretrained(a.base)
     data = a.examples.read_bytes()
     examples = [json.loads(line) for line in data.decode().split("\n") if line]
-    named = [(row_id(e), row) for e, row in ((e, encoded(tokenizer, e, a.longest)) for e in examples) if row]
+    pairs = ((e, encoded(tokenizer, e, a.longest)) for e in examples)
+    named = [([row_id(e), *question_id(e)], row) for e, row in pairs if row]
     r.shuffle(named)
     kept = max(1, int(len(named) * a.held_out))
-    trained_on = [name for name, _ in named[kept:]]
+    trained_on = list({name for names, _ in named[kept:] for name in names})
     if len(trained_on) > ROWS_MAX:
-        raise SystemExit(f"{len(trained_on)} examples to learn from, the registry accepts the lineage of at most {ROWS_MAX}")
+        raise SystemExit(f"{len(trained_on)} row ids, the registry accepts the lineage of at most {ROWS_MAX}")
     unseen, rows = [row for _, row in named[:kept]], [row for _, row in named[kept:]]
     print(f"{len(rows)} examples to learn from, {kept} to measure on, {len(examples) - kept - len(rows)} too long")
 

@@ -13,6 +13,7 @@ mod dataset;
 pub mod diagnose;
 mod error;
 pub mod gates;
+pub mod generate;
 pub mod metrics;
 pub mod record;
 mod report;
@@ -21,7 +22,9 @@ pub mod statistics;
 pub mod trec;
 mod views;
 
-pub use dataset::{Corpus, CorpusDocument, Dataset, GoldQuote, Manifest, Question};
+pub use dataset::{
+    Corpus, CorpusDocument, Dataset, GoldQuote, Manifest, Question, UNLABELLED, write_dataset,
+};
 pub use error::EvalError;
 pub use metrics::{Judgements, Metric, Qrels};
 pub use report::{DatasetReference, Report};

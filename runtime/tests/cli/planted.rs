@@ -8,8 +8,26 @@ use crate::place::Place;
 
 /// A thing that is kept somewhere, for each question.
 const THINGS: [&str; 20] = [
-    "projector", "ladder", "defibrillator", "generator", "wheelchair", "microscope", "trolley", "archive", "telescope", "loudspeaker",
-    "tent", "forklift", "barometer", "piano", "flagpole", "canoe", "sewing machine", "camera", "anvil", "stretcher",
+    "projector",
+    "ladder",
+    "defibrillator",
+    "generator",
+    "wheelchair",
+    "microscope",
+    "trolley",
+    "archive",
+    "telescope",
+    "loudspeaker",
+    "tent",
+    "forklift",
+    "barometer",
+    "piano",
+    "flagpole",
+    "canoe",
+    "sewing machine",
+    "camera",
+    "anvil",
+    "stretcher",
 ];
 const PLACES: [&str; 5] = ["cellar", "attic", "gatehouse", "workshop", "library"];
 
@@ -30,10 +48,17 @@ impl Facts {
             settings: String::new(),
         };
         for (number, thing) in THINGS.iter().enumerate() {
-            let place = format!("{} of building {}", PLACES[number % PLACES.len()], number + 11);
+            let place = format!(
+                "{} of building {}",
+                PLACES[number % PLACES.len()],
+                number + 11
+            );
             let fact = format!("The {thing} is kept in the {place}.");
-            let text = format!("{fact} Whoever needs it signs the list of the {thing} at the desk.");
-            facts.corpus.push(json!({"_id": format!("doc-{number}"), "title": "", "text": text}));
+            let text =
+                format!("{fact} Whoever needs it signs the list of the {thing} at the desk.");
+            facts
+                .corpus
+                .push(json!({"_id": format!("doc-{number}"), "title": "", "text": text}));
             facts.questions.push(json!({
                 "id": format!("q-{number}"), "question": format!("Where is the {thing} kept?"), "answers": [place],
                 "gold": [{"document": format!("doc-{number}"), "quote": fact}],
@@ -52,7 +77,16 @@ impl Facts {
         place.write("set/corpus.jsonl", lines(&self.corpus));
         place.write("set/qa.jsonl", lines(&self.questions));
         place.write("quoin.toml", &self.settings);
-        let call = ["eval", "diagnose", "--dataset", "set", "--extractive", "--config", "quoin.toml", "--json"];
+        let call = [
+            "eval",
+            "diagnose",
+            "--dataset",
+            "set",
+            "--extractive",
+            "--config",
+            "quoin.toml",
+            "--json",
+        ];
         let report = place.run(&[&call[..], arguments].concat()).ok().json();
         let mut classes = BTreeMap::new();
         for finding in report["findings"].as_array().unwrap() {
@@ -108,7 +142,9 @@ fn documents_that_are_out_of_date_are_lost_to_freshness() {
 fn documents_that_louder_ones_push_out_are_lost_in_ranking() {
     let mut facts = Facts::new();
     for thing in THINGS {
-        let loud = format!("Where is the {thing} kept? Where the {thing} is kept is what many ask of the {thing} that is kept.");
+        let loud = format!(
+            "Where is the {thing} kept? Where the {thing} is kept is what many ask of the {thing} that is kept."
+        );
         for copy in 0..3 {
             let id = format!("loud-{thing}-{copy}");
             facts.corpus.push(json!({"_id": id, "title": format!("Where is the {thing} kept?"), "text": format!("{loud} {copy}")}));
@@ -118,7 +154,10 @@ fn documents_that_louder_ones_push_out_are_lost_in_ranking() {
     facts.end_up_in("not_retrieved/", &[]);
     let classes = facts.diagnose(&[]);
     for other in ["permission", "freshness", "passage_boundary"] {
-        assert!(!classes.contains_key(&format!("not_retrieved/{other}")), "{classes:?}");
+        assert!(
+            !classes.contains_key(&format!("not_retrieved/{other}")),
+            "{classes:?}"
+        );
     }
 }
 
@@ -129,16 +168,25 @@ fn facts_that_are_cut_apart_are_lost_at_the_passages_border() {
         let filler = "and it came to us in the spring of that year from the old site by the river where we all had worked before";
         let (first, second) = (
             format!("The {thing} belongs to the house {filler}."),
-            format!("Its keeper sits in the {} of building {} and has the keys {filler}.", PLACES[number % 5], number + 11),
+            format!(
+                "Its keeper sits in the {} of building {} and has the keys {filler}.",
+                PLACES[number % 5],
+                number + 11
+            ),
         );
         facts.corpus[number]["text"] = json!(format!("{first} {second}"));
-        facts.questions[number]["question"] = json!(format!("To whom does the {thing} belong, since when, and where does its keeper sit?"));
+        facts.questions[number]["question"] = json!(format!(
+            "To whom does the {thing} belong, since when, and where does its keeper sit?"
+        ));
         facts.questions[number]["answers"] = json!([format!("{first} {second}")]);
         facts.questions[number]["gold"][0]["quote"] = json!(format!("{first} {second}"));
     }
     "[answers]\ntop_k = 1\nneighbours = false\n[retrieval]\npassage_target_tokens = 24\npassage_max_tokens = 32\n"
         .clone_into(&mut facts.settings);
-    facts.end_up_in("not_retrieved/passage_boundary", &["--right", "words", "--f1", "0.9"]);
+    facts.end_up_in(
+        "not_retrieved/passage_boundary",
+        &["--right", "words", "--f1", "0.9"],
+    );
 }
 
 #[test]
