@@ -11,6 +11,7 @@ mod compare;
 mod corpus;
 mod diagnose;
 mod gate;
+mod new;
 mod retrieval;
 mod scoring;
 
@@ -35,6 +36,8 @@ pub enum Eval {
     Gate(gate::GateCommand),
     /// Say of each wrong answer where it was lost, and which lever could recover how many
     Diagnose(diagnose::Diagnose),
+    /// Make a data set from documents: questions on their tables, definitions and numbers, marked as generated
+    New(new::New),
 }
 
 impl Eval {
@@ -54,6 +57,7 @@ impl Eval {
             Self::Compare(compare) => compare.run(setting),
             Self::Gate(gate) => gate.run(setting),
             Self::Diagnose(diagnose) => diagnose.run(setting).await,
+            Self::New(new) => new.run(setting).await,
         }
     }
 }

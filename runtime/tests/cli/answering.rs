@@ -237,3 +237,31 @@ fn a_server_elsewhere_is_asked_by_its_address() {
     let gone = place.run(&[&ANSWERS[..], &["--url", "http://127.0.0.1:1"]].concat());
     gone.fails(1, "cannot be reached");
 }
+
+#[test]
+fn a_data_set_is_made_from_documents_and_can_be_asked() {
+    let place = Place::new();
+    place.write(
+        "docs/allowances.md",
+        "# Allowances\n\n| Country | Full day | Half day |\n|---|---|---|\n| Norway | 620 | 310 |\n| Japan | 9000 | 4500 |\n\n\
+         A bridge day is a working day between a holiday and a weekend.\n",
+    );
+    let new = ["eval", "new", "docs", "--out", "made", "--questions", "6"];
+    let ran = place.run(&new).ok();
+    assert!(ran.stdout.contains("1 document"), "{}", ran.stdout);
+    place.run(&new).fails(1, "is there already");
+    let manifest = std::fs::read_to_string(place.path("made/dataset.toml")).unwrap();
+    assert!(manifest.contains("generated = true"), "{manifest}");
+    let asked = [
+        "eval",
+        "answers",
+        "--dataset",
+        "made",
+        "--mode",
+        "extractive",
+        "--json",
+    ];
+    let report = place.run(&asked).ok().json();
+    assert!(report["n"].as_u64().unwrap() >= 3, "{report:#}");
+    assert!(report["kinds"]["generated/table"].is_object(), "{report:#}");
+}

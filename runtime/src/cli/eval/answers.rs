@@ -7,13 +7,14 @@ use std::sync::Arc;
 use clap::{Args, ValueEnum};
 use quoin_adapters::{AdapterId, BASE};
 use quoin_eval::answers::{summarise, threshold_curve};
+use quoin_eval::generate::trained_on;
 use quoin_eval::record::EvaluatedRun;
 use quoin_eval::{Dataset, DatasetReference, Question, Report};
 use serde_json::{Value, json};
 
 use super::asking::{Asked, Asker};
 use super::cache::Cache;
-use super::corpus::Corpus;
+use super::corpus::{self, Corpus};
 use super::scoring::{FIRST_TOKEN, LATENCY, Texts};
 use crate::answer::types::Mode;
 use crate::cli::Setting;
@@ -112,11 +113,10 @@ impl Questions {
         let Some(lineage) = quoin.registry().show(id)?.lineage()? else {
             return Ok(questions);
         };
-        let ids = questions.iter().map(|question| question.id.as_str());
-        let trained: BTreeSet<String> = lineage
-            .trained_on(ids)
+        let row_ids = &lineage.training_data.row_ids;
+        let trained: BTreeSet<String> = trained_on(&questions, row_ids)
             .into_iter()
-            .map(str::to_owned)
+            .map(|question| question.id.clone())
             .collect();
         if !trained.is_empty() && !self.exclude_trained {
             let named: Vec<&str> = trained.iter().take(NAMED).map(String::as_str).collect();
@@ -207,7 +207,8 @@ impl Answers {
         reference: DatasetReference,
         questions: Vec<Question>,
     ) -> Result<(), Failure> {
-        let corpus = Corpus::open(dataset, &setting.config, setting.output).await?;
+        let corpus =
+            Corpus::open(corpus::documents(dataset)?, &setting.config, setting.output).await?;
         let released = corpus
             .quoin
             .released(self.model.as_deref(), self.mode.into());

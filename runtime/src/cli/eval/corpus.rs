@@ -1,6 +1,6 @@
 //! The documents of a data set: as inputs for a retriever, and as a service of their own in a temporary folder.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use quoin_eval::{CorpusDocument, Dataset};
@@ -17,7 +17,7 @@ use crate::service::{Load, OpenOptions, Quoin};
 /// Documents written at once.
 const BATCH_DOCUMENTS: usize = 256;
 
-type Documents = Box<dyn Iterator<Item = Result<DocumentInput, Failure>> + Send>;
+pub(super) type Documents = Box<dyn Iterator<Item = Result<DocumentInput, Failure>> + Send>;
 
 /// The documents one by one: lines of `corpus.jsonl`, or the files of the folder that the data set names, read as `quoin ingest`
 /// reads them. One that does not say who may read it is public.
@@ -26,19 +26,27 @@ type Documents = Box<dyn Iterator<Item = Result<DocumentInput, Failure>> + Send>
 /// The corpus cannot be opened; an item is an error where a document cannot be read.
 pub(super) fn documents(dataset: &Dataset) -> Result<Documents, Failure> {
     if let Some(folder) = dataset.documents() {
-        let limit = largest_file(Config::default().server.max_document_bytes);
-        let seen = walk::walk(&[folder], None, limit)?;
-        if let Some(failed) = seen.failed.first() {
-            let path = failed.path.display();
-            return Err(Failure::new(format!(
-                "cannot read `{path}`: {}",
-                failed.reason
-            )));
-        }
-        return Ok(Box::new(seen.found.into_iter().map(|file| of_file(&file))));
+        return below(&[folder]);
     }
     let lines = dataset.corpus()?;
     Ok(Box::new(lines.map(|line| of_line(line?))))
+}
+
+/// The files of folders, read as `quoin ingest` reads them.
+///
+/// # Errors
+/// As [`documents`].
+pub(super) fn below(folders: &[PathBuf]) -> Result<Documents, Failure> {
+    let limit = largest_file(Config::default().server.max_document_bytes);
+    let seen = walk::walk(folders, None, limit)?;
+    if let Some(failed) = seen.failed.first() {
+        let path = failed.path.display();
+        return Err(Failure::new(format!(
+            "cannot read `{path}`: {}",
+            failed.reason
+        )));
+    }
+    Ok(Box::new(seen.found.into_iter().map(|file| of_file(&file))))
 }
 
 fn of_file(file: &Found) -> Result<DocumentInput, Failure> {
@@ -114,7 +122,7 @@ impl Corpus {
     /// # Errors
     /// The folder cannot be made, or the documents cannot be read.
     pub(super) async fn open(
-        dataset: &Dataset,
+        documents: Documents,
         config: &Config,
         output: Output,
     ) -> Result<Self, Failure> {
@@ -130,7 +138,7 @@ impl Corpus {
             ..OpenOptions::default()
         };
         let quoin = Quoin::open_with(config, options).await?;
-        let (retriever, documents) = (Arc::clone(&quoin), documents(dataset)?);
+        let retriever = Arc::clone(&quoin);
         tokio::task::spawn_blocking(move || ingest(&retriever, documents, output)).await??;
         Ok(Self {
             quoin,

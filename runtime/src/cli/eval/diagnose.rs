@@ -15,7 +15,7 @@ use self::observe::Observer;
 use super::answers::Questions;
 use super::asking::{Asked, Asker};
 use super::cache::Cache;
-use super::corpus::Corpus;
+use super::corpus::{self, Corpus};
 use super::scoring::Texts;
 use crate::answer::types::Mode;
 use crate::cli::Setting;
@@ -72,7 +72,12 @@ impl Diagnose {
     pub async fn run(self, setting: &Setting) -> Result<(), Failure> {
         let (dataset, questions) = self.questions.open()?;
         let reference = DatasetReference::of(&dataset)?;
-        let corpus = Corpus::open(&dataset, &setting.config, setting.output).await?;
+        let corpus = Corpus::open(
+            corpus::documents(&dataset)?,
+            &setting.config,
+            setting.output,
+        )
+        .await?;
         let adapter = self.adapter(&corpus)?;
         let questions =
             self.questions

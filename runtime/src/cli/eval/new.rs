@@ -1,0 +1,149 @@
+//! `quoin eval new`: a data set from documents, with questions that a program writes.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use quoin_eval::generate::{GenerateOptions, SourceDocument, SourcePassage, from_documents};
+use quoin_eval::{CorpusDocument, Manifest, write_dataset};
+use quoin_retriever::{Access, Document, PUBLIC, Page, Retriever, SearchRequest};
+
+use super::corpus::{self, Corpus};
+use crate::cli::Setting;
+use crate::cli::failure::Failure;
+use crate::cli::output;
+
+/// Documents that are listed at once.
+const PAGE_DOCUMENTS: usize = 1000;
+
+/// What `quoin eval new` is told.
+#[derive(Args, Debug)]
+pub struct New {
+    /// Files and folders of documents
+    #[arg(required = true, value_name = "PATH")]
+    documents: Vec<PathBuf>,
+    /// The data set: a folder that does not exist yet
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+    /// How many questions; there may be fewer to be had
+    #[arg(long, value_name = "N", default_value_t = 200)]
+    questions: usize,
+    /// The share of questions that the documents do not answer, 0 to 1
+    #[arg(long, value_name = "SHARE", default_value_t = 0.2)]
+    unanswerable: f64,
+    /// Of the choice
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+}
+
+impl New {
+    /// Runs the command.
+    ///
+    /// # Errors
+    /// A document cannot be read, nothing can be asked of them, or the folder exists.
+    pub async fn run(self, setting: &Setting) -> Result<(), Failure> {
+        if !(0.0..=1.0).contains(&self.unanswerable) {
+            return Err(Failure::usage(format!(
+                "`--unanswerable` is a share from 0 to 1, got {}",
+                self.unanswerable
+            )));
+        }
+        let read = corpus::below(&self.documents)?;
+        let corpus = Corpus::open(read, &setting.config, setting.output).await?;
+        let documents = documents(corpus.quoin.retriever())?;
+        corpus.close().await;
+        let options = GenerateOptions {
+            questions: self.questions,
+            seed: self.seed,
+            unanswerable: self.unanswerable,
+        };
+        let generated = from_documents(&documents, &options);
+        if generated.questions.is_empty() {
+            return Err(
+                Failure::new("nothing can be asked of these documents").hint(
+                    "questions are made from tables, definitions, numbers and headings, in English",
+                ),
+            );
+        }
+        let name = self
+            .out
+            .file_name()
+            .map(|name| name.to_string_lossy().into_owned());
+        let manifest = Manifest {
+            name,
+            version: Some("1".to_owned()),
+            generated: true,
+            made_by: Some(format!(
+                "quoin eval new --questions {} --unanswerable {} --seed {}",
+                self.questions, self.unanswerable, self.seed
+            )),
+            ..Manifest::default()
+        };
+        let lines = documents.iter().map(line);
+        write_dataset(&self.out, &manifest, lines, &generated.questions, &[])?;
+        let output = setting.output;
+        for (kind, count) in &generated.available {
+            output.note(format!("{kind}: {count} to choose from"));
+        }
+        output.line(format!(
+            "wrote {} about {} to `{}`: read them before you rely on them",
+            output::count(generated.questions.len(), "question"),
+            output::count(documents.len(), "document"),
+            self.out.display()
+        ))
+    }
+}
+
+/// What is searchable now, with its passages as they were cut.
+fn documents(retriever: &Retriever) -> Result<Vec<SourceDocument>, Failure> {
+    let owner = Access::admin();
+    let mut page = Page {
+        after: None,
+        limit: PAGE_DOCUMENTS,
+    };
+    let mut all = Vec::new();
+    loop {
+        let listed = retriever.documents(&owner, &page)?;
+        let Some(last) = listed.last() else { break };
+        page.after = Some(last.id.clone());
+        for document in listed {
+            all.push(source(retriever, &document)?);
+        }
+    }
+    Ok(all)
+}
+
+fn source(retriever: &Retriever, document: &Document) -> Result<SourceDocument, Failure> {
+    let owner = Access::admin();
+    let request = SearchRequest::new("everything", 1);
+    let everything = 0..usize::MAX;
+    let found = retriever.whereabouts(&request, &document.id, &everything, &owner)?;
+    let passages = found.passages.into_iter().map(|hit| SourcePassage {
+        heading: hit.heading,
+        text: hit.text,
+        start: hit.start,
+        end: hit.end,
+    });
+    let acl: Vec<String> = document.acl.tokens().map(str::to_owned).collect();
+    Ok(SourceDocument {
+        id: document.id.to_string(),
+        title: document.title.clone().unwrap_or_default(),
+        // Public documents are asked about by anybody.
+        acl: if acl.iter().any(|token| token == PUBLIC) {
+            Vec::new()
+        } else {
+            acl
+        },
+        text: retriever.text(&document.id, &owner)?,
+        passages: passages.collect(),
+    })
+}
+
+fn line(document: &SourceDocument) -> CorpusDocument {
+    CorpusDocument {
+        id: document.id.clone(),
+        title: document.title.clone(),
+        text: document.text.clone(),
+        acl: (!document.acl.is_empty()).then(|| document.acl.clone()),
+        ..CorpusDocument::default()
+    }
+}
