@@ -5,6 +5,7 @@ mod compare;
 mod dataset;
 mod diagnosis;
 mod gates;
+mod generated;
 mod records;
 mod reference;
 mod runs;
