@@ -243,7 +243,7 @@ fn is_value(text: &str) -> bool {
 fn phrase(pair: &Pair<'_>, lexicon: &Lexicon) -> Option<String> {
     let row = lexicon.lower_first(pair.name);
     let column = pair.column;
-    let header = lexicon.lower_first(column);
+    let header = lexicon.lower_header(column);
     let words: Vec<String> = column.split(' ').map(str::to_lowercase).collect();
     let (first, last) = (words.first()?.as_str(), words.last()?.as_str());
     if is_period(column) {

@@ -79,13 +79,17 @@ fn lacking(
         .iter()
         .filter_map(|row| Some(row.cells.first()?.as_str()))
         .collect();
-    let names = || own.iter().copied().filter(|name| is_name(name));
+    let names = || {
+        own.iter()
+            .copied()
+            .filter(|name| is_name(name) && !is_date_like(name))
+    };
     // “G4 to G6”, “all others”: such a table answers for rows that it does not name.
     let is_open = table.is_open_ended();
     let mut pairs = Vec::new();
     for (index, column) in columns.get(&key).into_iter().flatten().enumerate() {
         if !table.head.iter().any(|header| header == column) {
-            let name = names().nth(index % own.len().max(1));
+            let name = names().nth(index % names().count().max(1));
             pairs.extend(name.map(|name| (name.to_owned(), (*column).to_owned())));
         }
     }
@@ -96,7 +100,8 @@ fn lacking(
         if let Some(column) = headers.get(index % headers.len().max(1))
             && !own.contains(name)
             && !is_open
-            && (!name.contains(' ') || !name.contains(|c: char| c.is_ascii_digit()))
+            && !is_date_like(name)
+            && !own.iter().any(|own| is_part(own, name))
         {
             pairs.push(((*name).to_owned(), (*column).to_owned()));
         }
@@ -110,6 +115,17 @@ fn lacking(
         );
     }
     pairs
+}
+
+/// A date, or a code of several words: whether another one is covered is not for words to tell.
+fn is_date_like(name: &str) -> bool {
+    name.contains(' ') && name.contains(|character: char| character.is_ascii_digit())
+}
+
+/// “Falmouth” answers for “Falmouth, warehouse”, too.
+fn is_part(left: &str, right: &str) -> bool {
+    let (left, right) = (content_words(left), content_words(right));
+    left.is_subset(&right) || right.is_subset(&left)
 }
 
 impl Table {

@@ -47,6 +47,15 @@ impl Lexicon {
         })
     }
 
+    /// The header of a column in the middle of a sentence: a lone word is small unless it is a name.
+    pub(super) fn lower_header(&self, text: &str) -> String {
+        let is_word = text.chars().skip(1).all(char::is_lowercase) && text.chars().count() > 1;
+        if is_word && !self.names.contains(text) {
+            return text.to_lowercase();
+        }
+        self.lower_first(text)
+    }
+
     /// As in the middle of a sentence: names stay as they are. A single word that is never written small may be one.
     pub(super) fn lower_first(&self, text: &str) -> String {
         let mut words = text.split(' ');
@@ -59,7 +68,7 @@ impl Lexicon {
             && text.starts_with(first)
             && (is_article || first.chars().count() > 1);
         let is_lowered = match second {
-            None => is_small,
+            None => is_small && !self.names.contains(first),
             Some(_) if is_article => true,
             Some(word) if word.starts_with(char::is_uppercase) => false,
             Some(_) => is_small || leads_small && !self.names.contains(first),

@@ -6,6 +6,7 @@ mod dataset;
 mod diagnosis;
 mod gates;
 mod handbook;
+mod generated;
 mod records;
 mod reference;
 mod runs;
