@@ -18,7 +18,7 @@ use std::sync::Arc;
 
 pub use clock::{now_ms, rfc3339};
 pub use erase::Erasure;
-pub use feedback::{FeedbackInput, FeedbackRow};
+pub use feedback::{FeedbackInput, FeedbackRow, Rated};
 pub use keys::{KeyInfo, Keys, NewKey};
 pub use requests::{Logged, RequestRecord, Retention};
 pub use rollouts::{Audit, Course, Happened, Running, Save, Saved};
@@ -168,6 +168,16 @@ impl Storage {
     pub async fn rollout_audit(&self) -> Result<Audit, StorageError> {
         self.writer
             .run(|connection| rollouts::audit(connection))
+            .await
+    }
+
+    /// The newest ratings of answers whose text was kept, oldest first.
+    ///
+    /// # Errors
+    /// As [`Storage::running_rollout`].
+    pub async fn rated_answers(&self, limit: usize) -> Result<Vec<Rated>, StorageError> {
+        self.writer
+            .run(move |connection| feedback::rated(connection, limit))
             .await
     }
 

@@ -83,7 +83,7 @@ impl Comparison {
                 number(metric.mean_b),
                 metric.class(),
                 signed(metric.difference),
-                metric.interval_text(),
+                metric.interval_text().replace(' ', "\u{a0}"),
                 metric.plot(reach),
                 metric.p,
                 metric.p_holm,

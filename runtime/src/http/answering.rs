@@ -6,7 +6,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::sync::mpsc;
 use tokio::task::{JoinError, JoinHandle};
 use uuid::Uuid;
@@ -15,7 +15,7 @@ use super::Http;
 use super::error::ApiError;
 use super::request_id::RequestId;
 use crate::answer::new_answer_id;
-use crate::answer::types::{Answer, AnswerRequest, Progress, Status, TimingsMs};
+use crate::answer::types::{Answer, AnswerRequest, Citation, Progress, Status, TimingsMs};
 use crate::caller::Caller;
 use crate::service::Quoin;
 use crate::storage::RequestRecord;
@@ -132,6 +132,8 @@ struct Record {
     quoin: Arc<Quoin>,
     row: Option<RequestRecord>,
     request: Option<AnswerRequest>,
+    /// What who asked may read by.
+    tokens: Vec<String>,
 }
 
 impl Record {
@@ -141,6 +143,7 @@ impl Record {
         Self {
             quoin: Arc::clone(&asked.http.quoin),
             request: with_content.then(|| asked.request.clone()),
+            tokens: asked.caller.access.tokens().map(str::to_owned).collect(),
             row: Some(RequestRecord {
                 // Not the request's id, which the client may have chosen and may choose twice.
                 id: format!("failed_{}", Uuid::now_v7().simple()),
@@ -175,7 +178,13 @@ impl Record {
         row.assigned.clone_from(&answer.assigned);
         row.timings = serde_json::to_value(&answer.timings_ms).ok();
         row.content = self.request.take().map(|request| {
-            json!({"question": request.question, "answer": answer.answer, "request": request})
+            let quote =
+                |cited: &Citation| json!({"document": cited.document, "quote": cited.quote});
+            let quotes: Vec<Value> = answer.citations.iter().map(quote).collect();
+            json!({
+                "question": request.question, "answer": answer.answer, "request": request,
+                "citations": quotes, "tokens": self.tokens,
+            })
         });
         row.documents = answer.documents();
         measure(answer);

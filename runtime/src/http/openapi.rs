@@ -61,6 +61,7 @@ use super::{
         admin::adapters::attach_report,
         admin::adapters::aliases,
         admin::adapters::set_alias,
+        admin::ratings::list,
         admin::rollouts::start,
         admin::rollouts::history,
         admin::rollouts::status,

@@ -1,6 +1,7 @@
 //! Feedback on answers, kept with the release that gave the answer.
 
 use rusqlite::{Connection, OptionalExtension, params};
+use serde::Serialize;
 use serde_json::Value;
 use uuid::Uuid;
 
@@ -80,4 +81,46 @@ pub(super) fn add(
         ],
     )?;
     Ok(row)
+}
+
+/// A logged answer whose text was kept, with one rating of it.
+#[derive(Clone, Debug, Serialize)]
+pub struct Rated {
+    /// The answer's id.
+    pub id: String,
+    /// `answered` or `abstained`.
+    pub status: String,
+    /// Question, answer, citations and the tokens of who asked.
+    pub content: Value,
+    /// What was rated.
+    pub metric: String,
+    /// A number or a truth value.
+    pub value: Value,
+    /// What the answer should have been.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub demonstration: Option<Value>,
+}
+
+/// The newest ratings of answers whose text was kept, oldest first.
+pub(super) fn rated(connection: &Connection, limit: usize) -> Result<Vec<Rated>, StorageError> {
+    let mut statement = connection.prepare(
+        "SELECT * FROM (
+             SELECT r.id, r.status, r.content, f.metric, f.value, f.demonstration, f.at_ms, f.id AS rating
+             FROM feedback f JOIN request_log r ON r.id = f.answer_id
+             WHERE r.status IN ('answered', 'abstained') AND r.content IS NOT NULL
+             ORDER BY f.at_ms DESC, f.id DESC LIMIT ?1)
+         ORDER BY at_ms, rating",
+    )?;
+    let json = |text: Option<String>| text.and_then(|text| serde_json::from_str(&text).ok());
+    let rows = statement.query_map([i64::try_from(limit).unwrap_or(i64::MAX)], |row| {
+        Ok(Rated {
+            id: row.get(0)?,
+            status: row.get(1)?,
+            content: json(row.get(2)?).unwrap_or_default(),
+            metric: row.get(3)?,
+            value: json(row.get(4)?).unwrap_or_default(),
+            demonstration: json(row.get(5)?),
+        })
+    })?;
+    Ok(rows.collect::<Result<_, _>>()?)
 }

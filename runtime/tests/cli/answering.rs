@@ -265,3 +265,62 @@ fn a_data_set_is_made_from_documents_and_can_be_asked() {
     assert!(report["n"].as_u64().unwrap() >= 3, "{report:#}");
     assert!(report["kinds"]["generated/table"].is_object(), "{report:#}");
 }
+
+#[test]
+fn a_data_set_is_made_from_what_people_said_of_answers() {
+    let place = Place::new();
+    place.write("docs/leave.txt", LEAVE);
+    place.write("quoin.toml", "[log]\ncontent = true\n");
+    let server = place.serve(&["--config", "quoin.toml"]);
+    place.run(&["ingest", "docs", "--acl", "public"]).ok();
+    let new = ["eval", "new", "--from-log", "--out", "made"];
+    place.run(&new).fails(1, "somebody called right");
+    let ask = |question: &str| -> Value {
+        let body = json!({"question": question, "mode": "extractive"}).to_string();
+        let (status, answer) = server.http("POST", "/v1/answers", "", &body);
+        assert_eq!(status, 200, "{answer}");
+        serde_json::from_str(&answer).unwrap()
+    };
+    let rate = |answer: &Value, mut rating: Value| {
+        rating["answer_id"] = answer["id"].clone();
+        rating["metric"] = json!("helpful");
+        for _ in 0..100 {
+            let (status, _) = server.http("POST", "/v1/feedback", "", &rating.to_string());
+            if status == 201 {
+                return;
+            }
+            std::thread::sleep(std::time::Duration::from_millis(20));
+        }
+        panic!("the answer is not in the log");
+    };
+    let liked = ask("How many days of annual leave do employees have?");
+    rate(&liked, json!({"value": true}));
+    rate(
+        &ask("Where is leave asked for?"),
+        json!({"value": false, "demonstration": "in the portal"}),
+    );
+    rate(&ask("Where is leave paid out?"), json!({"value": false}));
+    let ran = place.run(&new).ok();
+    assert!(
+        ran.stdout.contains("2 questions") && ran.stdout.contains("and 1 that nobody"),
+        "{}",
+        ran.stdout
+    );
+    let questions = std::fs::read_to_string(place.path("made/qa.jsonl")).unwrap();
+    let first: Value = serde_json::from_str(questions.lines().next().unwrap()).unwrap();
+    assert_eq!(
+        first["gold"][0]["quote"], liked["citations"][0]["quote"],
+        "{questions}"
+    );
+    assert!(questions.contains("in the portal"), "{questions}");
+    let asked = [
+        "eval",
+        "answers",
+        "--dataset",
+        "made",
+        "--mode",
+        "extractive",
+        "--json",
+    ];
+    assert_eq!(place.run(&asked).ok().json()["n"], 2);
+}

@@ -1,9 +1,12 @@
-//! `quoin eval new`: a data set from documents, with questions that a program writes.
+//! `quoin eval new`: a data set from documents, with questions that a program writes, or from what people asked and said of the
+//! answers.
 
 use std::path::PathBuf;
 
 use clap::Args;
-use quoin_eval::generate::{GenerateOptions, SourceDocument, SourcePassage, from_documents};
+use quoin_eval::generate::{
+    GenerateOptions, SourceDocument, SourcePassage, from_documents, from_log,
+};
 use quoin_eval::{CorpusDocument, Manifest, write_dataset};
 use quoin_retriever::{Access, Document, PUBLIC, Page, Retriever, SearchRequest};
 
@@ -11,6 +14,9 @@ use super::corpus::{self, Corpus};
 use crate::cli::Setting;
 use crate::cli::failure::Failure;
 use crate::cli::output;
+use crate::cli::transport::Client;
+
+mod log;
 
 /// Documents that are listed at once.
 const PAGE_DOCUMENTS: usize = 1000;
@@ -19,8 +25,12 @@ const PAGE_DOCUMENTS: usize = 1000;
 #[derive(Args, Debug)]
 pub struct New {
     /// Files and folders of documents
-    #[arg(required = true, value_name = "PATH")]
+    #[arg(required_unless_present = "from_log", value_name = "PATH")]
     documents: Vec<PathBuf>,
+    /// Take the questions of the request log that people rated, and the documents of the data folder; `log.content` must have
+    /// been on
+    #[arg(long, conflicts_with = "documents")]
+    from_log: bool,
     /// The data set: a folder that does not exist yet
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
@@ -46,6 +56,9 @@ impl New {
                 "`--unanswerable` is a share from 0 to 1, got {}",
                 self.unanswerable
             )));
+        }
+        if self.from_log {
+            return self.of_log(setting).await;
         }
         let read = corpus::below(&self.documents)?;
         let corpus = Corpus::open(read, &setting.config, setting.output).await?;
@@ -90,6 +103,52 @@ impl New {
             output::count(documents.len(), "document"),
             self.out.display()
         ))
+    }
+
+    fn manifest(&self, made_by: String) -> Manifest {
+        let name = self.out.file_name();
+        Manifest {
+            name: name.map(|name| name.to_string_lossy().into_owned()),
+            version: Some("1".to_owned()),
+            made_by: Some(made_by),
+            ..Manifest::default()
+        }
+    }
+
+    /// What people liked or corrected is gold; what they disliked waits in `unlabelled.jsonl` for somebody who knows.
+    async fn of_log(&self, setting: &Setting) -> Result<(), Failure> {
+        let client = setting.client().await?;
+        let result = self.write_log(&client).await;
+        client.close().await;
+        let (questions, unlabelled) = result?;
+        setting.output.line(format!(
+            "wrote {} to `{}`, and {} that nobody has answered rightly yet",
+            output::count(questions, "question"),
+            self.out.display(),
+            unlabelled
+        ))
+    }
+
+    async fn write_log(&self, client: &Client) -> Result<(usize, usize), Failure> {
+        let rows = log::rows(&client.get("/admin/v1/ratings").await?);
+        let made = from_log(&rows);
+        if made.questions.is_empty() {
+            return Err(Failure::new(format!(
+                "no question of the log has an answer that somebody called right: {} rated, {} in doubt",
+                output::count(rows.len(), "answer"),
+                made.unlabelled.len()
+            ))
+            .hint("`log.content` keeps the text of answers; `POST /v1/feedback` rates them"));
+        }
+        let documents = log::documents(client).await?;
+        write_dataset(
+            &self.out,
+            &self.manifest("quoin eval new --from-log".to_owned()),
+            documents.into_iter(),
+            &made.questions,
+            &made.unlabelled,
+        )?;
+        Ok((made.questions.len(), made.unlabelled.len()))
     }
 }
 

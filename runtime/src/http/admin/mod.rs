@@ -6,6 +6,7 @@ pub(super) mod deletions;
 pub(super) mod index;
 pub(super) mod ingest;
 pub(super) mod keys;
+pub(super) mod ratings;
 pub(super) mod rollouts;
 pub(super) mod sources;
 pub(super) mod status;
@@ -42,6 +43,7 @@ pub(super) fn routes() -> Router<Http> {
         .route("/rollouts/{id}", get(rollouts::status))
         .route("/rollouts/{id}/plot", get(rollouts::picture))
         .route("/rollouts/{id}/{word}", post(rollouts::tell))
+        .route("/ratings", get(ratings::list))
         .route("/sources", get(sources::list))
         .route("/sources/{name}/scan", post(sources::scan))
         .route("/config", get(status::config))
