@@ -96,7 +96,7 @@ const ROUTES: [&str; 36] = [
     "put /admin/v1/aliases/{alias}",
 ];
 /// The rest of them.
-const MORE_ROUTES: [&str; 19] = [
+const MORE_ROUTES: [&str; 20] = [
     "patch /v1/documents/{id}",
     "get /admin/v1/sources",
     "post /admin/v1/sources/{name}/scan",
@@ -111,6 +111,7 @@ const MORE_ROUTES: [&str; 19] = [
     "post /v1/answers/{id}/replay",
     "post /admin/v1/adapters/message",
     "post /admin/v1/adapters/{version}/reports",
+    "get /admin/v1/ratings",
     "get /admin/v1/rollouts",
     "post /admin/v1/rollouts",
     "get /admin/v1/rollouts/{id}",
