@@ -144,17 +144,13 @@ impl Report {
 
     /// Writes `report.json`, `report.md`, `report.html` and `junit.xml` into the folder, which is made if need be.
     pub fn write(&self, folder: &Path) -> Result<(), EvalError> {
-        fs::create_dir_all(folder).map_err(EvalError::io("create", folder))?;
-        for (name, content) in [
+        let files = [
             ("report.json", self.to_json()),
             ("report.md", self.to_markdown()),
             ("report.html", self.to_html()),
             ("junit.xml", self.to_junit()),
-        ] {
-            let path = folder.join(name);
-            fs::write(&path, content).map_err(EvalError::io("write", &path))?;
-        }
-        Ok(())
+        ];
+        crate::views::write_all(folder, &files)
     }
 
     /// The text of `report.json`.

@@ -1,4 +1,4 @@
-//! What the views of comparisons and gates share: pages, numbers, files.
+//! What the views share: files; and those of comparisons and gates, pages and numbers.
 
 use std::fs;
 use std::path::Path;
@@ -66,6 +66,7 @@ pub(crate) fn signed(value: f64) -> String {
     }
 }
 
+/// Writes the files into the folder, which is made if need be.
 pub(crate) fn write_all(folder: &Path, files: &[(&str, String)]) -> Result<(), EvalError> {
     fs::create_dir_all(folder).map_err(EvalError::io("create", folder))?;
     for (name, content) in files {

@@ -3,17 +3,17 @@
 use serde::{Deserialize, Serialize};
 
 use crate::metrics::{count, ratio};
+use crate::statistics::{binomial_at_most, wilson};
 
-/// The 97.5 % quantile of the normal distribution.
-const Z: f64 = 1.959_963_984_540_054;
+/// Of the intervals.
+const LEVEL: f64 = 0.95;
 
 /// To nine decimals: what JSON holds of it is read as it was written.
 pub(super) fn rounded(value: f64) -> f64 {
     (value * 1e9).round() / 1e9
 }
 
-/// `part` of `whole`, with the 95 % interval of Wilson (1927), "Probable inference, the law of succession, and statistical
-/// inference". Of nothing, the interval is from 0 to 1.
+/// `part` of `whole`, with Wilson's 95 % interval. Of nothing, the interval is from 0 to 1.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Share {
     pub part: usize,
@@ -28,35 +28,13 @@ impl Share {
     #[must_use]
     pub fn of(part: usize, whole: usize) -> Self {
         let part = part.min(whole);
-        if whole == 0 {
-            return Self {
-                part,
-                whole,
-                share: 0.0,
-                low: 0.0,
-                high: 1.0,
-            };
-        }
-        let (share, n) = (ratio(count(part), count(whole)), count(whole));
-        let middle = (share + Z * Z / (2.0 * n)) / (1.0 + Z * Z / n);
-        let half =
-            Z * (share * (1.0 - share) / n + Z * Z / (4.0 * n * n)).sqrt() / (1.0 + Z * Z / n);
-        let low = if part == 0 {
-            0.0
-        } else {
-            (middle - half).max(0.0)
-        };
-        let high = if part == whole {
-            1.0
-        } else {
-            (middle + half).min(1.0)
-        };
+        let interval = wilson(part, whole, LEVEL);
         Self {
             part,
             whole,
-            share: rounded(share),
-            low: rounded(low),
-            high: rounded(high),
+            share: rounded(ratio(count(part), count(whole))),
+            low: rounded(interval.low),
+            high: rounded(interval.high),
         }
     }
 }
@@ -65,16 +43,8 @@ impl Share {
 /// equally likely, from 0 to 1. 1 when no pair differs.
 #[must_use]
 pub fn mcnemar_exact(gained: usize, lost: usize) -> f64 {
-    let n = gained + lost;
     let fewer = gained.min(lost);
-    // ln C(n, k) by recurrence: exact enough, and no factorial overflows.
-    let mut logarithm = -count(n) * std::f64::consts::LN_2;
-    let mut tail = logarithm.exp();
-    for k in 0..fewer {
-        logarithm += (count(n - k) / count(k + 1)).ln();
-        tail += logarithm.exp();
-    }
-    (2.0 * tail).min(1.0)
+    (2.0 * binomial_at_most(fewer, gained + lost, 0.5)).min(1.0)
 }
 
 #[cfg(test)]

@@ -5,7 +5,6 @@ mod markdown;
 mod plots;
 
 use std::fmt::Write as _;
-use std::fs;
 use std::path::Path;
 
 use super::class::Class;
@@ -58,18 +57,13 @@ fn escape(text: &str) -> String {
 impl Diagnosis {
     /// Writes `report.json`, `report.md`, `report.html` and `junit.xml` into the folder, which is made if need be.
     pub fn write(&self, folder: &Path) -> Result<(), EvalError> {
-        fs::create_dir_all(folder).map_err(EvalError::io("create", folder))?;
-        let json = format!("{:#}\n", serde_json::json!(self));
-        for (name, content) in [
-            ("report.json", json),
+        let files = [
+            ("report.json", format!("{:#}\n", serde_json::json!(self))),
             ("report.md", self.to_markdown()),
             ("report.html", self.to_html()),
             ("junit.xml", self.to_junit()),
-        ] {
-            let path = folder.join(name);
-            fs::write(&path, content).map_err(EvalError::io("write", &path))?;
-        }
-        Ok(())
+        ];
+        crate::views::write_all(folder, &files)
     }
 
     /// One suite a class, one case a question; a failure's evidence is its text.

@@ -273,7 +273,7 @@ impl Answers {
         Asker {
             texts: Texts::new(Arc::clone(&client)),
             client,
-            cache,
+            cache: Arc::new(cache),
             model: self.model.clone(),
             mode: self.mode.into(),
             top_k: self.top_k,

@@ -17,7 +17,7 @@ use crate::cli::transport::Client;
 /// Who asks how.
 pub(super) struct Asker {
     pub(super) client: Arc<Client>,
-    pub(super) cache: Cache,
+    pub(super) cache: Arc<Cache>,
     pub(super) texts: Texts,
     /// `quoin`, `NAME@VERSION` or `base`.
     pub(super) model: Option<String>,

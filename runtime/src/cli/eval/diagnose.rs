@@ -16,7 +16,6 @@ use super::answers::Questions;
 use super::asking::{Asked, Asker};
 use super::cache::Cache;
 use super::corpus::{self, Corpus};
-use super::scoring::Texts;
 use crate::answer::types::Mode;
 use crate::cli::Setting;
 use crate::cli::failure::Failure;
@@ -135,17 +134,16 @@ impl Diagnose {
             let named = AdapterId::or_base(model);
             let (release, _) = observer.quoin().released(Some(&named), mode).await?;
             let folder = setting.config.data().join("evaluations");
-            let cache = || {
-                if self.no_cache {
-                    return Ok(Cache::none());
-                }
-                Cache::open(&folder, &json!([reference.digest, release]))
-            };
+            let cache = Arc::new(if self.no_cache {
+                Cache::none()
+            } else {
+                Cache::open(&folder, &json!([reference.digest, release]))?
+            });
             let client = Arc::new(Client::within(Arc::clone(observer.quoin())));
-            let by = |mode: Mode, cache: Cache| Asker {
-                texts: Texts::new(Arc::clone(&client)),
+            let by = |mode: Mode| Asker {
+                texts: observer.texts().clone(),
                 client: Arc::clone(&client),
-                cache,
+                cache: Arc::clone(&cache),
                 model: Some(named.clone()),
                 mode,
                 top_k: None,
@@ -155,7 +153,7 @@ impl Diagnose {
             };
             let mut note = |context, asked| cells.insert(Cell::of(context, model.is_some()), asked);
             output.note(format!("{named}: retrieved passages"));
-            let retrieved = by(mode, cache()?);
+            let retrieved = by(mode);
             note(
                 Context::Retrieved,
                 retrieved.ask_all(questions, output).await?,
@@ -167,7 +165,7 @@ impl Diagnose {
             note(Context::Gold, gold);
             if !self.extractive {
                 output.note(format!("{named}: no passages"));
-                let closed = by(Mode::ClosedBook, cache()?);
+                let closed = by(Mode::ClosedBook);
                 note(Context::Closed, closed.ask_all(questions, output).await?);
             }
         }

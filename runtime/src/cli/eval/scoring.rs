@@ -17,10 +17,11 @@ use crate::cli::transport::{Client, segment};
 /// Most documents whose texts are kept in memory.
 const TEXTS_MAX: usize = 4096;
 
-/// The texts of documents, asked for once. None is a document that is not there.
+/// The texts of documents, asked for once. None is a document that is not there. Clones share what they know.
+#[derive(Clone)]
 pub(super) struct Texts {
     client: Arc<Client>,
-    known: Mutex<HashMap<String, Option<Arc<Text>>>>,
+    known: Arc<Mutex<HashMap<String, Option<Arc<Text>>>>>,
 }
 
 /// A document's text, cut by code points.
@@ -49,7 +50,7 @@ impl Texts {
     pub(super) fn new(client: Arc<Client>) -> Self {
         Self {
             client,
-            known: Mutex::default(),
+            known: Arc::default(),
         }
     }
 

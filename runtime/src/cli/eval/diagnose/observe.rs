@@ -45,6 +45,10 @@ impl Observer {
         &self.quoin
     }
 
+    pub(super) fn texts(&self) -> &Texts {
+        &self.texts
+    }
+
     /// Asks with the passages that hold the gold texts, and nothing else.
     pub(super) async fn ask_with_gold(
         &self,
