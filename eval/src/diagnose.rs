@@ -19,6 +19,7 @@
 //! | … citations unknown: gold alone is right; is not | retrieved, not used; used, wrong |
 
 mod abstention;
+mod advice;
 mod cells;
 mod class;
 mod decide;
@@ -30,11 +31,12 @@ mod right;
 mod statistics;
 mod view;
 
-pub use abstention::{Point, RiskCoverage};
+pub use crate::selective::{HeldOut, Point};
+pub use abstention::{RiskCoverage, ThresholdTrial};
 pub use cells::{CellShare, Contrast};
 pub use class::{Class, Side, Stage};
-pub use diagnosis::{ClassCount, Diagnosis, Finding, FlowStep, KindRow, LeverBound, Settings};
-pub use levers::Lever;
+pub use diagnosis::{ClassCount, Diagnosis, Finding, FlowStep, KindRow, Settings};
+pub use levers::{BehaviourSplit, Lever, LeverBound};
 pub use observation::{
     Cell, Context, GoldDocument, GoldText, Listing, Observation, Outcome, Status, Trace, Validity,
 };

@@ -18,6 +18,7 @@ pub mod metrics;
 pub mod record;
 mod report;
 mod run;
+mod selective;
 pub mod statistics;
 pub mod trec;
 mod views;

@@ -227,6 +227,11 @@ pub(crate) fn mean(values: impl IntoIterator<Item = f64>) -> f64 {
     ratio(sum, count(values_seen))
 }
 
+/// To nine decimals: what JSON holds of it is read as it was written.
+pub(crate) fn rounded(value: f64) -> f64 {
+    (value * 1e9).round() / 1e9
+}
+
 pub(crate) fn ratio(part: f64, whole: f64) -> f64 {
     if whole > 0.0 { part / whole } else { 0.0 }
 }

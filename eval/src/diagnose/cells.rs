@@ -4,7 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use super::decide::Case;
 use super::observation::{Cell, Context};
-use super::statistics::{Share, mcnemar_exact, rounded};
+use super::statistics::{Share, mcnemar_exact};
+use crate::metrics::rounded;
 
 /// The share of questions that a cell has right, of those that were asked in it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

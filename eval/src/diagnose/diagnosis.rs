@@ -1,4 +1,4 @@
-//! All findings together: counts, levers, the decision table and the sentence that says what to do next.
+//! All findings together: counts, levers, and the decision table.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,7 +9,9 @@ use super::cells::{CellShare, Contrast, contrasts, shares};
 use super::class::{Class, Side, Stage};
 use super::decide::{Case, RULES, decide};
 use super::evidence::{evidence, shown};
-use super::levers::{Lever, levers};
+use super::levers::{
+    AdapterEffect, BehaviourSplit, Judged, Lever, LeverBound, Trial, bounds, levers,
+};
 use super::observation::{Cell, Context, Observation};
 use super::right::RightRule;
 use super::statistics::Share;
@@ -42,19 +44,6 @@ pub struct ClassCount {
     pub class: Class,
     /// Of all questions.
     pub share: Share,
-}
-
-/// What a lever could recover at most.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct LeverBound {
-    pub lever: Lever,
-    /// Of the failures.
-    pub at_most: Share,
-    /// Of these, questions that no other lever could recover.
-    pub alone: usize,
-    /// Questions that are right and that it would make wrong, as far as the cells tell (the adapter's: those that are wrong
-    /// without it).
-    pub costs: usize,
 }
 
 /// One kind of question in the table “knowledge or behaviour”: how many failures of each sort.
@@ -95,6 +84,11 @@ pub struct Diagnosis {
     pub next: String,
     /// Without those that are empty.
     pub classes: Vec<ClassCount>,
+    /// Of the failures: the model was not given what it needed.
+    pub knowledge: Share,
+    /// Of the failures: it was.
+    pub behaviour: Share,
+    pub behaviour_split: BehaviourSplit,
     /// Those that could recover most, less their costs, first.
     pub levers: Vec<LeverBound>,
     /// Failures that no single lever could recover.
@@ -125,23 +119,39 @@ impl Diagnosis {
                 served,
             })
             .collect();
-        let findings: Vec<Finding> = cases.iter().map(finding).collect();
-        let number = |class| {
-            findings
-                .iter()
-                .filter(|finding| finding.class == class)
-                .count()
+        let decided: Vec<(usize, Class)> = cases.iter().map(decide).collect();
+        let classes: Vec<Class> = decided.iter().map(|(_, class)| *class).collect();
+        let effect = AdapterEffect::of(&cases, &classes);
+        let (abstention, decisions) = risk_coverage(&cases);
+        let trials = decisions.iter().map(|answered| Trial {
+            answered: *answered,
+            adapter_harms: effect.harms(),
+        });
+        let trials: Vec<Trial> = trials.collect();
+        let findings: Vec<Finding> = cases
+            .iter()
+            .zip(decided)
+            .zip(&trials)
+            .map(|((case, decided), trial)| finding(case, decided, *trial))
+            .collect();
+        let judged: Vec<Judged<'_, '_>> = cases
+            .iter()
+            .zip(&findings)
+            .zip(&trials)
+            .map(|((case, finding), trial)| (case, finding, *trial))
+            .collect();
+        let (levers, behaviour_split) = (bounds(&judged, effect), BehaviourSplit::of(&judged));
+        let number = |class| classes.iter().filter(|other| **other == class).count();
+        let of_side = |side| {
+            let classes = classes.iter();
+            classes.filter(|class| class.side() == Some(side)).count()
         };
         let n = findings.len();
-        let failures = findings
-            .iter()
-            .filter(|finding| finding.class.is_failure())
-            .count();
+        let failures = classes.iter().filter(|class| class.is_failure()).count();
         let share = |class| ClassCount {
             class,
             share: Share::of(number(class), n),
         };
-        let levers = bounds(&findings, failures, adapter_gains(&cases));
         let mut diagnosis = Self {
             about: settings.about.clone(),
             n,
@@ -156,6 +166,9 @@ impl Diagnosis {
                 .map(share)
                 .filter(|count| count.share.part > 0)
                 .collect(),
+            knowledge: Share::of(of_side(Side::Knowledge), failures),
+            behaviour: Share::of(of_side(Side::Behaviour), failures),
+            behaviour_split,
             levers,
             beyond_levers: findings
                 .iter()
@@ -164,7 +177,7 @@ impl Diagnosis {
             table: table(&findings),
             cells: shares(&cases),
             contrasts: contrasts(&cases),
-            abstention: risk_coverage(&cases),
+            abstention,
             flow: flow(observations, &findings),
             decisions: RULES
                 .iter()
@@ -172,71 +185,8 @@ impl Diagnosis {
                 .collect(),
             findings,
         };
-        diagnosis.next = diagnosis.advice();
+        diagnosis.next = diagnosis.advice(effect);
         Ok(diagnosis)
-    }
-
-    fn behavioural(&self) -> usize {
-        self.findings
-            .iter()
-            .filter(|finding| finding.class.side() == Some(Side::Behaviour))
-            .count()
-    }
-
-    fn advice(&self) -> String {
-        let failures = self.failures;
-        let undetermined = match self.undetermined {
-            0 => String::new(),
-            some => format!(" {some} of {} could not be judged: run them again.", self.n),
-        };
-        let Some(most) = self.levers.first() else {
-            return match failures {
-                0 => format!(
-                    "Nothing to pull: {} of {} questions are right.{undetermined}",
-                    self.right.part, self.n
-                ),
-                _ => format!(
-                    "No single lever recovers any of the {failures} failures: with the gold passages alone they fail too.{undetermined}"
-                ),
-            };
-        };
-        let unseen = self
-            .findings
-            .iter()
-            .filter(|finding| finding.class.side() == Some(Side::Knowledge))
-            .count();
-        let is_unseen = unseen * 2 >= failures;
-        let cheaper = self.levers.iter().find(|bound| {
-            bound.lever.is_cheaper()
-                && bound.costs < bound.at_most.part
-                && (!is_unseen || bound.lever.brings_gold())
-        });
-        let named = |bound: &LeverBound| {
-            format!(
-                "{}: it could recover at most {} of {failures}",
-                bound.lever, bound.at_most.part
-            )
-        };
-        let advice = match cheaper {
-            Some(cheaper) if is_unseen => format!(
-                "Do not fine-tune yet: {unseen} of {failures} failures are lost before the model sees the passage. First {}.",
-                named(cheaper)
-            ),
-            None if is_unseen => format!(
-                "{unseen} of {failures} failures are lost before the model sees the passage, and with the gold passages alone they fail too: mend both."
-            ),
-            Some(cheaper)
-                if most.lever != Lever::FineTune
-                    || cheaper.at_most.part * 2 >= most.at_most.part =>
-            {
-                format!("Before fine-tuning, {}.", named(cheaper))
-            }
-            _ => format!(
-                "Fine-tuning is worth a try: in {} of {failures} failures what was missing is behaviour, and no cheaper lever reaches half of them.",
-                self.behavioural()
-            ),
-        };
-        advice + &undetermined
     }
 }
 
@@ -268,62 +218,26 @@ fn served_cell(observations: &[Observation]) -> Cell {
     Cell::of(Context::Retrieved, has_adapter)
 }
 
-fn finding(case: &Case<'_>) -> Finding {
-    let (rule, class) = decide(case);
-    let evidence = if class == Class::Right {
+fn finding(case: &Case<'_>, (rule, class): (usize, Class), trial: Trial) -> Finding {
+    let mut evidence = if class == Class::Right {
         Vec::new()
     } else {
         evidence(case, class, RULES[rule].when)
     };
+    if let Some(answered) = trial.answered.filter(|_| class.is_failure()) {
+        evidence.push(format!(
+            "At a threshold that other questions chose it is {}.",
+            if answered { "answered" } else { "withheld" }
+        ));
+    }
     Finding {
         id: shown(&case.observation.id),
         question: shown(&case.observation.question),
         kind: case.observation.kind.as_deref().map(shown),
         class,
         evidence,
-        levers: levers(case, class),
+        levers: levers(case, class, trial),
     }
-}
-
-/// Right as served with the adapter, wrong without it.
-fn adapter_gains(cases: &[Case<'_>]) -> usize {
-    let base = Cell::of(Context::Retrieved, false);
-    let gains = cases.iter().filter(|case| {
-        case.observation.cells.contains_key(&base)
-            && case.is_right(case.served)
-            && !case.is_right(base)
-    });
-    gains.count()
-}
-
-fn bounds(findings: &[Finding], failures: usize, adapter_gains: usize) -> Vec<LeverBound> {
-    let mut counts: BTreeMap<Lever, (usize, usize)> = BTreeMap::new();
-    for finding in findings {
-        for lever in &finding.levers {
-            let (all, alone) = counts.entry(*lever).or_default();
-            *all += 1;
-            *alone += usize::from(finding.levers.len() == 1);
-        }
-    }
-    let bound = |(lever, (all, alone))| LeverBound {
-        lever,
-        at_most: Share::of(all, failures),
-        alone,
-        costs: if lever == Lever::DropAdapter {
-            adapter_gains
-        } else {
-            0
-        },
-    };
-    let mut bounds: Vec<LeverBound> = counts.into_iter().map(bound).collect();
-    bounds.sort_by_key(|bound| {
-        (
-            bound.costs >= bound.at_most.part,
-            std::cmp::Reverse(bound.at_most.part.saturating_sub(bound.costs)),
-            bound.lever,
-        )
-    });
-    bounds
 }
 
 fn table(findings: &[Finding]) -> BTreeMap<String, KindRow> {

@@ -2,16 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::metrics::{count, ratio};
+use crate::metrics::{count, ratio, rounded};
 use crate::statistics::{binomial_at_most, wilson};
 
 /// Of the intervals.
 const LEVEL: f64 = 0.95;
-
-/// To nine decimals: what JSON holds of it is read as it was written.
-pub(super) fn rounded(value: f64) -> f64 {
-    (value * 1e9).round() / 1e9
-}
 
 /// `part` of `whole`, with Wilson's 95 % interval. Of nothing, the interval is from 0 to 1.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]

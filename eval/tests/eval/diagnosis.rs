@@ -14,7 +14,7 @@ fn listing(rank: Option<usize>, listed: usize) -> Listing {
     Listing { rank, listed }
 }
 
-fn right() -> Outcome {
+pub fn right() -> Outcome {
     Outcome {
         cites_gold: Some(true),
         confidence: Some(0.9),
@@ -22,7 +22,7 @@ fn right() -> Outcome {
     }
 }
 
-fn wrong(cites_gold: bool) -> Outcome {
+pub fn wrong(cites_gold: bool) -> Outcome {
     Outcome {
         cites_gold: Some(cites_gold),
         ..Outcome::answered("two years")
@@ -30,7 +30,7 @@ fn wrong(cites_gold: bool) -> Outcome {
 }
 
 /// Everything found, in the prompt, and right with gold alone; what is served is handed in.
-fn found(id: &str, served: Outcome) -> Observation {
+pub fn found(id: &str, served: Outcome) -> Observation {
     Observation {
         id: id.to_owned(),
         question: "How long are logs kept?".to_owned(),
@@ -212,7 +212,7 @@ fn behaviour_defects() -> Vec<(Observation, Class, Lever)> {
     ]
 }
 
-fn diagnose(observations: &[Observation]) -> Diagnosis {
+pub fn diagnose(observations: &[Observation]) -> Diagnosis {
     Diagnosis::of(observations, &Settings::default()).unwrap()
 }
 
@@ -343,7 +343,8 @@ fn the_markdown_of_one_lost_question() {
     let markdown = diagnose(&[ranks("q1", [None; 4], 3)]).to_markdown();
     for part in [
         "# The lever to pull\n\n**Do not fine-tune yet: 1 of 1 failures are lost before the model sees the passage. First change ranking: it could recover at most 1 of 1.**\n\n0 of 1 questions are right (0.0 % [0.0, 79.3]).",
-        "\n## Levers\n\n| lever | recovers at most | share of failures (95 %) | no other lever would | would lose |\n|---|---:|---:|---:|---:|\n| change ranking | 1 | 100.0 % [20.7, 100.0] | 1 | 0 |\n",
+        "\n## Levers\n\n| lever | recovers at most | share of failures (95 %) | no other lever would | unchecked | would lose | what is counted |\n|---|---:|---:|---:|---:|---:|---:|\n| change ranking | 1 | 100.0 % [20.7, 100.0] | 1 | 0 | 0 | found too low or not; right with the gold passages alone |\n",
+        "\nOf 1 failures, 1 are of knowledge: 100.0 % [20.7, 100.0]; and 0 of behaviour: 0.0 % [0.0, 79.3].\n",
         "| found by BM25 or vectors | 0 | 1 |\n",
         "\n### q1 · lost in BM25\n\nHow long are logs kept?\n\n- Decided by: the passage has half of the question's terms or more: BM25 had the words.\n",
         "- Gold passage: BM25 not among 50, vector not among 50, fused not among 50, reranked not among 50; the prompt is offered the first 8.\n- It has 3 of the question's 4 terms.\n- Other cells: gold passages alone, without adapter: right.\n- Levers: change ranking\n",
@@ -510,8 +511,12 @@ proptest! {
         prop_assert_ne!(finding.class, Class::Undetermined);
         prop_assert_eq!(diagnosis.right.part + diagnosis.failures, 1);
         prop_assert_eq!(diagnosis.classes.len(), 1);
-        let tunes = finding.levers.contains(&Lever::FineTune);
-        prop_assert_eq!(tunes, finding.class.side() == Some(Side::Behaviour));
+        let split = diagnosis.behaviour_split;
+        let tunes = usize::from(finding.levers.contains(&Lever::FineTune));
+        prop_assert_eq!(tunes, split.not_tried + split.wrong_with_gold);
+        let parts: usize = split.parts().iter().map(|(_, number)| number).sum();
+        prop_assert_eq!(parts, usize::from(finding.class.side() == Some(Side::Behaviour)));
+        prop_assert_eq!(diagnosis.knowledge.part + diagnosis.behaviour.part, diagnosis.failures);
         prop_assert_eq!(finding.levers.contains(&Lever::AddDocuments) && finding.class != Class::NotInCorpus, false);
         let mut once = finding.levers.clone();
         once.dedup();
@@ -566,7 +571,7 @@ fn the_advice_follows_what_failed() {
     };
     let next = diagnose(&[helpless("a"), helpless("b")]).next;
     assert!(
-        next.starts_with("Fine-tuning is worth a try: in 2 of 2"),
+        next.starts_with("Fine-tuning is worth a try: 2 of 2 failures"),
         "{next}"
     );
     let next = diagnose(&[found("a", wrong(false))]).next;

@@ -7,6 +7,7 @@ mod diagnosis;
 mod gates;
 mod generated;
 mod handbook;
+mod levers;
 mod records;
 mod reference;
 mod runs;

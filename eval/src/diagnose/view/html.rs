@@ -3,8 +3,8 @@
 use std::fmt::Write as _;
 
 use super::{TABLE_HEADS, escape, plots, table_values};
-use crate::diagnose::class::Side;
 use crate::diagnose::diagnosis::{Diagnosis, Finding};
+use crate::diagnose::levers::LeverBound;
 use crate::diagnose::observation::{Cell, Context};
 use crate::diagnose::statistics::Share;
 
@@ -39,16 +39,17 @@ impl Diagnosis {
     }
 
     fn html_of_levers(&self, body: &mut String) {
-        body.push_str("<section><h2>Levers</h2>\n<p>How many failures each could recover, at most.</p>\n<ol class=\"levers\">\n");
+        body.push_str("<section><h2>Levers</h2>\n<p>How many failures each could recover, at most, and what was counted for that.</p>\n<ol class=\"levers\">\n");
         for bound in &self.levers {
             let _ = writeln!(
                 body,
-                "<li><span>{}</span><div class=\"track\"><i style=\"width:{:.1}%\"></i></div><b>{}</b><small>of {}{}</small></li>",
+                "<li><span>{}<small>{}</small></span><div class=\"track\"><i style=\"width:{:.1}%\"></i></div><b>{}</b><small>of {}{}</small></li>",
                 bound.lever,
+                bound.meaning,
                 bound.at_most.share * 100.0,
                 bound.at_most.part,
                 bound.at_most.whole,
-                lever_note(bound.alone, bound.costs)
+                lever_note(bound)
             );
         }
         body.push_str("</ol>\n");
@@ -58,6 +59,17 @@ impl Diagnosis {
                 "<p>{} failures no single lever recovers.</p>",
                 self.beyond_levers
             );
+        }
+        if self.behaviour.part > 0 {
+            let _ = write!(
+                body,
+                "<p>Of the {} failures of behaviour:</p>\n<ul class=\"split\">",
+                self.behaviour.part
+            );
+            for (part, number) in self.behaviour_split.parts() {
+                let _ = write!(body, "<li><b>{number}</b> {part}</li>");
+            }
+            body.push_str("</ul>\n");
         }
         body.push_str("</section>\n");
     }
@@ -107,17 +119,13 @@ impl Diagnosis {
     }
 
     fn html_of_kinds(&self, body: &mut String) {
-        let number = |side| {
-            self.findings
-                .iter()
-                .filter(|finding| finding.class.side() == Some(side))
-                .count()
-        };
         let _ = write!(
             body,
-            "<section><h2>Knowledge or behaviour</h2>\n<p><b>{}</b> failures of knowledge: the model was not given what it needed. <b>{}</b> of behaviour: it was.</p>\n<div class=\"wide\"><table><thead><tr><th scope=\"col\">kind</th>",
-            number(Side::Knowledge),
-            number(Side::Behaviour)
+            "<section><h2>Knowledge or behaviour</h2>\n<p><b>{}</b> failures of knowledge {}: the model was not given what it needed. <b>{}</b> of behaviour {}: it was.</p>\n<div class=\"wide\"><table><thead><tr><th scope=\"col\">kind</th>",
+            self.knowledge.part,
+            interval(&self.knowledge),
+            self.behaviour.part,
+            interval(&self.behaviour)
         );
         for head in TABLE_HEADS {
             let _ = write!(body, "<th scope=\"col\">{head}</th>");
@@ -140,20 +148,12 @@ impl Diagnosis {
         };
         let _ = write!(
             body,
-            "<section><h2>Abstention</h2>\n<p>Now {} right and {} wrong answers. ",
-            curve.now.right, curve.now.wrong
+            "<section><h2>Abstention</h2>\n<p>Now {} right and {} wrong answers. {}</p>\n{}</section>\n",
+            curve.now.right,
+            curve.now.wrong,
+            curve.in_words(),
+            plots::risk_coverage(curve)
         );
-        let _ = match &curve.best {
-            Some(best) => write!(
-                body,
-                "A threshold of {:.4} has most right less wrong: {} and {}. It is chosen on these very questions: check it on others.",
-                best.threshold.unwrap_or_default(),
-                best.right,
-                best.wrong
-            ),
-            None => write!(body, "No threshold has more right answers than wrong ones."),
-        };
-        let _ = write!(body, "</p>\n{}</section>\n", plots::risk_coverage(curve));
     }
 
     fn html_of_failures(&self, body: &mut String) {
@@ -216,12 +216,20 @@ fn html_of_finding(body: &mut String, finding: &Finding) {
     body.push_str("</details>\n");
 }
 
-fn lever_note(alone: usize, costs: usize) -> String {
-    match (alone, costs) {
-        (0, 0) => String::new(),
-        (_, 0) => format!(" · {alone} by this alone"),
-        _ => format!(" · would lose {costs}"),
+fn lever_note(bound: &LeverBound) -> String {
+    let mut note = format!(" {}", interval(&bound.at_most));
+    for (number, words) in [
+        (bound.alone, "by this alone"),
+        (bound.unchecked, "unchecked"),
+    ] {
+        if number > 0 {
+            let _ = write!(note, " · {number} {words}");
+        }
     }
+    if bound.costs > 0 {
+        let _ = write!(note, " · would lose {}", bound.costs);
+    }
+    note
 }
 
 fn interval(share: &Share) -> String {

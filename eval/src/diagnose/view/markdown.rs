@@ -55,6 +55,15 @@ impl Diagnosis {
                 .collect();
             row(&mut text, &cells);
         }
+        let _ = writeln!(
+            text,
+            "\nOf {} failures, {} are of knowledge: {}; and {} of behaviour: {}.",
+            self.failures,
+            self.knowledge.part,
+            interval(&self.knowledge),
+            self.behaviour.part,
+            interval(&self.behaviour)
+        );
         self.markdown_of_abstention(&mut text);
         self.markdown_of_failures(&mut text);
         section(
@@ -77,7 +86,9 @@ impl Diagnosis {
                 "recovers at most",
                 "share of failures (95 %)",
                 "no other lever would",
+                "unchecked",
                 "would lose",
+                "what is counted",
             ],
         );
         for bound in &self.levers {
@@ -88,7 +99,9 @@ impl Diagnosis {
                     &bound.at_most.part,
                     &interval(&bound.at_most),
                     &bound.alone,
+                    &bound.unchecked,
                     &bound.costs,
+                    &bound.meaning,
                 ],
             );
         }
@@ -98,6 +111,16 @@ impl Diagnosis {
                 "\n{} failures no single lever recovers.",
                 self.beyond_levers
             );
+        }
+        if self.behaviour.part > 0 {
+            let _ = writeln!(
+                text,
+                "\nOf the {} failures of behaviour:\n",
+                self.behaviour.part
+            );
+            for (part, number) in self.behaviour_split.parts() {
+                let _ = writeln!(text, "- {number} {part}");
+            }
         }
     }
 
@@ -160,9 +183,11 @@ impl Diagnosis {
             "Abstention",
             &["threshold", "right", "wrong", "coverage", "risk"],
         );
+        let trial = curve.held_out.as_ref();
         for (name, point) in [
             ("now", Some(&curve.now)),
-            ("best right − wrong", curve.best.as_ref()),
+            ("proposed", trial.map(|trial| &trial.held_out.point)),
+            ("best on these very questions", curve.best.as_ref()),
         ] {
             let Some(point) = point else { continue };
             let name = point.threshold.map_or(name.to_owned(), |threshold| {
@@ -174,9 +199,7 @@ impl Diagnosis {
             );
             row(text, &[&name, &point.right, &point.wrong, &coverage, &risk]);
         }
-        text.push_str(
-            "\nThe best threshold is chosen on these very questions: check it on others.\n",
-        );
+        let _ = writeln!(text, "\n{}", curve.in_words());
     }
 
     fn markdown_of_failures(&self, text: &mut String) {

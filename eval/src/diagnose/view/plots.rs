@@ -37,7 +37,7 @@ pub(super) fn flow(diagnosis: &Diagnosis) -> String {
     html + "</ol>\n"
 }
 
-/// Coverage from left to right, risk upwards, with the threshold in force and the best one marked.
+/// Coverage from left to right, risk upwards, with what the threshold in force gives and what the proposed one would.
 pub(super) fn risk_coverage(curve: &RiskCoverage) -> String {
     let place = |coverage: f64, risk: f64| (50.0 + 430.0 * coverage, 210.0 - 190.0 * risk);
     let mut svg = "<svg class=\"curve\" viewBox=\"0 0 520 250\" role=\"img\" aria-label=\"risk over coverage\">".to_owned();
@@ -56,7 +56,8 @@ pub(super) fn risk_coverage(curve: &RiskCoverage) -> String {
         let _ = write!(svg, "{x:.1},{y:.1} ");
     }
     svg.push_str("\"/>");
-    for (class, point) in [("now", Some(&curve.now)), ("best", curve.best.as_ref())] {
+    let proposed = curve.held_out.as_ref().map(|trial| &trial.held_out.point);
+    for (class, point) in [("now", Some(&curve.now)), ("proposed", proposed)] {
         if let Some(point) = point {
             let (x, y) = place(point.coverage, point.risk);
             let _ = write!(
