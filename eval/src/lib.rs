@@ -15,6 +15,7 @@ mod error;
 pub mod gates;
 pub mod generate;
 pub mod metrics;
+mod plots;
 pub mod record;
 mod report;
 mod run;

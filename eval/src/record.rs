@@ -60,6 +60,17 @@ pub struct QuestionRecord {
 }
 
 impl QuestionRecord {
+    /// Whether an answer that was given is right: it has a gold answer in it word for word, or an F1 of at least 0.5. None of what
+    /// was not answered.
+    pub(crate) fn is_right(&self) -> Option<bool> {
+        let at_least = |metric: &str, least: f64| {
+            let value = self.metrics.get(metric);
+            value.is_some_and(|value| *value >= least)
+        };
+        let is_given = self.status == Some(Status::Answered) && self.metrics.contains_key("f1");
+        is_given.then(|| at_least("contains", 1.0) || at_least("f1", 0.5))
+    }
+
     fn check(&self) -> Result<(), String> {
         if self.id.is_empty() {
             return Err("`id` is empty".to_owned());
@@ -185,7 +196,7 @@ impl EvaluatedRun {
 
     /// Writes the report with its views, and the questions.
     pub fn write(&self, folder: &Path) -> Result<(), EvalError> {
-        self.report.write(folder)?;
+        self.report.write_with(folder, &self.questions)?;
         write_questions(&folder.join("questions.jsonl"), &self.questions)
     }
 }

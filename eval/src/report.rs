@@ -12,11 +12,13 @@ use crate::answers::ThresholdPoint;
 use crate::dataset::Dataset;
 use crate::error::EvalError;
 use crate::metrics::{Qrels, STANDARD};
+use crate::record::QuestionRecord;
 use crate::run::Run;
 use crate::trec;
 
-/// The order of the stages in every view; others follow by name.
-const STAGES: &[&str] = &["bm25", "vector", "fused", "reranked"];
+mod plots;
+mod tables;
+mod views;
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DatasetReference {
@@ -144,10 +146,19 @@ impl Report {
 
     /// Writes `report.json`, `report.md`, `report.html` and `junit.xml` into the folder, which is made if need be.
     pub fn write(&self, folder: &Path) -> Result<(), EvalError> {
+        self.write_with(folder, &[])
+    }
+
+    /// The same, with plots of the questions in `report.html`.
+    pub(crate) fn write_with(
+        &self,
+        folder: &Path,
+        questions: &[QuestionRecord],
+    ) -> Result<(), EvalError> {
         let files = [
             ("report.json", self.to_json()),
             ("report.md", self.to_markdown()),
-            ("report.html", self.to_html()),
+            ("report.html", self.to_html_with(questions)),
             ("junit.xml", self.to_junit()),
         ];
         crate::views::write_all(folder, &files)
@@ -171,304 +182,7 @@ impl Report {
         }
         Ok(())
     }
-
-    #[must_use]
-    pub fn to_markdown(&self) -> String {
-        let mut text = format!(
-            "# Evaluation on {}\n\n{} documents, {} questions. Data set `{}`, configuration `{}`",
-            self.dataset.name,
-            self.dataset.documents,
-            self.n,
-            self.dataset.digest,
-            self.config_digest
-        );
-        match &self.release {
-            Some(release) => writeln!(text, ", release `{release}`.").unwrap_or_default(),
-            None => text.push_str(".\n"),
-        }
-        for table in self.tables() {
-            let _ = write!(text, "\n## {}\n\n| {} |", table.title, table.head);
-            for column in &table.columns {
-                let _ = write!(text, " {column} |");
-            }
-            let _ = write!(text, "\n|---|{}", "---:|".repeat(table.columns.len()));
-            for (name, values) in &table.rows {
-                let _ = write!(text, "\n| {name} |");
-                for value in values {
-                    let _ = write!(text, " {} |", table.written(*value));
-                }
-            }
-            text.push('\n');
-        }
-        text
-    }
-
-    /// One file that needs no network: each value with a bar of its length.
-    #[must_use]
-    pub fn to_html(&self) -> String {
-        let mut body = format!(
-            "<h1>Evaluation on {}</h1>\n<p>{} documents, {} questions.</p>\n<dl><dt>data set</dt><dd>{}</dd>\
-             <dt>configuration</dt><dd>{}</dd>",
-            escape(&self.dataset.name),
-            self.dataset.documents,
-            self.n,
-            escape(&self.dataset.digest),
-            escape(&self.config_digest)
-        );
-        if let Some(release) = &self.release {
-            let _ = write!(body, "<dt>release</dt><dd>{}</dd>", escape(release));
-        }
-        body.push_str("</dl>\n");
-        for table in self.tables() {
-            let _ = write!(
-                body,
-                "<h2>{}</h2>\n<table>\n<tr><th>{}</th>",
-                escape(&table.title),
-                escape(&table.head)
-            );
-            for column in &table.columns {
-                let _ = write!(body, "<th>{}</th>", escape(column));
-            }
-            body.push_str("</tr>\n");
-            for (name, values) in &table.rows {
-                let _ = write!(body, "<tr><th scope=\"row\">{}</th>", escape(name));
-                for value in values {
-                    let bar = value.unwrap_or(0.0) / table.full;
-                    let width = (bar * 100.0).clamp(0.0, 100.0);
-                    let _ = write!(
-                        body,
-                        "<td><i style=\"width:{width:.1}%\"></i><b>{}</b></td>",
-                        table.written(*value)
-                    );
-                }
-                body.push_str("</tr>\n");
-            }
-            body.push_str("</table>\n");
-        }
-        let title = escape(&self.dataset.name);
-        format!(
-            "<!doctype html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">\n<meta name=\"viewport\" content=\"width=device-width\">\n<title>Evaluation on {title}</title>\n<style>\n{STYLE}</style>\n{body}</html>\n"
-        )
-    }
-
-    /// One suite a table row, one case a metric, so that CI shows the values over time. Nothing fails here: gates decide.
-    #[must_use]
-    pub fn to_junit(&self) -> String {
-        let mut text =
-            "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites name=\"quoin eval\">\n"
-                .to_owned();
-        for table in self.tables().iter().filter(|table| table.is_share) {
-            for (name, values) in &table.rows {
-                let name = escape(name);
-                let _ = writeln!(
-                    text,
-                    "  <testsuite name=\"{name}\" tests=\"{}\" failures=\"0\">",
-                    values.iter().flatten().count()
-                );
-                for (column, value) in table.columns.iter().zip(values) {
-                    if let Some(value) = value {
-                        let column = escape(column);
-                        let _ = writeln!(
-                            text,
-                            "    <testcase classname=\"{name}\" name=\"{column}\"><system-out>{value}</system-out></testcase>"
-                        );
-                    }
-                }
-                text.push_str("  </testsuite>\n");
-            }
-        }
-        text.push_str("</testsuites>\n");
-        text
-    }
-
-    fn tables(&self) -> Vec<Table> {
-        let standard: Vec<String> = STANDARD.iter().map(ToString::to_string).collect();
-        let standard: Vec<&str> = standard.iter().map(String::as_str).collect();
-        let percentiles = ["p50", "p95", "p99", "max"];
-        let threshold = [
-            "answered",
-            "abstain_precision",
-            "abstain_recall",
-            "exact",
-            "f1",
-        ];
-        let (shares, counts) = self.answers_by_kind();
-        [
-            Table::new("Retrieval", "stage", &self.metrics, &standard),
-            Table::new("Checks of searches", "check", &self.checks(), &[]),
-            Table::new("Answers", "metric", &shares, &[ALL]),
-            Table::new("Tokens", "metric", &counts, &[ALL]).of_numbers(),
-            Table::new(
-                "Were answers with less confidence abstentions",
-                "threshold",
-                &self.by_threshold(),
-                &threshold,
-            ),
-            Table::new("Milliseconds", "stage", &self.timings_ms, &percentiles).of_numbers(),
-        ]
-        .into_iter()
-        .filter(|table| !table.rows.is_empty())
-        .collect()
-    }
-
-    fn checks(&self) -> BTreeMap<String, BTreeMap<String, f64>> {
-        let row =
-            |(name, value): (&String, &f64)| (name.clone(), [("share".to_owned(), *value)].into());
-        self.checks.iter().map(row).collect()
-    }
-
-    /// Metric to kind of question to mean: shares, and what is counted in tokens.
-    fn answers_by_kind(&self) -> (Rows, Rows) {
-        let all = self.answers.iter().map(|(name, value)| (name, ALL, value));
-        let kinds = self.kinds.iter().flat_map(|(kind, means)| {
-            means
-                .iter()
-                .map(move |(name, value)| (name, kind.as_str(), value))
-        });
-        let (mut shares, mut counts) = (Rows::new(), Rows::new());
-        for (name, kind, value) in all.chain(kinds) {
-            let rows = if name.ends_with("_tokens") {
-                &mut counts
-            } else {
-                &mut shares
-            };
-            let row = rows.entry(name.clone()).or_default();
-            row.insert(kind.to_owned(), *value);
-        }
-        (shares, counts)
-    }
-
-    fn by_threshold(&self) -> Rows {
-        let row = |point: &ThresholdPoint| {
-            let mut row = BTreeMap::from([
-                ("answered".to_owned(), point.answered),
-                ("exact".to_owned(), point.exact),
-                ("f1".to_owned(), point.f1),
-            ]);
-            let shares = [
-                ("abstain_precision", point.abstain_precision),
-                ("abstain_recall", point.abstain_recall),
-            ];
-            for (name, share) in shares {
-                if let Some(share) = share {
-                    row.insert(name.to_owned(), share);
-                }
-            }
-            (format!("{:.2}", point.threshold), row)
-        };
-        self.thresholds.iter().map(row).collect()
-    }
 }
-
-/// What means over all questions stand under.
-const ALL: &str = "all";
-
-/// Row to column to value.
-type Rows = BTreeMap<String, BTreeMap<String, f64>>;
-
-struct Table {
-    title: String,
-    head: String,
-    columns: Vec<String>,
-    rows: Vec<(String, Vec<Option<f64>>)>,
-    /// Values are shares from 0 to 1, not milliseconds or tokens.
-    is_share: bool,
-    /// The value whose bar is full.
-    full: f64,
-    largest: f64,
-}
-
-impl Table {
-    fn new(title: &str, head: &str, values: &Rows, first: &[&str]) -> Self {
-        let columns = ordered(values.values().flat_map(BTreeMap::keys), first);
-        let rows: Vec<(String, Vec<Option<f64>>)> = ordered(values.keys(), STAGES)
-            .into_iter()
-            .map(|row| {
-                let cells = columns
-                    .iter()
-                    .map(|column| values[&row].get(column).copied())
-                    .collect();
-                (row, cells)
-            })
-            .collect();
-        let largest = rows
-            .iter()
-            .flat_map(|(_, cells)| cells.iter().flatten())
-            .fold(0.0, |most, value| value.max(most));
-        Self {
-            title: title.to_owned(),
-            head: head.to_owned(),
-            columns,
-            rows,
-            is_share: true,
-            full: 1.0,
-            largest,
-        }
-    }
-
-    /// The values are no shares: the longest bar is the largest value's.
-    fn of_numbers(mut self) -> Self {
-        self.is_share = false;
-        if self.largest > 0.0 {
-            self.full = self.largest;
-        }
-        self
-    }
-
-    fn written(&self, value: Option<f64>) -> String {
-        match value {
-            None => String::new(),
-            Some(value) if self.is_share => format!("{value:.4}"),
-            Some(value) => format!("{value:.2}"),
-        }
-    }
-}
-
-/// Each name once: those in `first` in that order, then the others by name.
-fn ordered<'names>(names: impl Iterator<Item = &'names String>, first: &[&str]) -> Vec<String> {
-    let mut names: Vec<String> = names.cloned().collect();
-    let place = |name: &String| {
-        first
-            .iter()
-            .position(|known| known == name)
-            .unwrap_or(first.len())
-    };
-    names.sort_by(|left, right| place(left).cmp(&place(right)).then_with(|| left.cmp(right)));
-    names.dedup();
-    names
-}
-
-/// For text and attributes of HTML and XML; control characters, which XML cannot hold, are replaced.
-pub(crate) fn escape(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len());
-    for character in text.chars() {
-        match character {
-            '&' => escaped.push_str("&amp;"),
-            '<' => escaped.push_str("&lt;"),
-            '>' => escaped.push_str("&gt;"),
-            '"' => escaped.push_str("&quot;"),
-            '\'' => escaped.push_str("&#39;"),
-            '\u{fffe}' | '\u{ffff}' => escaped.push('\u{fffd}'),
-            control if control.is_control() => escaped.push('\u{fffd}'),
-            other => escaped.push(other),
-        }
-    }
-    escaped
-}
-
-pub(crate) const STYLE: &str = "\
-:root { color-scheme: light dark; --bar: #8ab6d6; --line: #8884; }
-@media (prefers-color-scheme: dark) { :root { --bar: #2f6690; } }
-body { font: 16px/1.5 system-ui, sans-serif; max-width: 70rem; margin: 2rem auto; padding: 0 1rem; }
-dl { display: grid; grid-template-columns: max-content 1fr; gap: 0 1rem; font-size: .85rem; }
-dd { margin: 0; overflow-wrap: anywhere; font-family: ui-monospace, monospace; }
-table { border-collapse: collapse; display: block; overflow-x: auto; }
-th, td { padding: .3rem .8rem; border-bottom: 1px solid var(--line); text-align: right; }
-th[scope=row], th:first-child { text-align: left; }
-td { position: relative; min-width: 5rem; font-variant-numeric: tabular-nums; }
-td i { position: absolute; left: 0; bottom: 0; height: 4px; background: var(--bar); }
-td b { font-weight: normal; }
-";
 
 #[cfg(test)]
 mod tests {

@@ -1,50 +1,62 @@
-//! What the views share: files; and those of comparisons and gates, pages and numbers.
+//! What all views share: files, pages, numbers, and text from outside that stays text.
 
 use std::fs;
 use std::path::Path;
 
 use crate::error::EvalError;
-use crate::report::{STYLE, escape};
 
-const MORE_STYLE: &str = "\
-body { max-width: 70rem; }
-td, th { vertical-align: top; }
-.worse { color: #b3261e; } .better { color: #19703b; } .open { color: #8a5a00; }
-@media (prefers-color-scheme: dark) { .worse { color: #ff8a80; } .better { color: #7bd99b; } .open { color: #ffcb6b; } }
-svg { display: block; } svg line, svg circle { stroke: currentColor; } svg circle { fill: currentColor; } .zero { opacity: .35; }
-.flip { border: 1px solid var(--line); border-radius: 6px; padding: .3rem 1rem 1rem; margin: 1rem 0; }
-.sides { display: grid; grid-template-columns: 1fr 1fr; gap: 1rem; }
-.sides > div { overflow-wrap: anywhere; white-space: pre-wrap; min-width: 0; }
-blockquote { margin: .4rem 0; padding-left: .7rem; border-left: 3px solid var(--line); font-size: .9rem; }
-.wide td { text-align: left; }
-@media (max-width: 40rem) { .sides { grid-template-columns: 1fr; } }
-";
+const STYLE: &str = include_str!("views/page.css");
 
-/// One page without scripts or network. The body must be escaped already.
-pub(crate) fn page(title: &str, body: &str) -> String {
-    let title = escape(title);
+/// One page without scripts or network. The style is added to that of all pages; the body must be escaped already.
+pub(crate) fn page(title: &str, style: &str, body: &str) -> String {
     format!(
-        "<!doctype html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">\n<meta name=\"viewport\" content=\"width=device-width\">\n\
-         <title>{title}</title>\n<style>\n{STYLE}{MORE_STYLE}</style>\n<h1>{title}</h1>\n{body}</html>\n"
+        "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
+         <title>{}</title>\n<style>\n{STYLE}{style}</style>\n</head>\n<body>\n<main>\n{body}</main>\n</body>\n</html>\n",
+        escape(title)
     )
 }
 
-/// Text of others inside a Markdown table or line: no markup of theirs, no line breaks.
-pub(crate) fn plain(text: &str) -> String {
+/// What would turn the direction of the text around it.
+fn turns(character: char) -> bool {
+    matches!(character, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+/// For text and attributes of HTML and XML; control characters, which XML cannot hold, are replaced, and marks of direction
+/// left out.
+pub(crate) fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
-    for character in text.chars() {
+    for character in text.chars().filter(|character| !turns(*character)) {
         match character {
-            '\n' | '\r' | '\t' => escaped.push(' '),
-            '<' => escaped.push_str("&lt;"),
             '&' => escaped.push_str("&amp;"),
-            '|' | '*' | '_' | '`' | '[' | ']' | '\\' | '#' | '!' | '~' => {
-                escaped.push('\\');
-                escaped.push(character);
-            }
+            '<' => escaped.push_str("&lt;"),
+            '>' => escaped.push_str("&gt;"),
+            '"' => escaped.push_str("&quot;"),
+            '\'' => escaped.push_str("&#39;"),
+            '\u{fffe}' | '\u{ffff}' => escaped.push('\u{fffd}'),
+            control if control.is_control() => escaped.push('\u{fffd}'),
             other => escaped.push(other),
         }
     }
     escaped
+}
+
+/// Text of others inside a Markdown table or line: no markup of theirs, no line breaks, no marks of direction.
+pub(crate) fn plain(text: &str) -> String {
+    let mut plain = String::with_capacity(text.len());
+    for character in text.chars().filter(|character| !turns(*character)) {
+        match character {
+            '<' => plain.push_str("&lt;"),
+            '&' => plain.push_str("&amp;"),
+            '|' | '*' | '_' | '`' | '[' | ']' | '\\' | '#' | '!' | '~' => {
+                plain.extend(['\\', character]);
+            }
+            control if control.is_control() || matches!(control, '\u{2028}' | '\u{2029}') => {
+                plain.push(' ');
+            }
+            other => plain.push(other),
+        }
+    }
+    plain
 }
 
 /// Four decimals for shares, fewer for large values.
@@ -66,6 +78,15 @@ pub(crate) fn signed(value: f64) -> String {
     }
 }
 
+/// Milliseconds in the unit that a person reads: `0.42 ms`, `12.3 ms`, `1.50 s`.
+pub(crate) fn duration(milliseconds: f64) -> String {
+    match milliseconds {
+        long if long >= 1_000.0 => format!("{:.2} s", long / 1_000.0),
+        middle if middle >= 10.0 => format!("{middle:.1} ms"),
+        short => format!("{short:.2} ms"),
+    }
+}
+
 /// Writes the files into the folder, which is made if need be.
 pub(crate) fn write_all(folder: &Path, files: &[(&str, String)]) -> Result<(), EvalError> {
     fs::create_dir_all(folder).map_err(EvalError::io("create", folder))?;
@@ -74,4 +95,27 @@ pub(crate) fn write_all(folder: &Path, files: &[(&str, String)]) -> Result<(), E
         fs::write(&path, content).map_err(EvalError::io("write", &path))?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_from_outside_is_no_markup_and_turns_nothing_round() {
+        let hostile = "<a href='x'>\u{202e}b\u{1}\n|*[c](d)!";
+        assert_eq!(
+            escape(hostile),
+            "&lt;a href=&#39;x&#39;&gt;b\u{fffd}\u{fffd}|*[c](d)!"
+        );
+        assert_eq!(plain(hostile), "&lt;a href='x'>b  \\|\\*\\[c\\](d)\\!");
+    }
+
+    #[test]
+    fn a_duration_is_read_in_its_unit() {
+        assert_eq!(
+            [0.424, 12.34, 1_500.0].map(duration),
+            ["0.42 ms", "12.3 ms", "1.50 s"]
+        );
+    }
 }

@@ -3,17 +3,30 @@
 use std::fmt::Write as _;
 
 use super::{Comparison, Flip, FlipSide, MetricComparison};
-use crate::report::escape;
-use crate::views::{number, page, signed};
+use crate::plots;
+use crate::statistics::Interval;
+use crate::views::{escape, number, page, signed};
 
-/// Width of a plot in pixels.
-const WIDTH: f64 = 260.0;
+const STYLE: &str = "\
+main { max-width: 84rem; }
+.flip { border: 1px solid var(--line); border-radius: 8px; padding: .3rem 1rem 1rem; margin: 1rem 0; }
+.sides { display: grid; grid-template-columns: 1fr 1fr; gap: 1rem; }
+.sides > div { overflow-wrap: anywhere; white-space: pre-wrap; min-width: 0; }
+blockquote { margin: .4rem 0; padding-left: .7rem; border-left: 3px solid var(--line); font-size: .9rem; white-space: normal; }
+td { vertical-align: top; white-space: nowrap; } td svg { display: block; }
+@media (max-width: 40rem) { .sides { grid-template-columns: 1fr; } }
+";
 
 impl Comparison {
     /// One file without network or scripts, for light and dark screens. Everything from outside is escaped.
     #[must_use]
     pub fn to_html(&self) -> String {
-        let mut body = format!("<p>{}</p>\n<dl>", escape(&self.sentence()));
+        let title = format!("Comparison on {}", self.b.dataset.name);
+        let mut body = format!(
+            "<header><h1>{}</h1>\n<p class=\"lead\">{}</p></header>\n<dl>",
+            escape(&title),
+            escape(&self.sentence())
+        );
         for (side, run) in [("A", &self.a), ("B", &self.b)] {
             for (what, value) in [
                 ("release", run.release.as_deref().unwrap_or("–")),
@@ -43,7 +56,7 @@ impl Comparison {
         if let Some(metric) = &self.flip_metric {
             let _ = writeln!(
                 body,
-                "<h2>Flips of {}</h2>\n<p>{} changed; the worst first, {} shown.</p>",
+                "<section><h2>Flips of {}</h2>\n<p>{} changed; the worst first, {} shown.</p>",
                 escape(metric),
                 self.flipped,
                 self.flips.len()
@@ -52,7 +65,10 @@ impl Comparison {
         for flip in &self.flips {
             write_flip(&mut body, flip);
         }
-        page(&format!("Comparison on {}", self.b.dataset.name), &body)
+        if self.flip_metric.is_some() {
+            body.push_str("</section>\n");
+        }
+        page(&title, STYLE, &body)
     }
 
     fn write_metrics(&self, body: &mut String) {
@@ -64,8 +80,8 @@ impl Comparison {
             .map(MetricComparison::reach);
         let common = shares.fold(0.0, f64::max);
         body.push_str(
-            "<h2>Differences (B − A)</h2>\n<table>\n<tr><th>metric</th><th>n</th><th>A</th><th>B</th><th>B − A</th><th>interval</th>\
-             <th>plot</th><th>p</th><th>p (Holm)</th><th>smallest detectable</th><th>clusters</th><th>better / worse</th></tr>\n",
+            "<section><h2>Differences (B − A)</h2>\n<div class=\"wide\"><table>\n<thead><tr><th>metric</th><th>n</th><th>A</th><th>B</th><th>B − A</th><th>interval</th>\
+             <th>plot</th><th>p</th><th>p (Holm)</th><th>smallest detectable</th><th>clusters</th><th>better / worse</th></tr></thead>\n<tbody>\n",
         );
         for (name, metric) in &self.metrics {
             let reach = if metric.is_share() {
@@ -93,7 +109,7 @@ impl Comparison {
                 metric.worsened
             );
         }
-        body.push_str("</table>\n");
+        body.push_str("</tbody></table></div></section>\n");
     }
 }
 
@@ -126,23 +142,9 @@ impl MetricComparison {
     }
 
     fn plot(&self, reach: f64) -> String {
-        let reach = if reach > 0.0 { reach } else { 1.0 };
-        let place =
-            |value: f64| WIDTH / 2.0 + (value / reach).clamp(-1.0, 1.0) * (WIDTH / 2.0 - 6.0);
-        let (low, high, middle) = (
-            place(self.interval.low),
-            place(self.interval.high),
-            place(self.difference),
-        );
-        format!(
-            "<svg class=\"{}\" width=\"{WIDTH}\" height=\"20\" role=\"img\" aria-label=\"{} in {}\">\
-             <line class=\"zero\" x1=\"{zero}\" x2=\"{zero}\" y1=\"0\" y2=\"20\"/>\
-             <line x1=\"{low:.1}\" x2=\"{high:.1}\" y1=\"10\" y2=\"10\" stroke-width=\"2\"/><circle cx=\"{middle:.1}\" cy=\"10\" r=\"4\"/></svg>",
-            self.class(),
-            signed(self.difference),
-            self.interval_text(),
-            zero = WIDTH / 2.0
-        )
+        let Interval { low, high, .. } = self.interval;
+        let label = format!("{} in {}", signed(self.difference), self.interval_text());
+        plots::difference(self.class(), &label, [low, self.difference, high], reach)
     }
 }
 

@@ -3,8 +3,7 @@
 use std::fmt::Write as _;
 
 use super::{Comparison, FlipSide, MetricComparison};
-use crate::report::escape;
-use crate::views::{number, plain, signed};
+use crate::views::{escape, number, plain, signed};
 
 impl Comparison {
     #[must_use]

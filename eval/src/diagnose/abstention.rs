@@ -58,7 +58,7 @@ impl RiskCoverage {
             |threshold| format!("Proposed threshold: {threshold:.4}"),
         );
         format!(
-            "{proposed}. Each of {n} questions was judged under the threshold that is best on the other {} of {folds} folds: {} failures would be right, {} right ones would not be, and {} wrong answers would be abstentions. The best on these very questions flatters itself.",
+            "{proposed}, for most right answers less wrong ones. Each of {n} questions was judged under the threshold that is best on the other {} of {folds} folds: {} failures would be right, {} right ones would not be, and {} wrong answers would be abstentions. The best on these very questions flatters itself.",
             folds - 1,
             trial.recovers,
             trial.costs,

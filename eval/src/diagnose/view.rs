@@ -10,6 +10,7 @@ use std::path::Path;
 use super::class::Class;
 use super::diagnosis::{Diagnosis, KindRow};
 use crate::error::EvalError;
+use crate::views::escape;
 
 /// Columns of “knowledge or behaviour”: their heads, and their values in a row.
 const TABLE_HEADS: [&str; 10] = [
@@ -38,20 +39,6 @@ fn table_values(row: &KindRow) -> [usize; 10] {
         row.wrong_form,
         row.abstention,
     ]
-}
-
-/// Text from outside without what would turn the direction of the text around it.
-fn without_marks(text: &str) -> String {
-    text.chars()
-        .filter(|character| {
-            !matches!(character, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-        })
-        .collect()
-}
-
-/// For text and attributes of HTML and XML.
-fn escape(text: &str) -> String {
-    crate::report::escape(&without_marks(text))
 }
 
 impl Diagnosis {

@@ -3,8 +3,7 @@
 use std::fmt::Write as _;
 
 use super::{GateReport, GateResult, Mode, OnInconclusive, Verdict};
-use crate::report::escape;
-use crate::views::{number, page, plain, signed};
+use crate::views::{escape, number, page, plain, signed};
 
 const COLUMNS: [&str; 10] = [
     "gate",
@@ -46,13 +45,17 @@ impl GateReport {
     /// One file without network or scripts.
     #[must_use]
     pub fn to_html(&self) -> String {
-        let mut body = format!("<p>{}</p>\n", escape(&self.sentence()));
+        let title = format!("Gates: {}", self.verdict.word());
+        let mut body = format!(
+            "<header><h1>{title}</h1>\n<p class=\"lead\">{}</p></header>\n",
+            escape(&self.sentence())
+        );
         for warning in &self.warnings {
             let _ = writeln!(body, "<p class=\"open\">Warning: {}</p>", escape(warning));
         }
         let _ = writeln!(
             body,
-            "<table class=\"wide\">\n<tr><th>{}</th></tr>",
+            "<section><div class=\"wide\"><table class=\"words\">\n<thead><tr><th>{}</th></tr></thead>\n<tbody>",
             COLUMNS.map(escape).join("</th><th>")
         );
         for gate in &self.gates {
@@ -70,8 +73,8 @@ impl GateReport {
                 cells[2..].join("</td><td>")
             );
         }
-        body.push_str("</table>\n");
-        page(&format!("Gates: {}", self.verdict.word()), &body)
+        body.push_str("</tbody></table></div></section>\n");
+        page(&title, "", &body)
     }
 
     /// A failed gate is a failure, an inconclusive one is skipped; `on_inconclusive` makes it a failure or a success.

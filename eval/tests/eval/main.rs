@@ -8,6 +8,7 @@ mod gates;
 mod generated;
 mod handbook;
 mod levers;
+mod pages;
 mod records;
 mod reference;
 mod runs;

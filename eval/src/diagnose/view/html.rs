@@ -2,11 +2,12 @@
 
 use std::fmt::Write as _;
 
-use super::{TABLE_HEADS, escape, plots, table_values};
+use super::{TABLE_HEADS, plots, table_values};
 use crate::diagnose::diagnosis::{Diagnosis, Finding};
 use crate::diagnose::levers::LeverBound;
 use crate::diagnose::observation::{Cell, Context};
 use crate::diagnose::statistics::Share;
+use crate::views::{escape, page};
 
 const STYLE: &str = include_str!("style.css");
 
@@ -33,13 +34,11 @@ impl Diagnosis {
         self.html_of_abstention(&mut body);
         self.html_of_failures(&mut body);
         self.html_of_decisions(&mut body);
-        format!(
-            "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n<title>The lever to pull</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n<main>\n{body}</main>\n</body>\n</html>\n"
-        )
+        page("The lever to pull", STYLE, &body)
     }
 
     fn html_of_levers(&self, body: &mut String) {
-        body.push_str("<section><h2>Levers</h2>\n<p>How many failures each could recover, at most, and what was counted for that.</p>\n<ol class=\"levers\">\n");
+        body.push_str("<section><h2>Levers</h2>\n<p>How many failures each could recover, at most, and what was counted for that. Those that recover most, less what they would lose, come first; training counts half.</p>\n<ol class=\"levers\">\n");
         for bound in &self.levers {
             let _ = writeln!(
                 body,

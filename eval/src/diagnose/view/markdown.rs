@@ -2,9 +2,10 @@
 
 use std::fmt::{Display, Write as _};
 
-use super::{TABLE_HEADS, table_values, without_marks};
+use super::{TABLE_HEADS, table_values};
 use crate::diagnose::diagnosis::Diagnosis;
 use crate::diagnose::statistics::Share;
+use crate::views::plain;
 
 impl Diagnosis {
     #[must_use]
@@ -250,21 +251,4 @@ fn interval(share: &Share) -> String {
         share.low * 100.0,
         share.high * 100.0
     )
-}
-
-/// One line that is text, not markup.
-fn plain(text: &str) -> String {
-    let mut plain = String::with_capacity(text.len());
-    for character in without_marks(text).chars() {
-        match character {
-            '<' => plain.push_str("&lt;"),
-            '&' => plain.push_str("&amp;"),
-            '|' | '`' | '*' | '_' | '[' | ']' | '\\' | '#' => plain.extend(['\\', character]),
-            control if control.is_control() || matches!(control, '\u{2028}' | '\u{2029}') => {
-                plain.push(' ');
-            }
-            other => plain.push(other),
-        }
-    }
-    plain
 }

@@ -2,10 +2,11 @@
 
 use std::fmt::Write as _;
 
-use super::escape;
 use crate::diagnose::abstention::RiskCoverage;
 use crate::diagnose::diagnosis::Diagnosis;
 use crate::metrics::{count, ratio};
+use crate::plots::{Axis, Plot};
+use crate::views::escape;
 
 /// One row a step: what is left as a band that narrows, what is lost bending away from it.
 pub(super) fn flow(diagnosis: &Diagnosis) -> String {
@@ -39,34 +40,22 @@ pub(super) fn flow(diagnosis: &Diagnosis) -> String {
 
 /// Coverage from left to right, risk upwards, with what the threshold in force gives and what the proposed one would.
 pub(super) fn risk_coverage(curve: &RiskCoverage) -> String {
-    let place = |coverage: f64, risk: f64| (50.0 + 430.0 * coverage, 210.0 - 190.0 * risk);
-    let mut svg = "<svg class=\"curve\" viewBox=\"0 0 520 250\" role=\"img\" aria-label=\"risk over coverage\">".to_owned();
-    for share in [0.0, 0.25, 0.5, 0.75, 1.0] {
-        let ((x, _), (_, y)) = (place(share, 0.0), place(0.0, share));
-        let percent = share * 100.0;
-        let _ = write!(
-            svg,
-            "<path class=\"grid\" d=\"M50 {y}H480\"/><text x=\"44\" y=\"{:.1}\" text-anchor=\"end\">{percent:.0}</text><text x=\"{x}\" y=\"228\" text-anchor=\"middle\">{percent:.0}</text>",
-            y + 4.0
-        );
-    }
-    svg.push_str("<text x=\"265\" y=\"246\" text-anchor=\"middle\">% answered</text><text x=\"50\" y=\"12\">% of answers wrong</text><polyline points=\"");
-    for point in &curve.points {
-        let (x, y) = place(point.coverage, point.risk);
-        let _ = write!(svg, "{x:.1},{y:.1} ");
-    }
-    svg.push_str("\"/>");
+    let mut plot = Plot::new(
+        "Risk over coverage",
+        &format!(
+            "Of {} questions with a confidence and a text: how many are answered above a threshold, and how many of those answers are wrong.",
+            curve.n
+        ),
+        Axis::shares("% answered"),
+        Axis::shares("% of answers wrong"),
+    );
+    let points = curve.points.iter();
+    plot.line("a", "", points.map(|point| (point.coverage, point.risk)));
     let proposed = curve.held_out.as_ref().map(|trial| &trial.held_out.point);
-    for (class, point) in [("now", Some(&curve.now)), ("proposed", proposed)] {
+    for (name, point) in [("now", Some(&curve.now)), ("proposed", proposed)] {
         if let Some(point) = point {
-            let (x, y) = place(point.coverage, point.risk);
-            let _ = write!(
-                svg,
-                "<circle class=\"{class}\" cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"6\"/><text class=\"{class}\" x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"end\">{class}</text>",
-                x - 9.0,
-                y - 9.0
-            );
+            plot.mark(name, name, point.coverage, point.risk);
         }
     }
-    svg + "</svg>\n"
+    plot.finish()
 }
