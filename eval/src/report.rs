@@ -223,7 +223,7 @@ mod tests {
     fn the_markdown_shows_stages_and_metrics_in_their_order() {
         assert_eq!(
             report().to_markdown(),
-            "# Evaluation on a <set>\n\n3 documents, 2 questions. Data set `sha256:00`, configuration `sha256:11`.\n\
+            "# Evaluation on a &lt;set>\n\n3 documents, 2 questions. Data set `sha256:00`, configuration `sha256:11`.\n\
              \n## Retrieval\n\n| stage | nDCG@10 | R@100 |\n|---|---:|---:|\n| bm25 | 0.1250 | 0.2500 |\n\
              | vector | 0.2500 | 0.5000 |\n| fused | 0.5000 | 1.0000 |\n\
              \n## Answers\n\n| metric | all |\n|---|---:|\n| exact | 0.5000 |\n"

@@ -43,8 +43,18 @@ pub(crate) fn escape(text: &str) -> String {
 /// Text of others inside a Markdown table or line: no markup of theirs, no line breaks, no marks of direction.
 pub(crate) fn plain(text: &str) -> String {
     let mut plain = String::with_capacity(text.len());
-    for character in text.chars().filter(|character| !turns(*character)) {
+    let mut characters = text
+        .chars()
+        .filter(|character| !turns(*character))
+        .peekable();
+    let mut follows_word = false;
+    while let Some(character) = characters.next() {
+        let is_within =
+            follows_word && characters.peek().is_some_and(|next| next.is_alphanumeric());
+        follows_word = character.is_alphanumeric();
         match character {
+            // Within a word it is no markup: names of metrics stay as they are.
+            '_' if is_within => plain.push('_'),
             '<' => plain.push_str("&lt;"),
             '&' => plain.push_str("&amp;"),
             '|' | '*' | '_' | '`' | '[' | ']' | '\\' | '#' | '!' | '~' => {
@@ -109,6 +119,7 @@ mod tests {
             "&lt;a href=&#39;x&#39;&gt;b\u{fffd}\u{fffd}|*[c](d)!"
         );
         assert_eq!(plain(hostile), "&lt;a href='x'>b  \\|\\*\\[c\\](d)\\!");
+        assert_eq!(plain("a_b _c_ __d"), "a_b \\_c\\_ \\_\\_d");
     }
 
     #[test]

@@ -4,31 +4,31 @@ use std::fmt::Write as _;
 
 use super::{Report, plots};
 use crate::record::QuestionRecord;
-use crate::views::{escape, page};
+use crate::views::{escape, page, plain};
 
 impl Report {
     #[must_use]
     pub fn to_markdown(&self) -> String {
         let mut text = format!(
             "# Evaluation on {}\n\n{} documents, {} questions. Data set `{}`, configuration `{}`",
-            self.dataset.name,
+            plain(&self.dataset.name),
             self.dataset.documents,
             self.n,
-            self.dataset.digest,
-            self.config_digest
+            plain(&self.dataset.digest),
+            plain(&self.config_digest)
         );
         match &self.release {
-            Some(release) => writeln!(text, ", release `{release}`.").unwrap_or_default(),
+            Some(release) => writeln!(text, ", release `{}`.", plain(release)).unwrap_or_default(),
             None => text.push_str(".\n"),
         }
         for table in self.tables() {
             let _ = write!(text, "\n## {}\n\n| {} |", table.title, table.head);
             for column in &table.columns {
-                let _ = write!(text, " {column} |");
+                let _ = write!(text, " {} |", plain(column));
             }
             let _ = write!(text, "\n|---|{}", "---:|".repeat(table.columns.len()));
             for (name, values) in &table.rows {
-                let _ = write!(text, "\n| {name} |");
+                let _ = write!(text, "\n| {} |", plain(name));
                 for value in values {
                     let _ = write!(text, " {} |", table.written(*value));
                 }
