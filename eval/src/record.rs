@@ -22,6 +22,30 @@ pub const METRICS_MAX: usize = 1_000;
 /// `report.json` may not be longer.
 const REPORT_BYTES_MAX: u64 = 64 << 20;
 
+/// Which questions are one unit of the statistics.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ClusterBy {
+    /// By the questions' `cluster`; those without stand alone.
+    #[default]
+    Cluster,
+    /// By the questions' `kind`; those without stand alone. A data set has few kinds: below 20 units a gate is inconclusive.
+    Kind,
+    /// Every question stands alone.
+    None,
+}
+
+impl ClusterBy {
+    /// None for a question that stands alone.
+    pub(crate) fn of(self, record: &QuestionRecord) -> Option<&str> {
+        match self {
+            Self::Cluster => record.cluster.as_deref(),
+            Self::Kind => record.kind.as_deref(),
+            Self::None => None,
+        }
+    }
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Status {

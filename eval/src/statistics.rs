@@ -173,6 +173,20 @@ impl Sample {
         }
     }
 
+    /// Of the units' residuals: Σr³/G over (Σr²/G)^1.5; 0 where nothing varies.
+    #[must_use]
+    pub fn skewness(&self) -> f64 {
+        let (units, mean) = (count(self.units.len()), self.mean());
+        let (mut second, mut third) = (0.0, 0.0);
+        for (sum, size) in &self.units {
+            let residual = sum - size * mean;
+            second += residual.powi(2) / units;
+            third += residual.powi(3) / units;
+        }
+        let skewness = third / second.powf(1.5);
+        if skewness.is_finite() { skewness } else { 0.0 }
+    }
+
     /// Every question stands alone and its value is -1, 0 or 1.
     #[must_use]
     pub fn is_trinary(&self) -> bool {

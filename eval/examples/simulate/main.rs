@@ -15,12 +15,17 @@ fn main() {
         "{RUNS} runs a line, 1,000 resamples a run, fixed seeds.\n\n## Intervals of 95 %: how often they hold the truth, in percent\n"
     );
     println!(
-        "| differences | true | n | default | expanded | percentile | BCa |\n|---|---:|---:|---:|---:|---:|---:|"
+        "| differences | true | n | clusters | default | expanded | percentile | BCa |\n|---|---:|---:|---:|---:|---:|---:|---:|"
     );
     for scenario in Scenario::all() {
-        for n in [50, 200, 1_000] {
+        for n in scenario.sizes() {
             let found = coverage(&scenario, n, RUNS);
-            print!("| {} | {:+.3} | {n} |", scenario.name, scenario.truth());
+            print!(
+                "| {} | {:+.3} | {n} | {} |",
+                scenario.name,
+                scenario.truth(),
+                seen(&scenario, n)
+            );
             println!(
                 " {:.1} | {:.1} | {:.1} | {:.1} |",
                 found[0], found[1], found[2], found[3]
@@ -29,17 +34,24 @@ fn main() {
     }
     println!("\n## Gates: how often each verdict comes, in percent (alpha 5 %)\n");
     println!(
-        "| gate | candidate | n | pass | fail | inconclusive | error at stake |\n|---|---|---:|---:|---:|---:|---|"
+        "| gate | candidate | n | clusters | pass | fail | inconclusive | error at stake |\n|---|---|---:|---:|---:|---:|---:|---|"
     );
     for case in study::gate_cases() {
-        for n in [100, 400] {
+        for n in case.sizes() {
             let [pass, fail, open] = gate_shares(&case, n, RUNS);
             println!(
-                "| {} | {} | {n} | {pass:.1} | {fail:.1} | {open:.1} | {} |",
+                "| {} | {} | {n} | {} | {pass:.1} | {fail:.1} | {open:.1} | {} |",
                 case.name,
                 case.candidate.name,
+                seen(&case.candidate, n),
                 case.at_stake.words()
             );
         }
     }
+}
+
+fn seen(scenario: &Scenario, n: usize) -> String {
+    scenario
+        .told_clusters(n)
+        .map_or_else(|| "–".to_owned(), |clusters| clusters.to_string())
 }

@@ -24,10 +24,34 @@ pub enum Law {
 pub struct Scenario {
     pub name: &'static str,
     pub law: Law,
-    /// Questions of a cluster have the same values.
-    pub cluster_size: usize,
-    /// Whether the statistics are told.
+    pub groups: Groups,
+    /// Whether the statistics are told of the clusters.
     pub told: bool,
+}
+
+/// Which questions belong together.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Groups {
+    None,
+    /// Four questions with the same values.
+    Same,
+    /// One to seven questions, of which three in four have the cluster's values and the others their own.
+    Uneven,
+}
+
+impl Groups {
+    fn size(self, cluster: usize) -> usize {
+        match self {
+            Self::None => 1,
+            Self::Same => 4,
+            Self::Uneven => 1 + cluster * 3 % 7,
+        }
+    }
+
+    /// How many questions so many clusters have.
+    fn questions(self, clusters: usize) -> usize {
+        (0..clusters).map(|cluster| self.size(cluster)).sum()
+    }
 }
 
 impl Scenario {
@@ -35,19 +59,24 @@ impl Scenario {
         Self {
             name,
             law,
-            cluster_size: 1,
+            groups: Groups::None,
             told: true,
         }
     }
 
     pub fn all() -> Vec<Self> {
-        let clustered = |name, told| Self {
+        let flips = Law::Flips {
+            rise: 0.1,
+            fall: 0.15,
+        };
+        let f1 = Law::F1 {
+            anew: 0.3,
+            drop: 0.05,
+        };
+        let clustered = |name, law, groups, told| Self {
             name,
-            law: Law::Flips {
-                rise: 0.1,
-                fall: 0.15,
-            },
-            cluster_size: 4,
+            law,
+            groups,
             told,
         };
         vec![
@@ -93,8 +122,18 @@ impl Scenario {
                     drop: 0.0,
                 },
             ),
-            clustered("0/1, clusters of 4, told", true),
-            clustered("0/1, clusters of 4, not told", false),
+            Self::alone(
+                "f1, only falls",
+                Law::F1 {
+                    anew: 0.0,
+                    drop: 0.05 / 0.55,
+                },
+            ),
+            clustered("0/1, clusters of 4", flips, Groups::Same, true),
+            clustered("0/1, uneven clusters", flips, Groups::Uneven, true),
+            clustered("f1, clusters of 4", f1, Groups::Same, true),
+            clustered("f1, uneven clusters", f1, Groups::Uneven, true),
+            clustered("0/1, clusters of 4, not told", flips, Groups::Same, false),
         ]
     }
 
@@ -107,20 +146,49 @@ impl Scenario {
         }
     }
 
+    /// Numbers of questions to try: 20, 40, 80 and 250 clusters, where there are any.
+    pub fn sizes(&self) -> Vec<usize> {
+        match self.groups {
+            Groups::None => vec![50, 200, 1_000],
+            groups => [20, 40, 80, 250]
+                .map(|clusters| groups.questions(clusters))
+                .to_vec(),
+        }
+    }
+
     fn pairs(&self, n: usize, generator: &mut Generator) -> Vec<(f64, f64)> {
         let mut pairs = Vec::with_capacity(n);
+        let mut cluster = 0;
         while pairs.len() < n {
-            let pair = self.law.pair(generator);
-            pairs.extend(std::iter::repeat_n(
-                pair,
-                self.cluster_size.min(n - pairs.len()),
-            ));
+            let shared = self.law.pair(generator);
+            for _ in 0..self.groups.size(cluster).min(n - pairs.len()) {
+                let follows = self.groups != Groups::Uneven || generator.share() < 0.75;
+                pairs.push(if follows {
+                    shared
+                } else {
+                    self.law.pair(generator)
+                });
+            }
+            cluster += 1;
         }
         pairs
     }
 
-    fn cluster(&self, index: usize) -> Option<String> {
-        (self.told && self.cluster_size > 1).then(|| format!("c{}", index / self.cluster_size))
+    /// The name of each question's cluster, as far as the statistics are told.
+    fn clusters(&self, n: usize) -> Vec<Option<String>> {
+        let is_told = self.told && self.groups != Groups::None;
+        (0..)
+            .flat_map(|cluster| std::iter::repeat_n(cluster, self.groups.size(cluster)))
+            .take(n)
+            .map(|cluster| is_told.then(|| format!("c{cluster}")))
+            .collect()
+    }
+
+    /// How many clusters the statistics see.
+    pub fn told_clusters(&self, n: usize) -> Option<usize> {
+        let mut clusters: Vec<String> = self.clusters(n).into_iter().flatten().collect();
+        clusters.dedup();
+        (!clusters.is_empty()).then_some(clusters.len())
     }
 }
 
@@ -161,7 +229,7 @@ pub fn coverage(scenario: &Scenario, n: usize, runs: usize) -> [f64; 4] {
     let mut held = [0_usize; 4];
     for _ in 0..runs {
         let pairs = scenario.pairs(n, &mut generator);
-        let clusters: Vec<Option<String>> = (0..n).map(|index| scenario.cluster(index)).collect();
+        let clusters = scenario.clusters(n);
         let sample = Sample::new(
             pairs
                 .iter()
@@ -213,6 +281,18 @@ pub struct GateCase {
     toml: &'static str,
     pub candidate: Scenario,
     pub at_stake: AtStake,
+}
+
+impl GateCase {
+    /// Numbers of questions to try: 20, 40 and 80 clusters, where there are any.
+    pub fn sizes(&self) -> Vec<usize> {
+        match self.candidate.groups {
+            Groups::None => vec![100, 400],
+            groups => [20, 40, 80]
+                .map(|clusters| groups.questions(clusters))
+                .to_vec(),
+        }
+    }
 }
 
 const NON_INFERIOR: &str = "[[gate]]\nmetric = \"m\"\nmode = \"non_inferior\"\nmargin = 0.05\n";
@@ -278,6 +358,7 @@ pub fn gate_cases() -> Vec<GateCase> {
         cases.push(case("absolute, min", toml, candidate, AtStake::FalseFail));
         cases.push(case("absolute, min", toml, candidate, AtStake::FalsePass));
     }
+    cases.extend(clustered_cases());
     for fall in [0.05, 0.1, 0.2] {
         let name = [
             "0/1, worse by 0.05",
@@ -297,6 +378,107 @@ pub fn gate_cases() -> Vec<GateCase> {
         flips("0/1, worse by 0.20", 0.05, 0.25),
         AtStake::Power,
     ));
+    cases
+}
+
+/// A release that is the same, and one that is worse by the margin, asked in clusters.
+fn clustered_cases() -> Vec<GateCase> {
+    let flips = |rise, fall| Law::Flips { rise, fall };
+    let f1 = |anew, drop| Law::F1 { anew, drop };
+    let mut cases = Vec::new();
+    for (name, law, groups, is_same) in [
+        (
+            "0/1, same, clusters of 4",
+            flips(0.05, 0.05),
+            Groups::Same,
+            true,
+        ),
+        (
+            "0/1, same, uneven clusters",
+            flips(0.05, 0.05),
+            Groups::Uneven,
+            true,
+        ),
+        ("f1, same, clusters of 4", f1(0.2, 0.0), Groups::Same, true),
+        (
+            "f1, same, uneven clusters",
+            f1(0.2, 0.0),
+            Groups::Uneven,
+            true,
+        ),
+        (
+            "0/1, at the margin, clusters of 4",
+            flips(0.02, 0.07),
+            Groups::Same,
+            false,
+        ),
+        (
+            "0/1, at the margin, uneven clusters",
+            flips(0.02, 0.07),
+            Groups::Uneven,
+            false,
+        ),
+        (
+            "0/1, only falls, clusters of 4",
+            flips(0.0, 0.05),
+            Groups::Same,
+            false,
+        ),
+        (
+            "f1, at the margin, clusters of 4",
+            f1(0.2, 0.05 / 0.55),
+            Groups::Same,
+            false,
+        ),
+        (
+            "f1, at the margin, uneven clusters",
+            f1(0.2, 0.05 / 0.55),
+            Groups::Uneven,
+            false,
+        ),
+        (
+            "f1, only falls, uneven clusters",
+            f1(0.0, 0.05 / 0.55),
+            Groups::Uneven,
+            false,
+        ),
+    ] {
+        let candidate = Scenario {
+            name,
+            law,
+            groups,
+            told: true,
+        };
+        let gates = if is_same {
+            [
+                ("no_significant_regression", REGRESSION, AtStake::FalseFail),
+                (
+                    "non_inferior, margin 0.05",
+                    NON_INFERIOR,
+                    AtStake::FalseFail,
+                ),
+            ]
+        } else {
+            [
+                (
+                    "non_inferior, margin 0.05",
+                    NON_INFERIOR,
+                    AtStake::FalsePass,
+                ),
+                (
+                    "non_inferior, margin 0.05, by flips",
+                    NON_INFERIOR_FLIPS,
+                    AtStake::FalsePass,
+                ),
+            ]
+        };
+        cases.extend(gates.map(|(name, toml, at_stake)| GateCase {
+            name,
+            toml,
+            candidate,
+            at_stake,
+        }));
+    }
     cases
 }
 
@@ -335,10 +517,11 @@ fn two_runs(
         .into_iter()
         .map(|metric| (metric, scenario.pairs(n, generator)))
         .collect();
-    for index in 0..n {
+    let clusters = scenario.clusters(n);
+    for (index, cluster) in clusters.iter().enumerate() {
         let side = |pick: fn((f64, f64)) -> f64| QuestionRecord {
             id: format!("q{index}"),
-            cluster: scenario.cluster(index),
+            cluster: cluster.clone(),
             metrics: values
                 .iter()
                 .map(|(metric, pairs)| ((*metric).to_owned(), pick(pairs[index])))

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::error::EvalError;
-use crate::record::{EvaluatedRun, QuestionRecord};
+use crate::record::{ClusterBy, EvaluatedRun, QuestionRecord};
 use crate::statistics::Sample;
 
 /// Two runs side by side, by question id.
@@ -127,20 +127,13 @@ impl<'runs> Pairing<'runs> {
 }
 
 impl PairedValues<'_> {
-    /// B − A of each question; whole clusters are units when `clustered`.
+    /// B − A of each question; questions of one cluster of B are one unit.
     #[must_use]
-    pub fn differences(&self, clustered: bool) -> Sample {
-        let cluster = |record: &QuestionRecord| record.cluster.clone().filter(|_| clustered);
-        let clusters: Vec<Option<String>> = self
-            .both
-            .iter()
-            .map(|(record, ..)| cluster(record))
-            .collect();
+    pub fn differences(&self, by: ClusterBy) -> Sample {
         Sample::new(
             self.both
                 .iter()
-                .zip(&clusters)
-                .map(|((_, before, after), cluster)| (cluster.as_deref(), after - before)),
+                .map(|(record, before, after)| (by.of(record), after - before)),
         )
     }
 }

@@ -9,6 +9,7 @@ use sha2::{Digest, Sha256};
 
 use crate::compare::Better;
 use crate::error::EvalError;
+use crate::record::ClusterBy;
 use crate::report::sha256_text;
 
 /// A file may not be longer.
@@ -36,16 +37,6 @@ pub enum Test {
     PairedPermutation,
     /// The bootstrap, or the score test for 0/1 metrics.
     PairedBootstrap,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum ClusterBy {
-    /// By the questions' `cluster`; those without stand alone.
-    #[default]
-    Cluster,
-    /// Every question stands alone.
-    None,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]

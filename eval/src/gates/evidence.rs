@@ -1,6 +1,6 @@
 //! What the data say for and against one gate, before the correction across gates; and the verdict after it.
 
-use super::{ClusterBy, Gate, GateOptions, GateResult, Mode, OnInconclusive, Test, Verdict};
+use super::{Gate, GateOptions, GateResult, Mode, OnInconclusive, Test, Verdict};
 use crate::compare::{CLUSTERS_MIN, POWER, Pairing, interval};
 use crate::error::EvalError;
 use crate::metrics::{count, mean};
@@ -46,7 +46,7 @@ impl Evidence {
         let pairing = Pairing::of(baseline, candidate, false)?;
         warnings.extend(pairing.warnings.iter().cloned());
         let values = pairing.values(&gate.metric);
-        let sample = values.differences(gate.cluster_by == ClusterBy::Cluster);
+        let sample = values.differences(gate.cluster_by);
         let mut evidence = Self::about(gate, &sample);
         evidence.unpaired = values.only_a + values.only_b;
         if sample.is_empty() {
@@ -99,13 +99,14 @@ impl Evidence {
         resamples: usize,
         generator: &mut Generator,
     ) -> Self {
-        let clustered = gate.cluster_by == ClusterBy::Cluster;
         let values: Vec<(Option<&str>, f64)> = candidate
             .questions
             .iter()
             .filter_map(|record| {
-                let cluster = record.cluster.as_deref().filter(|_| clustered);
-                Some((cluster, *record.metrics.get(&gate.metric)?))
+                Some((
+                    gate.cluster_by.of(record),
+                    *record.metrics.get(&gate.metric)?,
+                ))
             })
             .collect();
         let sample = Sample::new(values.iter().copied());

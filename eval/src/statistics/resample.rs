@@ -12,6 +12,10 @@ pub enum Method {
     Percentile,
     /// Percentiles moved out so that the interval is as wide as Student's (Hesterberg, The American Statistician 69, 2015, section 5.3):
     /// plain percentiles are too narrow by √((G−1)/G)·z/t. The degrees of freedom are those of [`Sample::freedom`].
+    ///
+    /// No end is nearer than that of Hall's test, which corrects Student's t for skewness (Journal of the Royal Statistical Society B
+    /// 54, 1992): where few questions fall and fall far, percentiles alone pass a mean at its bound too often (6.5 % instead of 5 %
+    /// of the simulation's runs at 400 questions).
     Expanded,
     /// Bias-corrected and accelerated (Efron 1987), with the jackknife over units.
     BiasCorrected,
@@ -71,6 +75,19 @@ impl<'sample> Bootstrap<'sample> {
                 level,
             };
         }
+        let drawn = self.drawn(method, tail, level);
+        if method != Method::Expanded {
+            return drawn;
+        }
+        let (low, high) = self.hall_interval(tail);
+        Interval {
+            low: drawn.low.min(low),
+            high: drawn.high.max(high),
+            level,
+        }
+    }
+
+    fn drawn(&self, method: Method, tail: f64, level: f64) -> Interval {
         let (low, high) = match method {
             Method::Percentile => (tail, 1.0 - tail),
             Method::Expanded => {
@@ -99,7 +116,8 @@ impl<'sample> Bootstrap<'sample> {
         }
         let below = self.means.partition_point(|mean| *mean <= bound);
         let share = count(below + 1) / count(self.means.len() + 1);
-        self.as_student(share.min(1.0))
+        let hall = student_cdf(-self.hall(bound), self.freedom());
+        self.as_student(share.min(1.0)).max(hall)
     }
 
     /// P-value that the true mean is at least `bound`, against less.
@@ -114,7 +132,43 @@ impl<'sample> Bootstrap<'sample> {
         }
         let above = self.means.len() - self.means.partition_point(|mean| *mean < bound);
         let share = count(above + 1) / count(self.means.len() + 1);
-        self.as_student(share.min(1.0))
+        let hall = student_cdf(self.hall(bound), self.freedom());
+        self.as_student(share.min(1.0)).max(hall)
+    }
+
+    /// Hall's statistic of the mean against a bound: T + aT² + a²T³/3 + a/2 with Student's T and a = skewness / (3√G). It rises with T.
+    fn hall(&self, bound: f64) -> f64 {
+        let error = self.sample.standard_error().unwrap_or(f64::INFINITY);
+        let (t, a) = ((self.sample.mean() - bound) / error, self.asymmetry());
+        t + a * t * t + a * a * t.powi(3) / 3.0 + a / 2.0
+    }
+
+    /// The bounds that Hall's statistic does not reject at `tail` on either side: T = ((1 + 3a(q − a/2))^⅓ − 1)/a. Of values from -1
+    /// to 1 they are in that range.
+    fn hall_interval(&self, tail: f64) -> (f64, f64) {
+        let error = self.sample.standard_error().unwrap_or_default();
+        let (a, most) = (
+            self.asymmetry(),
+            student_quantile(1.0 - tail, self.freedom()),
+        );
+        let end = |quantile: f64| {
+            let t = if a.abs() < 1e-9 {
+                quantile
+            } else {
+                ((1.0 + 3.0 * a * (quantile - a / 2.0)).cbrt() - 1.0) / a
+            };
+            let end = self.sample.mean() - error * t;
+            if self.sample.is_bounded {
+                end.clamp(-1.0, 1.0)
+            } else {
+                end
+            }
+        };
+        (end(most), end(-most))
+    }
+
+    fn asymmetry(&self) -> f64 {
+        self.sample.skewness() / (3.0 * count(self.sample.units().max(1)).sqrt())
     }
 
     fn as_student(&self, share: f64) -> f64 {

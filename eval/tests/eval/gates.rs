@@ -182,3 +182,25 @@ fn a_report_names_what_was_decided_on_and_is_read_back() {
         report.to_markdown().starts_with("# Gates: pass") && !report.to_html().contains("<script")
     );
 }
+
+#[test]
+fn questions_of_one_kind_are_one_unit_where_a_gate_says_so() {
+    let by_kind = |kinds: usize| {
+        let toml = "[[gate]]\nmetric = \"exact\"\nmode = \"no_significant_regression\"\ncluster_by = \"kind\"\n";
+        let named = |value: f64| {
+            let mut run = run(&[value; 60], 0);
+            for (index, question) in run.questions.iter_mut().enumerate() {
+                question.kind = Some(format!("kind {}", index % kinds));
+            }
+            run
+        };
+        let baselines = BTreeMap::from([("baseline".to_owned(), named(1.0))]);
+        let report = Gates::parse(toml)
+            .unwrap()
+            .evaluate(&named(0.0), &baselines, GateOptions::default())
+            .unwrap();
+        (report.gates[0].clusters, report.verdict)
+    };
+    assert_eq!(by_kind(30), (Some(30), Verdict::Fail));
+    assert_eq!(by_kind(5), (Some(5), Verdict::Inconclusive));
+}
