@@ -21,6 +21,16 @@ pub(crate) struct Ranking {
 }
 
 impl Ranking {
+    /// Whether the text index is searched: not where vectors have all the weight.
+    pub(crate) fn asks_words(&self) -> bool {
+        self.vector_weight < 1.0
+    }
+
+    /// Whether the vectors are searched: not where they have no weight.
+    pub(crate) fn asks_vectors(&self) -> bool {
+        self.vector_weight > 0.0
+    }
+
     /// `contextual` says that the embedder's vectors are so; see [`crate::Embedder::is_contextual`].
     pub(crate) fn of(
         settings: &RankingSettings,

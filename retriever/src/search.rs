@@ -42,6 +42,25 @@ struct Asked<'a> {
     rerank: bool,
 }
 
+impl<'a> Asked<'a> {
+    fn of(
+        request: &'a SearchRequest,
+        published: &'a Published,
+        readable: &'a Readable,
+        allowed: &'a RoaringBitmap,
+    ) -> Self {
+        let ranking = &published.pipeline.ranking;
+        Self {
+            published,
+            query: &request.query,
+            readable,
+            allowed,
+            depth: ranking.depth.max(request.top_k),
+            rerank: request.rerank.unwrap_or(ranking.rerank),
+        }
+    }
+}
+
 /// The stages' lists, before hits are fetched.
 struct Ranked {
     timings: SearchTimings,
@@ -102,15 +121,7 @@ impl Inner {
         let readable = published.readable(access, at)?;
         let allowed = published.allowed(&readable, &request.filters);
         let access_ms = clock.lap();
-        let ranking = &published.pipeline.ranking;
-        let asked = Asked {
-            published: &published,
-            query: &request.query,
-            readable: &readable,
-            allowed: &allowed,
-            depth: ranking.depth.max(request.top_k),
-            rerank: request.rerank.unwrap_or(ranking.rerank),
-        };
+        let asked = Asked::of(request, &published, &readable, &allowed);
         let ranked = self.rank(&asked)?;
         clock.lap();
         let chosen = self.choose(&ranked, &asked, request.top_k, access)?;
@@ -154,15 +165,27 @@ impl Inner {
         let terms = analysis::query_terms(query, self.settings.limits.query_terms);
         let reranker = published.pipeline.reranker.as_deref();
         let reranker = reranker.filter(|_| asked.rerank);
+        let ranking = &published.pipeline.ranking;
         let by_text = || {
             let mut clock = Clock::start();
-            let found = published.search_text(&terms, readable, allowed, depth);
-            found.map(|list| (list, clock.lap()))
+            let list = if ranking.asks_words() {
+                published.search_text(&terms, readable, allowed, depth)?
+            } else {
+                Vec::new()
+            };
+            Ok::<_, RetrieverError>((list, clock.lap()))
         };
         let by_vector = || {
             let mut clock = Clock::start();
+            if !ranking.asks_vectors() && !compares_vectors(reranker) {
+                return Ok((Vec::new(), QueryVectors::default(), clock.lap()));
+            }
             let embedded = embed(published, query, reranker)?;
-            let list = published.search_vectors(&embedded.vector, allowed, depth);
+            let list = if ranking.asks_vectors() {
+                published.search_vectors(&embedded.vector, allowed, depth)
+            } else {
+                Vec::new()
+            };
             Ok::<_, RetrieverError>((list, embedded, clock.lap()))
         };
         let (text, vector) = beside(allowed.len(), by_text, by_vector);
@@ -170,7 +193,6 @@ impl Inner {
         let (vector, embedded, vector_ms) = vector?;
         (timings.bm25_ms, timings.vector_ms) = (bm25_ms, vector_ms);
         clock.lap();
-        let ranking = &published.pipeline.ranking;
         let fused = fuse(ranking.fusion, ranking.vector_weight, &text, &vector);
         let judged = match reranker {
             Some(reranker) => Some(self.rerank_fused(asked, &fused, reranker, embedded.tokens)?),
@@ -263,13 +285,17 @@ fn embed(
     reranker: Option<&dyn Reranker>,
 ) -> Result<QueryVectors, RetrieverError> {
     let embedder = &published.pipeline.embedder;
-    if reranker.is_some_and(|reranker| reranker.reads() == Reads::TokenVectors) {
+    if compares_vectors(reranker) {
         return embedder.embed_query_and_tokens(query);
     }
     Ok(QueryVectors {
         vector: embedder.embed_query(query)?,
         tokens: Vec::new(),
     })
+}
+
+fn compares_vectors(reranker: Option<&dyn Reranker>) -> bool {
+    reranker.is_some_and(|reranker| reranker.reads() == Reads::TokenVectors)
 }
 
 /// `(1 - weight) · fused + weight · reranked`, both scaled to 0..1; what was not reranked has 0 there, and so stays below.

@@ -198,7 +198,7 @@ pub enum RerankerKind {
 pub struct RankingSettings {
     /// How the two first stages are combined.
     pub fusion: Option<Fusion>,
-    /// The share of the vector stage in it, 0 to 1.
+    /// The share of the vector stage in it, 0 to 1. At 0 no vectors are searched, at 1 no words.
     pub vector_weight: Option<f32>,
     /// How many passages each first stage hands on.
     pub depth: usize,

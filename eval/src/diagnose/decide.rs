@@ -31,8 +31,11 @@ pub(super) const RULES: &[Rule] = &[
         "the question has no outcome, or failed before anything was written",
         Class::Undetermined,
         |case| {
-            case.outcome()
-                .is_none_or(|outcome| outcome.status == Status::Failed && outcome.written.is_none())
+            case.outcome().is_none_or(|outcome| {
+                outcome.status == Status::Failed
+                    && outcome.written.is_none()
+                    && !case.observation.excludes_gold()
+            })
         },
     ),
     rule("the outcome is right", Class::Right, |case| {
@@ -42,6 +45,11 @@ pub(super) const RULES: &[Rule] = &[
         "there is no answer for this caller, and one was given",
         Class::ShouldHaveAbstained,
         |case| case.observation.is_impossible,
+    ),
+    rule(
+        "gold was in the prompt, and the schema has no room for the right answer",
+        Class::RightWrongForm,
+        |case| case.observation.excludes_gold() && case.in_prompt(),
     ),
     rule(
         "the text carries the answer; schema, quote or length is wrong",

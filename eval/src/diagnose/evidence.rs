@@ -22,6 +22,9 @@ pub(super) fn evidence(case: &Case<'_>, class: Class, when: &str) -> Vec<String>
     if let Some(outcome) = case.outcome() {
         lines.push(format!("Served ({}): {}", case.served, of_outcome(outcome)));
     }
+    if case.observation.excludes_gold() {
+        lines.push("The schema that was asked for does not admit the right answer.".to_owned());
+    }
     if class == Class::NotInCorpus || matches!(class, Class::NotRetrieved(_)) {
         lines.extend(of_gold(case));
     }

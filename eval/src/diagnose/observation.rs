@@ -22,6 +22,9 @@ pub struct Observation {
     pub answers: Vec<String>,
     /// The right answer *to this caller* is to abstain: the corpus does not say, or not to them.
     pub is_impossible: bool,
+    /// Whether the schema that the answer is forced into has room for the right one; none without a schema, or where nobody knows.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub schema_admits_gold: Option<bool>,
     /// The documents that hold the answer, whether or not they are in the corpus.
     pub documents: Vec<GoldDocument>,
     /// The gold quotes; where the data set has none, each gold answer beside each gold document.
@@ -236,6 +239,14 @@ impl fmt::Display for Validity {
             Self::NotYetEffective => "not yet effective",
             Self::Expired => "expired",
         })
+    }
+}
+
+impl Observation {
+    /// No answer that satisfies the schema can be right.
+    #[must_use]
+    pub fn excludes_gold(&self) -> bool {
+        self.schema_admits_gold == Some(false)
     }
 }
 

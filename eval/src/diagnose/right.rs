@@ -47,6 +47,7 @@ impl RightRule {
             return outcome.status == Status::Abstained;
         }
         outcome.status == Status::Answered
+            && !observation.excludes_gold()
             && !has_broken_form(outcome)
             && self.has_right_content(observation, outcome)
     }
@@ -78,7 +79,7 @@ impl RightRule {
             RightBy::Either => format!("{words}, or it cites gold"),
         };
         format!(
-            "An answer is right when {rule}, it satisfies its schema and its quotes are verbatim; abstaining is right when there is no answer for this caller."
+            "An answer is right when {rule}, it satisfies its schema, which admits a right answer, and its quotes are verbatim; abstaining is right when there is no answer for this caller."
         )
     }
 

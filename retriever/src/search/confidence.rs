@@ -20,7 +20,7 @@ const STATIC: Model = Model {
     cosine: 3.18,
 };
 
-/// For vectors whose cosines nobody has calibrated.
+/// For vectors whose cosines nobody has calibrated, and where none are compared.
 const WORDS_ALONE: Model = Model {
     bias: -3.59,
     covered: 5.58,
@@ -54,8 +54,9 @@ pub(super) fn signals(
 
 /// The model's probability, 0 to 1.
 pub(super) fn of(asked: &Asked<'_>, signals: Signals) -> f32 {
-    let embedder = asked.published.pipeline.embedder.fingerprint();
-    let model = if embedder.starts_with("static:") {
+    let pipeline = &asked.published.pipeline;
+    let is_static = pipeline.embedder.fingerprint().starts_with("static:");
+    let model = if is_static && pipeline.ranking.asks_vectors() {
         STATIC
     } else {
         WORDS_ALONE

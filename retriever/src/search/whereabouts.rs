@@ -51,15 +51,7 @@ impl Inner {
         let at = request.at.unwrap_or_else(Timestamp::now);
         let readable = published.readable(access, at)?;
         let allowed = published.allowed(&readable, &request.filters);
-        let ranking = &published.pipeline.ranking;
-        let ranked = self.rank(&Asked {
-            published: &published,
-            query: &request.query,
-            readable: &readable,
-            allowed: &allowed,
-            depth: ranking.depth.max(request.top_k),
-            rerank: request.rerank.unwrap_or(ranking.rerank),
-        })?;
+        let ranked = self.rank(&Asked::of(request, &published, &readable, &allowed))?;
         let keys: Vec<u32> = keys_of(&published, document)
             .filter(|key| allowed.contains(*key))
             .collect();

@@ -199,6 +199,37 @@ fn every_fusion_can_be_set_and_shows_in_the_pipeline() {
 }
 
 #[test]
+fn a_first_stage_without_weight_is_not_searched() {
+    for (weight, words, vectors) in [(0.0, true, false), (0.3, true, true), (1.0, false, true)] {
+        let folder = tempfile::tempdir().unwrap();
+        let settings = RetrieverSettings {
+            ranking: RankingSettings {
+                vector_weight: Some(weight),
+                ..RankingSettings::default()
+            },
+            ..RetrieverSettings::default()
+        };
+        let retriever = Retriever::open(folder.path(), settings).unwrap();
+        handbook(&retriever);
+        let request = SearchRequest::new("paid holiday", 5);
+        let found = retriever.search(&request, &everyone()).unwrap();
+        assert_eq!(found.hits[0].document.as_str(), "leave", "{weight}");
+        assert!(found.confidence > 0.0, "{weight}");
+        let stages = found.hits[0].stages;
+        assert_eq!(
+            (stages.bm25.is_some(), stages.vector.is_some()),
+            (words, vectors),
+            "{weight}"
+        );
+        let rankings = retriever.rankings("paid holiday", 5, &everyone()).unwrap();
+        assert!(
+            !rankings.bm25.is_empty() && !rankings.vector.is_empty(),
+            "evaluated all the same"
+        );
+    }
+}
+
+#[test]
 fn a_score_under_a_filter_is_the_score_without() {
     let folder = tempfile::tempdir().unwrap();
     let retriever = open(folder.path());

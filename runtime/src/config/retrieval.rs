@@ -38,7 +38,7 @@ pub struct RetrievalConfig {
     pub rerank_weight: Option<f32>,
     /// How words and vectors are combined; `None` as suits the embedder.
     pub fusion: Option<String>,
-    /// The share of vectors in it; `None` as suits the embedder.
+    /// The share of vectors in it, at 0 words alone, at 1 vectors alone; `None` as suits the embedder.
     pub vector_weight: Option<f32>,
 }
 

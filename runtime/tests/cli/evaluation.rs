@@ -84,6 +84,32 @@ fn json_holds_the_report_and_a_limit_takes_fewer_queries() {
 }
 
 #[test]
+fn a_version_in_effect_wins_over_the_one_that_it_replaced_and_loses_where_it_is_not_found() {
+    let place = dataset();
+    let corpus = |kobe: &str| {
+        format!(
+            r#"{{"_id": "d1", "title": "Leave", "text": "Birth parents take 26 weeks of paid leave."}}
+{{"_id": "old", "text": "A hotel in Kobe may cost up to 150 euros a night."}}
+{{"_id": "d2", "text": "{kobe}", "metadata": {{"supersedes": "old"}}}}
+"#
+        )
+    };
+    let wins = |kobe: &str| {
+        place.write("set/corpus.jsonl", corpus(kobe));
+        let call = ["eval", "retrieval", "--dataset", "set", "--json"];
+        let report = place.run(&call).ok().json();
+        assert_eq!(report["checks"]["stale_hit_rate"], 0.0, "{report}");
+        report["checks"]["current_version_wins"].as_f64().unwrap()
+    };
+    assert!((wins("A hotel in Kobe may cost up to 190 euros a night.") - 1.0).abs() < 1e-9);
+    place.write("set/queries.jsonl", "{\"_id\": \"q1\", \"text\": \"paid leave of parents\"}\n{\"_id\": \"q2\", \"text\": \"\"}\n");
+    assert!(
+        wins("Rooms: see the portal.").abs() < 1e-9,
+        "nothing finds it"
+    );
+}
+
+#[test]
 fn what_is_missing_or_broken_in_a_data_set_is_named() {
     let place = dataset();
     place

@@ -1,8 +1,9 @@
 //! What no hit of a search should be: a document that the caller may not read, one that another has taken the place of or that is
-//! out of date, and one that says the same as a better hit.
+//! out of date, and one that says the same as a better hit. And whether the version in effect is found, above what it replaced.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+use quoin_eval::metrics::Judgements;
 use quoin_retriever::{
     Access, Document, DocumentId, PUBLIC, Page, Retriever, SearchRequest, SearchResult, Timestamp,
 };
@@ -22,10 +23,16 @@ pub(super) struct Checks {
     lists: HashMap<DocumentId, BTreeSet<String>>,
     tokens: Vec<String>,
     stale: BTreeSet<DocumentId>,
+    /// What a document in effect has taken the place of.
+    replaced: HashMap<DocumentId, DocumentId>,
     random: u64,
     hits: u64,
     duplicates: u64,
     stale_hits: u64,
+    /// Questions that a document answers which has taken another's place.
+    versioned: u64,
+    /// Those of them where it stands among the hits, and above what it replaced.
+    current_wins: u64,
     hits_of_somebody: u64,
     leaks: u64,
 }
@@ -66,11 +73,24 @@ impl Checks {
             && let Some(replaced) = &document.supersedes
         {
             self.stale.insert(replaced.clone());
+            self.replaced.insert(document.id.clone(), replaced.clone());
         }
     }
 
-    /// Looks at the hits of whoever may read everything.
-    pub(super) fn look(&mut self, found: &SearchResult) {
+    /// Looks at the hits of whoever may read everything. `relevant` are the documents that answer, with their grades.
+    pub(super) fn look(&mut self, found: &SearchResult, relevant: &Judgements) {
+        let current = self.replaced.iter().filter(|(current, _)| {
+            relevant
+                .get(current.as_str())
+                .is_some_and(|grade| *grade > 0)
+        });
+        let rank = |id: &DocumentId| found.hits.iter().position(|hit| hit.document == *id);
+        for (current, replaced) in current {
+            self.versioned += 1;
+            let wins =
+                rank(current).is_some_and(|place| rank(replaced).is_none_or(|old| place < old));
+            self.current_wins += u64::from(wins);
+        }
         for hit in &found.hits {
             self.hits += 1;
             self.duplicates += u64::from(hit.duplicate_of.is_some());
@@ -124,6 +144,7 @@ impl Checks {
     pub(super) fn shares(&self) -> BTreeMap<String, f64> {
         let shares = [
             ("acl_leak_rate", self.leaks, self.hits_of_somebody),
+            ("current_version_wins", self.current_wins, self.versioned),
             ("duplicate_hit_rate", self.duplicates, self.hits),
             ("stale_hit_rate", self.stale_hits, self.hits),
         ];

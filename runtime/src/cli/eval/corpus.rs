@@ -83,6 +83,11 @@ fn of_line(mut line: CorpusDocument) -> Result<DocumentInput, Failure> {
                 .transpose()?;
         }
     }
+    let supersedes: Option<String> = line
+        .metadata
+        .remove("supersedes")
+        .map(serde_json::from_value)
+        .transpose()?;
     let id = DocumentId::new(&line.id)?;
     let instant = |text: Option<String>| -> Result<Option<Timestamp>, Failure> {
         let parsed = text.map(|text| text.parse::<Timestamp>()).transpose();
@@ -106,6 +111,7 @@ fn of_line(mut line: CorpusDocument) -> Result<DocumentInput, Failure> {
         metadata: line.metadata.into_iter().collect(),
         effective_from,
         effective_until,
+        supersedes: supersedes.map(|id| DocumentId::new(&id)).transpose()?,
         ..DocumentInput::new(id, content)
     })
 }

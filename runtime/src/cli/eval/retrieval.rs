@@ -205,7 +205,7 @@ fn rank_all(dataset: &Dataset, retriever: &Retriever, output: Output) -> Result<
         }
         let request = SearchRequest::new(text, TIMED_TOP_K);
         let found = measured.search(retriever, &request, &access)?;
-        measured.checks.look(&found);
+        measured.checks.look(&found, &dataset.qrels[id]);
         let request = SearchRequest {
             rerank: Some(true),
             ..request

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
 
+use jsonschema::error::ValidationErrorKind;
 use quoin_eval::Question;
 use quoin_eval::answers::{AnswerOutcome, Cited, Source};
 use quoin_eval::record::{CitationRecord, QuestionRecord, Status as Recorded};
@@ -206,4 +207,29 @@ fn is_valid(schema: Option<&Value>, answer: &Value) -> bool {
         None => answer.is_string(),
         Some(schema) => jsonschema::is_valid(schema, answer),
     }
+}
+
+/// Whether an answer that satisfies the schema can be right: its fields, or one of the gold answers as text or as JSON. None where
+/// that cannot be told. What the data set does not say of a structured answer is not missed.
+pub(super) fn admits_gold(question: &Question) -> Option<bool> {
+    let schema = question.schema.as_ref()?;
+    let Ok(validator) = jsonschema::validator_for(schema) else {
+        return Some(false);
+    };
+    if let Some(fields) = &question.fields {
+        let mut errors = validator.iter_errors(fields);
+        return Some(
+            errors.all(|error| matches!(error.kind(), ValidationErrorKind::Required { .. })),
+        );
+    }
+    let is_structured = ["object", "array"]
+        .iter()
+        .any(|kind| schema["type"] == *kind);
+    if is_structured || question.answers.is_empty() {
+        return None;
+    }
+    Some(question.answers.iter().any(|answer| {
+        validator.is_valid(&Value::from(answer.as_str()))
+            || serde_json::from_str(answer).is_ok_and(|value| validator.is_valid(&value))
+    }))
 }

@@ -15,7 +15,7 @@ use super::Cells;
 use crate::answer::types::{self, AnswerRequest, Mode};
 use crate::caller::Caller;
 use crate::cli::eval::asking::Asked;
-use crate::cli::eval::scoring::{Texts, in_words, score};
+use crate::cli::eval::scoring::{Texts, admits_gold, in_words, score};
 use crate::cli::failure::Failure;
 use crate::cli::output::Output;
 use crate::cli::transport::Client;
@@ -125,6 +125,7 @@ impl Observer {
             tokens: question.tokens.clone(),
             answers: question.answers.clone(),
             is_impossible: question.is_impossible,
+            schema_admits_gold: admits_gold(question),
             documents,
             texts,
             trace: Some(trace),
@@ -334,12 +335,13 @@ fn asked_as(question: &Question) -> Caller {
 fn outcome(asked: &Asked) -> Outcome {
     let record = &asked.scored.record;
     let metric = |name: &str| record.metrics.get(name).copied();
+    let by_fields = metric("field_f1");
     let mut outcome = Outcome {
         status: Status::Failed,
         answer: None,
         written: None,
-        exact: metric("exact"),
-        f1: metric("f1"),
+        exact: metric("exact").filter(|_| by_fields.is_none()),
+        f1: by_fields.or_else(|| metric("f1")),
         cites_gold: asked.scored.outcome.cites_source(),
         quote_verbatim: metric("quote_verbatim").map(|share| share >= 1.0),
         schema_valid: metric("schema_valid").map(|share| share >= 1.0),
