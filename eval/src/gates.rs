@@ -11,7 +11,7 @@
 //! `no_significant_regression` passes where nothing was shown: it controls false alarms alone. With a `margin` it passes only where
 //! a fall of that size would have been found with a power of 0.8. What neither claim shows is inconclusive.
 //!
-//! The bootstrap is not exact for few clusters. In the simulation (`examples/simulate`, alpha 5 %), releases worse by the margin
+//! The bootstrap is not exact for few clusters. In the simulation (`examples/statistics`, alpha 5 %), releases worse by the margin
 //! passed `non_inferior` in at most 5.3 % of the runs where questions stand alone, in at most 6.2 % of those with 80 clusters, 8.0 %
 //! with 40 and 10.2 % with 20: few clusters often hold no fall at all. Releases that are the same failed in at most 5.3 % everywhere.
 

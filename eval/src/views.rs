@@ -88,6 +88,15 @@ pub(crate) fn signed(value: f64) -> String {
     }
 }
 
+/// `p 0.0312`; below what four digits show, `p < 0.0001`.
+pub(crate) fn p_value(p: f64) -> String {
+    if p < 0.0001 {
+        "p < 0.0001".to_owned()
+    } else {
+        format!("p {p:.4}")
+    }
+}
+
 /// Milliseconds in the unit that a person reads: `0.42 ms`, `12.3 ms`, `1.50 s`.
 pub(crate) fn duration(milliseconds: f64) -> String {
     match milliseconds {

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use super::diagnosis::Diagnosis;
 use super::levers::{AdapterEffect, Lever, LeverBound};
+use crate::views::p_value;
 
 impl Diagnosis {
     pub(super) fn advice(&self, effect: AdapterEffect) -> String {
@@ -36,11 +37,11 @@ impl Diagnosis {
         }
         match first.lever {
             Lever::DropAdapter => format!(
-                "Serve without the adapter, or go back to the version before it: the base is right on {} of the {failures} failures, and wrong on {} of the {} that are right with it (p {:.4}).",
+                "Serve without the adapter, or go back to the version before it: the base is right on {} of the {failures} failures, and wrong on {} of the {} that are right with it ({}).",
                 first.at_most.part,
                 effect.gains,
                 self.right.part,
-                effect.p()
+                p_value(effect.p())
             ),
             Lever::FineTune if unseen * 2 >= failures => format!(
                 "{unseen} of {failures} failures are lost before the model sees the passage, and with the gold passages alone they fail too: mend both."

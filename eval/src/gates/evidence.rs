@@ -9,6 +9,7 @@ use crate::statistics::{
     Bootstrap, Generator, Interval, Method, Sample, binomial_at_least, binomial_at_most,
     score_test, sign_flip, smallest_detectable_effect, wilson,
 };
+use crate::views::p_value;
 
 #[derive(Debug, Default)]
 pub(super) struct Evidence {
@@ -180,7 +181,7 @@ impl Evidence {
                 Mode::Absolute => "the mean is beyond its bound",
                 Mode::NoSignificantRegression => "it is worse",
             };
-            return (Verdict::Fail, format!("{what} (p {p:.4})"));
+            return (Verdict::Fail, format!("{what} ({})", p_value(p)));
         }
         if gate.mode == Mode::NoSignificantRegression {
             return self.without_regression(gate);
@@ -188,11 +189,11 @@ impl Evidence {
         match shown(pass) {
             Some(p) if gate.mode == Mode::NonInferior => (
                 Verdict::Pass,
-                format!("it is not worse by the margin (p {p:.4})"),
+                format!("it is not worse by the margin ({})", p_value(p)),
             ),
             Some(p) => (
                 Verdict::Pass,
-                format!("the mean is within its bounds (p {p:.4})"),
+                format!("the mean is within its bounds ({})", p_value(p)),
             ),
             None => (
                 Verdict::Inconclusive,

@@ -1,6 +1,6 @@
 //! The paired bootstrap: units are drawn with replacement, and the mean of each draw is what might have come.
 //!
-//! Which interval is the default was chosen by simulation: `cargo run --release -p quoin-eval --example simulate`.
+//! Which interval is the default was chosen by simulation: `cargo run --release -p quoin-eval --example statistics`.
 
 use super::{Generator, Interval, RESAMPLES_MAX, Sample};
 use super::{normal_cdf, normal_quantile, score_interval, student_cdf, student_quantile};

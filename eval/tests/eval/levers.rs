@@ -41,7 +41,7 @@ fn an_adapter_that_breaks_what_the_base_has_right_is_to_be_taken_away() {
     let diagnosis = diagnose(&observations);
     assert_eq!(
         diagnosis.next,
-        "Serve without the adapter, or go back to the version before it: the base is right on 18 of the 20 failures, and wrong on 1 of the 2 that are right with it (p 0.0001)."
+        "Serve without the adapter, or go back to the version before it: the base is right on 18 of the 20 failures, and wrong on 1 of the 2 that are right with it (p < 0.0001)."
     );
     let counted: Vec<(Lever, usize, usize)> = diagnosis
         .levers

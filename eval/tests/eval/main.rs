@@ -14,7 +14,7 @@ mod reference;
 mod runs;
 mod statistics;
 #[allow(dead_code)]
-#[path = "../../examples/simulate/study.rs"]
+#[path = "../../examples/statistics/study.rs"]
 mod study;
 
 use std::path::Path;

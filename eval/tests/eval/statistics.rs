@@ -105,7 +105,7 @@ fn intervals_hold_the_truth_about_as_often_as_they_say() {
 #[test]
 fn gates_err_no_more_often_than_alpha() {
     for case in gate_cases() {
-        // Of 80 clusters: with fewer, a gate that passes is wrong more often than alpha, as `examples/simulate` shows.
+        // Of 80 clusters: with fewer, a gate that passes is wrong more often than alpha, as `examples/statistics` shows.
         let n = match case.candidate.groups {
             Groups::None => 100,
             _ => *case.sizes().last().unwrap(),

@@ -1,4 +1,4 @@
-//! What the statistics are worth, on data whose truth is known: `cargo run --release -p quoin-eval --example simulate`.
+//! What the statistics are worth, on data whose truth is known: `cargo run --release -p quoin-eval --example statistics`.
 //!
 //! Prints Markdown tables: how often intervals hold the truth, how often gates are wrong, how often they find a fall.
 #![expect(clippy::print_stdout, reason = "the tables are what this is for")]
