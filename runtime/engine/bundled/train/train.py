@@ -105,7 +105,7 @@ def main():
     a.add_argument("--answers", type=float, default=0.35, help="share of questions that also copy an answer")
     a.add_argument("--layers", type=int, default=6)
     a.add_argument("--inner-width", type=int, default=320)
-    a.add_argument("--start", type=Path, help="continue from this checkpoint: no random tokens, long contexts, no holding")
+    a.add_argument("--start", type=Path, help="continue from this checkpoint: longer contexts, no holding")
     a.add_argument("--seed", type=int, default=0)
     a = a.parse_args()
     torch.set_num_threads(1)
@@ -137,7 +137,7 @@ def main():
         done = max((time.process_time() - cpu) / 60 / a.cpu_minutes, (time.time() - wall) / 60 / a.wall_minutes)
         if done >= 1:
             break
-        place = 1.0 if a.start else done
+        place = 0.5 + 0.5 * done if a.start else done
         split, length, size = next(stage for until, *stage in STAGES if place < until)
         packer.missing_share = 0.2 if place < 0.04 else 0.45
         batch = packer.batch(size, split, length, mix_at(place), a.answers)
@@ -154,7 +154,7 @@ def main():
             optimiser.zero_grad()
         step, tokens, questions = step + 1, tokens + batch[0].size, questions + int(batch[1].max(1).sum())
         mean = loss.item() if mean is None else 0.97 * mean + 0.03 * loss.item()
-        if time.time() - shown > 60 or step == 30:
+        if time.time() - shown > 150 or step == 30:
             shown = time.time()
             line = {"step": step, "cpu_minutes": round((time.process_time() - cpu) / 60, 2), "wall_minutes": round((shown - wall) / 60, 1), "tokens": tokens, "questions": questions, "loss": round(mean, 3), "unseen": validate(model, batches, ids)}
             print(json.dumps(line), flush=True)
