@@ -93,7 +93,7 @@ def templated(r, ids, budget, missing, pair=False):
 
 def paged(r, ids, budget, missing):
     made, used = [], set()
-    while len(made) < 10:
+    for _ in range(12):
         group = pages.pages(r, held_out=True)
         if group[0].about not in used:
             used.add(group[0].about)

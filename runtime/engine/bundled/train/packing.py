@@ -121,9 +121,10 @@ def templated_passage(r, ids: Ids, held_out: bool, low=2, high=8):
 
 
 def paged_passages(r, ids: Ids, held_out: bool, used: set):
-    """Passages that belong together, on something that is not in `used`, where it is then put."""
-    while (made := pages.pages(r, held_out))[0].about in used:
-        pass
+    """Passages that belong together, on something that is not in `used`, where it is then put. None if that takes many tries."""
+    made = next((m for _ in range(50) if (m := pages.pages(r, held_out))[0].about not in used), [])
+    if not made:
+        return
     used.add(made[0].about)
     for page in made:
         encodings = ids.encode_all([" " + f.sentence for f in page.facts])
@@ -189,7 +190,7 @@ class Packer:
                 yield r.choice(self.passages) if mixed else templated_passage(r, self.ids, self.held_out)
         if kind == "pages":
             used = set()
-            while len(used) < 12:
+            while True:
                 draw = r.random()
                 if draw < 0.7 or not used:
                     yield from paged_passages(r, self.ids, self.held_out, used)
