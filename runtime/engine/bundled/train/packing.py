@@ -121,7 +121,7 @@ def templated_passage(r, ids: Ids, held_out: bool, low=2, high=8):
 
 
 def paged_passages(r, ids: Ids, held_out: bool, used: set):
-    """Passages that belong together, on something that is not in `used`, where it is then put. None if that takes many tries."""
+    """Passages that belong together, on something that is not in `used`, where it is then put; none if that takes many tries."""
     made = next((m for _ in range(50) if (m := pages.pages(r, held_out))[0].about not in used), [])
     if not made:
         return
