@@ -19,8 +19,8 @@ def margins(model, ids, packer, kind):
     """By how much [[0]] leads the best marker, and whether nothing answers, for each packed question."""
     found = [], [], []
     for _ in range(3):
-        tokens, segments, positions, _ = map(torch.from_numpy, packer.batch(8, 640, 360, {kind: 1}, 0.0))
-        states = model.hidden(tokens, positions, block_mask(segments))[:, :-1]
+        tokens, segments, positions, _ = map(torch.from_numpy, packer.batch(8, 480, 800, {kind: 1}, 0.0))
+        states = model.hidden(tokens, positions, block_mask(segments, 480))[:, :-1]
         here = tokens[:, :-1] == ids.cite
         logits = model.logits(states[here])[:, ids.marker0 : ids.marker0 + 65]
         for column, values in zip(found, (logits[:, 0] - logits[:, 1:].max(1).values, tokens[:, 1:][here] == ids.marker0, states[here])):
@@ -42,7 +42,7 @@ def main():
     model.load_state_dict(saved["weights"])
     ids = Ids(a.tokenizer)
     packer = Packer(a.corpus, ids, held_out=True, seed=7, variants=1)
-    rows = [margins(model, ids, packer, kind) for kind in ("templates", "cloze", "asked")]
+    rows = [margins(model, ids, packer, kind) for kind in ("templates", "pages", "cloze", "asked")]
 
     def score(shift):
         each = [(((m - shift)[~none] < 0).float().mean(), ((m - shift)[none] > 0).float().mean()) for m, none, _ in rows]

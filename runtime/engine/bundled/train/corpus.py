@@ -1,13 +1,16 @@
-"""Reads permissively licensed text and questions into one JSON-lines file of passages.
+"""Reads openly licensed text and questions into one JSON-lines file of passages.
 
-Sources: the Rust documentation of the installed toolchain (MIT or Apache-2.0), PubMedQA abstracts (MIT),
-TAT-QA paragraphs, tables and questions (CC BY 4.0). Nothing else is read.
+Sources: the Rust documentation of the installed toolchain (MIT or Apache-2.0), PubMedQA abstracts (MIT), TAT-QA
+paragraphs, tables and questions (CC BY 4.0), half of the articles of SQuAD 2's development set (CC BY-SA 4.0).
+Nothing else is read.
 A passage: {"source", "group", "title", "sentences", "held_out", "questions": [{"text", "sentence", "answer"}]}.
+`sentence` is null where the passage does not answer, `answer` where no words of the sentence are the answer.
 """
 
 import argparse
 import hashlib
 import html
+import itertools
 import json
 import re
 from pathlib import Path
@@ -94,14 +97,8 @@ def tatqa(folder: Path):
         split = [re.sub(r"\s+", " ", r).strip() for r in row["text"].split("\n")] if table else sentences_of(re.sub(r"\s+", " ", row["text"]))
         documents[row["_id"]] = (row["metadata"]["group"], table, [s for s in split if s][:24])
     for row in lines(folder / "qa.jsonl"):
-        if row["answer_type"] != "span" or len(row["answer"]) != 1:
-            continue
-        answer = row["answer"][0]
-        places = [
-            (d, n) for d in row["context_ids"] if d in documents for n, s in enumerate(documents[d][2]) if answer.lower() in s.lower()
-        ]
-        if len(places) == 1:  # an answer found twice would teach a guess
-            asked.setdefault(places[0][0], []).append({"text": row["question"], "sentence": places[0][1], "answer": answer})
+        for key, number, answer in places_of(row, documents):
+            asked.setdefault(key, []).append({"text": row["question"], "sentence": number, "answer": answer})
     for key, (group, _table, split) in documents.items():
         if len(split) > 1:
             yield {
@@ -110,16 +107,63 @@ def tatqa(folder: Path):
             }  # fmt: skip
 
 
+def places_of(row, documents):
+    """Where a TAT-QA question is answered: at most one (document, sentence, answer or None); none where it is in doubt."""
+    rows = [(d, n, s) for d in row["context_ids"] if d in documents for n, s in enumerate(documents[d][2])]
+    if row["answer_type"] == "span" and len(row["answer"]) == 1:
+        answer = row["answer"][0]
+        found = [(d, n, s) for d, n, s in rows if answer.lower() in s.lower()]
+        if len(found) > 1:  # the row whose name the question says, if there is one
+            found = [(d, n, s) for d, n, s in found if documents[d][1] and row_is_named(s, row["question"])]
+        return [(d, n, answer) for d, n, _ in found] if len(found) == 1 else []
+    if row["answer_type"] == "multi-span":
+        found = [(d, n) for d, n, s in rows if all(a and a.lower() in s.lower() for a in row["answer"])]
+        return [(*found[0], None)] if len(found) == 1 else []
+    numbers = [n for n in re.findall(r"\d[\d,.]*\d", row["derivation"])]
+    found = [(d, n) for d, n, s in rows if documents[d][1] and len(numbers) > 1 and all(m in s for m in numbers)]
+    return [(*found[0], None)] if len(found) == 1 and row["answer_type"] == "arithmetic" else []
+
+
+def row_is_named(table_row, question):
+    name = re.findall(r"[a-z]{3,}", table_row.split("|")[0].lower())
+    return bool(name) and sum(word in question.lower() for word in name) >= 0.7 * len(name)
+
+
+def squad(folder: Path):
+    """Half of the articles are held out. Questions whose answer stands in several sentences are left out."""
+    paragraphs, asked = {}, {}
+    for row in lines(folder / "corpus.jsonl"):
+        paragraphs[row["_id"]] = (row["title"].replace("_", " "), sentences_of(re.sub(r"\s+", " ", row["text"])))
+    for row in lines(folder / "qa.jsonl"):
+        _, split = paragraphs[row["context_id"]]
+        question = {"text": row["question"], "sentence": None, "answer": None}
+        if not row["is_impossible"]:
+            places = [n for n, s in enumerate(split) if any(a in s for a in row["answers"])]
+            if len(places) != 1:
+                continue
+            answers = [a for a in row["answers"] if a in split[places[0]]]
+            question |= {"sentence": places[0], "answer": min(answers, key=len)}
+        asked.setdefault(row["context_id"], []).append(question)
+    for key, (title, split) in paragraphs.items():
+        if len(split) > 1:
+            yield {
+                "source": "squad", "group": "squad " + title, "title": title, "sentences": split[:24],
+                "held_out": is_held_out(title, 0.5), "questions": [q for q in asked.get(key, []) if (q["sentence"] or 0) < 24],
+            }  # fmt: skip
+
+
 def main():
     arguments = argparse.ArgumentParser(description=__doc__)
     arguments.add_argument("--rust-doc", type=Path, required=True, help="<sysroot>/share/doc/rust/html")
     arguments.add_argument("--pubmedqa", type=Path, required=True)
     arguments.add_argument("--tatqa", type=Path, required=True)
+    arguments.add_argument("--squad", type=Path, required=True)
     arguments.add_argument("--out", type=Path, required=True)
     chosen = arguments.parse_args()
     counts = {}
     with chosen.out.open("w") as out:
-        for row in (*rust_documentation(chosen.rust_doc), *pubmedqa(chosen.pubmedqa), *tatqa(chosen.tatqa)):
+        sources = (rust_documentation(chosen.rust_doc), pubmedqa(chosen.pubmedqa), tatqa(chosen.tatqa), squad(chosen.squad))
+        for row in itertools.chain(*sources):
             out.write(json.dumps(row) + "\n")
             key = (row["source"], row["held_out"])
             had = counts.get(key, (0, 0, 0))

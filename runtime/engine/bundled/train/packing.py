@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from tokenizers import Tokenizer
 
+import pages
 import templates
 from layout import ANSWER_STRING, CITE, CLOSE, LAST_MARKER, MARKERS, PASSAGE, QUESTION, TURN_END, TURN_START
 from questions import cloze
@@ -50,6 +51,7 @@ class Passage:
     title: list[int]
     sentences: list[list[int]]
     asks: list[Ask] = field(default_factory=list)
+    needs_title: bool = False
 
 
 def answer_ids(encoding, sentence, answer):
@@ -62,12 +64,11 @@ def answer_ids(encoding, sentence, answer):
     return encoding.ids[covered[0] : covered[-1] + 1] if covered else None
 
 
-def load_passages(corpus: Path, ids: Ids, held_out: bool, seed: int, variants: int, limit=None):
+def load_passages(corpus: Path, ids: Ids, held_out: bool, seed: int, variants: int, near=None):
     """Corpus passages with clozes (`asks`), and those that people asked about (second list)."""
     r = random.Random(seed)
     rows = [row for row in map(json.loads, corpus.open()) if row["held_out"] == held_out]
     r.shuffle(rows)
-    rows = rows[:limit]
     foreign = {"capital": [], "digit": [], "lower": []}
     for row in rows[:4000]:
         for word in " ".join(row["sentences"]).split():
@@ -78,7 +79,7 @@ def load_passages(corpus: Path, ids: Ids, held_out: bool, seed: int, variants: i
     for row in rows:
         encodings = ids.encode_all([" " + s for s in row["sentences"]])
         base = Passage(row["source"], row["group"], ids.encode(row["title"]) if row["title"] else [], [e.ids for e in encodings])
-        made = [(n, c) for n, s in enumerate(row["sentences"]) for _ in range(variants) if (c := cloze(s, r, foreign))]
+        made = [(n, c) for n, s in enumerate(row["sentences"]) for _ in range(variants) if (c := cloze(s, r, foreign, near))]
         for (n, (_, answer)), question in zip(made, ids.encode_all([" " + c[0] for _, c in made])):
             if answer is None:
                 base.asks.append(Ask(question.ids, ()))
@@ -89,6 +90,12 @@ def load_passages(corpus: Path, ids: Ids, held_out: bool, seed: int, variants: i
         if row["questions"]:
             own = Passage(base.source, base.group, base.title, base.sentences)
             for q in row["questions"]:
+                if q["sentence"] is None:
+                    own.asks.append(Ask(ids.encode(" " + q["text"]), ()))
+                    continue
+                if not q["answer"]:
+                    own.asks.append(Ask(ids.encode(" " + q["text"]), (q["sentence"],)))
+                    continue
                 copied = answer_ids(encodings[q["sentence"]], row["sentences"][q["sentence"]], q["answer"])
                 own.asks.append(Ask(ids.encode(" " + q["text"]), (q["sentence"],), copied if copied and len(copied) <= 24 else None))
             asked.append(own)
@@ -111,6 +118,22 @@ def templated_passage(r, ids: Ids, held_out: bool, low=2, high=8):
         joined = first + r.choice([" and ", ", and ", "? "]) + second[:1].lower() + second[1:]
         p.asks.append(Ask(ids.encode(" " + joined), (a, b)))
     return p
+
+
+def paged_passages(r, ids: Ids, held_out: bool, used: set):
+    """Passages that belong together, on something that is not in `used`, where it is then put; none if that takes many tries."""
+    made = next((m for _ in range(50) if (m := pages.pages(r, held_out))[0].about not in used), [])
+    if not made:
+        return
+    used.add(made[0].about)
+    for page in made:
+        encodings = ids.encode_all([" " + f.sentence for f in page.facts])
+        p = Passage("pages", page.about, ids.encode(page.title), [e.ids for e in encodings], needs_title=page.needs_title)
+        texts = [(n, q, a) for n, f in enumerate(page.facts) for q, a in f.asked]
+        for (n, _, a), q in zip(texts, ids.encode_all([" " + q for _, q, _ in texts])):
+            p.asks.append(Ask(q.ids, (n,), answer_ids(encodings[n], page.facts[n].sentence, a) if a else None))
+        p.asks += [Ask(q.ids, ()) for q in ids.encode_all([" " + q for q in page.missing])]
+        yield p
 
 
 def random_passage(r, ids: Ids):
@@ -147,9 +170,9 @@ def window(p: Passage, r, budget, need):
 
 
 class Packer:
-    def __init__(self, corpus: Path, ids: Ids, held_out=False, seed=0, variants=3, limit=None):
+    def __init__(self, corpus: Path, ids: Ids, held_out=False, seed=0, variants=3, near=None):
         self.ids, self.held_out, self.r = ids, held_out, random.Random(seed)
-        self.passages, self.asked = load_passages(corpus, ids, held_out, seed, variants, limit)
+        self.passages, self.asked = load_passages(corpus, ids, held_out, seed, variants, near)
         self.by_group = {}
         for p in (*self.passages, *self.asked):
             self.by_group.setdefault(p.group, []).append(p)
@@ -165,6 +188,14 @@ class Packer:
             while True:
                 mixed = r.random() < 0.12
                 yield r.choice(self.passages) if mixed else templated_passage(r, self.ids, self.held_out)
+        if kind == "pages":
+            used = set()
+            while True:
+                draw = r.random()
+                if draw < 0.7 or not used:
+                    yield from paged_passages(r, self.ids, self.held_out, used)
+                else:
+                    yield r.choice(self.passages) if draw < 0.8 else templated_passage(r, self.ids, self.held_out)
         first = r.choice(self.asked if kind == "asked" else self.passages)
         near = self.by_group[first.group]
         yield first
@@ -192,7 +223,8 @@ class Packer:
                     break
                 chosen.append((p, *w))
                 total, sentences = total + size, sentences + w[1] - w[0] + 1
-        r.shuffle(chosen)
+        if kind != "pages" or r.random() < 0.5:
+            r.shuffle(chosen)
         return chosen
 
     def context(self, windows):
@@ -202,13 +234,13 @@ class Packer:
         if total > LAST_MARKER:
             return None
         shown = list(range(1, total + 1))
-        if r.random() < 0.35:  # other numbers too, so that every marker is learnt
+        if r.random() < 0.25:  # other numbers too, so that every marker is learnt
             shown = sorted(r.sample(range(1, LAST_MARKER + 1), total))
-        titled, markers = r.random() < 0.5, {}
+        titled, markers = r.random() < 0.6, {}
         for n, (p, first, last) in enumerate(windows):
             ids.append(self.ids.passage)
-            if titled and p.title and r.random() < 0.85:
-                ids += p.title[:16]
+            if p.title and (p.needs_title or titled and r.random() < 0.85):
+                ids += p.title[:24]
             for s in range(first, last + 1):
                 marker = shown[len(markers)]
                 markers[n, s] = marker
@@ -228,11 +260,11 @@ class Packer:
             kinds += [2, 2]
         return prompt + target, [0] * len(prompt) + kinds
 
-    def sequence(self, kind, length, context_tokens, answers):
+    def sequence(self, kind, split, length, context_tokens, answers):
         r = self.r
         windows = self.windows(kind, context_tokens)
         made = self.context(windows) if windows else None
-        if made is None or len(made[0]) > length - 120:
+        if made is None or len(made[0]) > split:
             return None
         ids, markers = made
         blocks = []
@@ -251,7 +283,7 @@ class Packer:
         if kind == "cloze":
             blocks += self.pairs(blocks)
         r.shuffle(blocks)
-        return self.lay_out(ids, blocks, length, answers)
+        return self.lay_out(ids, blocks, split, length, answers)
 
     def pairs(self, blocks):
         """Two clozes asked at once cite two sentences."""
@@ -262,9 +294,11 @@ class Packer:
         joint = self.ids.encode(self.r.choice([" and", ", and", " as well as"]))
         return [(Ask(a.question[:-1] + joint + b.question, (0, 0)), sorted(x + y))] if x != y else []
 
-    def lay_out(self, ids, blocks, length, answers):
+    def lay_out(self, ids, blocks, split, length, answers):
         context = len(ids)
-        segments, positions, kinds = [0] * context, list(range(context)), [0] * context
+        padding = split - context
+        ids, kinds = ids + [0] * padding, [0] * split
+        segments, positions = [0] * context + [-1] * padding, [*range(context), *[0] * padding]
         answered = sum(1 for _, places in blocks if places)
         missing = packed = 0
         for ask, places in blocks:
@@ -284,11 +318,11 @@ class Packer:
         padding = length - len(ids)
         return ids + [0] * padding, segments + [-1] * padding, positions + [0] * padding, kinds + [0] * padding
 
-    def batch(self, size, length, context_tokens, mix, answers):
-        """Arrays (ids, segments, positions, loss kinds), each size × length, with contexts of like length. mix: {kind: share}."""
-        rows, target = [], int(context_tokens * self.r.uniform(0.45, 1.0))
+    def batch(self, size, split, length, mix, answers):
+        """Arrays (ids, segments, positions, loss kinds), each size x length: contexts end by `split`, questions follow. mix: {kind: share}."""
+        rows = []
         while len(rows) < size:
-            row = self.sequence(self.r.choices(list(mix), mix.values())[0], length, target, answers)
+            row = self.sequence(self.r.choices(list(mix), mix.values())[0], split, length, int(split * self.r.uniform(0.6, 0.97)), answers)
             if row:
                 rows.append(row)
         return [np.array(column, dtype=np.int64) for column in zip(*rows)]

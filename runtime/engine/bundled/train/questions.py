@@ -47,8 +47,8 @@ def inflect(word, r):
     return word + r.choice(["s", "ed", "ing"])
 
 
-def cloze(sentence, r, foreign):
-    """Returns (question, answer), (question, None) when words were swapped so that nothing answers, or None."""
+def cloze(sentence, r, foreign, near=None):
+    """near: words to words of like meaning, which may stand in their place. Returns (question, answer), (question, None) when words were swapped so that nothing answers, or None."""
     if len(sentence.split()) < 4 or '"' in sentence or "\\" in sentence:
         return None
     sure, phrases = candidates(sentence)
@@ -78,6 +78,8 @@ def cloze(sentence, r, foreign):
     if asking in ("How", "Why", "When", "Who", "Where", "What") and form < 0.65 and r.random() < 0.5:
         body.insert(1, r.choice(["did", "does", "is", "was", "can", "do", "are", "were"]))
     body = [inflect(w, r) if len(w) > 5 and r.random() < 0.12 else w for w in body[:18]]
+    if near and (rate := r.choice([0, 0, 0.2, 0.5])):
+        body = [body[0], *(r.choice(near[w.lower()]) if w.lower() in near and r.random() < rate else w for w in body[1:])]
     if r.random() < 0.2:
         body = [w.lower() for w in body]
     if foreign and r.random() < 0.22:

@@ -1,14 +1,25 @@
-"""Trains the byte-level BPE vocabulary on the training side of the corpus and on templated facts."""
+"""Trains the byte-level BPE vocabulary on the training side of the corpus, on invented pages, and on common words.
+
+The common words are those of the static table's vocabulary, which lists frequent words first.
+"""
 
 import argparse
+import itertools
 import json
 import random
 from pathlib import Path
 
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, trainers
 
+import pages
 import templates
 from layout import ADDED, CONTROL
+
+
+def common_words(table: Path):
+    words = [w for w in json.loads((table / "tokenizer.json").read_text())["model"]["vocab"] if w.isascii() and w.isalpha() and len(w) > 2]
+    for rank, word in enumerate(words[:14_000]):
+        yield from [" " + word] * (40 if rank < 3000 else 15 if rank < 8000 else 4)
 
 
 def training_text(corpus: Path):
@@ -30,6 +41,12 @@ def training_text(corpus: Path):
             yield " " + fact.sentence
             yield from (" " + question for question, _ in fact.asked)
         yield templates.title(r)
+    for _ in range(1500):
+        for page in pages.pages(r, held_out=False):
+            yield page.title
+            for fact in page.facts:
+                yield " " + fact.sentence
+                yield from (" " + question for question, _ in fact.asked)
     yield from ["user", "assistant"] * 3000  # whole tokens: they stand in every prompt
 
 
@@ -43,7 +60,8 @@ def plain(tokenizer_file: Path) -> Tokenizer:
 def main():
     arguments = argparse.ArgumentParser(description=__doc__)
     arguments.add_argument("--corpus", type=Path, required=True)
-    arguments.add_argument("--vocabulary", type=int, default=8192, help="size, added tokens included")
+    arguments.add_argument("--table", type=Path, required=True, help="folder of the static token table")
+    arguments.add_argument("--vocabulary", type=int, default=12288, help="size, added tokens included")
     arguments.add_argument("--out", type=Path, required=True)
     chosen = arguments.parse_args()
     tokenizer = Tokenizer(models.BPE())
@@ -53,7 +71,7 @@ def main():
         vocab_size=chosen.vocabulary - len(ADDED), special_tokens=CONTROL, show_progress=False,
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(), min_frequency=3,
     )  # fmt: skip
-    tokenizer.train_from_iterator(training_text(chosen.corpus), trainer)
+    tokenizer.train_from_iterator(itertools.chain(training_text(chosen.corpus), common_words(chosen.table)), trainer)
     tokenizer.add_tokens([AddedToken(token, normalized=False, special=False) for token in ADDED])
     tokenizer.save(str(chosen.out))
     print("vocabulary", tokenizer.get_vocab_size())

@@ -16,29 +16,32 @@ import torch
 import torch.nn.functional as F
 
 import circuit
+from meaning import Table, neighbours, token_meanings
 from model import Pointer, Shape, block_mask
 from packing import Ids, Packer
 
 LOSS_WEIGHT = torch.tensor([0.0, 3.0, 1.0, 0.4])  # by loss kind: none, marker, end, answer token
-STAGES = [(0.04, 160, 384), (0.35, 260, 512), (1.01, 470, 768)]  # until this share: context tokens, sequence length
+# until this share of the training: tokens of context, tokens with the questions behind it, sequences a batch
+STAGES = [(0.04, 192, 448, 10), (0.5, 384, 640, 8), (0.8, 512, 768, 6), (1.01, 736, 960, 5)]
+VALIDATION = (480, 800)  # tokens of context, tokens in all
 
 
 def mix_at(done):
     """Share of each kind of passage. Random tokens first, questions by people more towards the end."""
     random = max(0.02, 0.12 * (1 - done / 0.15))
-    asked = 0.05 + 0.09 * done
-    left = 1 - random - asked
-    return {"random": random, "templates": 0.45 * left, "cloze": 0.55 * left, "asked": asked}
+    left = 1 - random
+    return {"random": random, "templates": 0.22 * left, "pages": 0.32 * left, "cloze": 0.28 * left, "asked": 0.18 * left}
 
 
 def rate_at(step, done, warm_up=60, floor=0.04):
     return min(1, (step + 1) / warm_up) * (1 if done < 0.35 else floor + (1 - floor) * (1 - (done - 0.35) / 0.65))
 
 
-def loss_of(model, batch, half=True):
+def loss_of(model, batch, split, hidden=None):
+    """hidden: the model's, compiled, in bf16; without it, as it is, in f32."""
     ids, segments, positions, kinds = [torch.from_numpy(x) for x in batch]
-    with torch.autocast("cpu", torch.bfloat16, enabled=half):
-        states = model.hidden(ids, positions, block_mask(segments)).float()
+    with torch.autocast("cpu", torch.bfloat16, enabled=hidden is not None):
+        states = (hidden or model.hidden)(ids, positions, block_mask(segments, split)).float()
     wanted = kinds[:, 1:] > 0
     logits, target, kind = model.logits(states[:, :-1][wanted]), ids[:, 1:][wanted], kinds[:, 1:][wanted]
     weight = LOSS_WEIGHT[kind]
@@ -49,7 +52,7 @@ def loss_of(model, batch, half=True):
 def validate(model, batches, ids):
     scores = {}
     for kind, batch in batches.items():
-        loss, logits, target, kinds = loss_of(model, batch, half=False)
+        loss, logits, target, kinds = loss_of(model, batch, VALIDATION[0])
         right, marker = (logits.argmax(-1) == target).float(), kinds == 1
         missing = marker & (target == ids.marker0)
         share = lambda chosen: round(right[chosen].mean().item(), 3) if chosen.any() else None
@@ -79,46 +82,49 @@ def optimisers(model, rate):
 
 
 def hold_structure(model):
-    """Drops gradients of what the structured start laid down: embeddings, layer 0, layer 1's queries and keys."""
+    """Drops gradients of what the structured start laid down: embeddings, layer 0, the queries and keys of layers 1 and 2."""
     model.embedding.weight.grad = None
     for p in model.blocks[0].parameters():
         p.grad = None
-    matching = model.blocks[1]
     shape = model.shape
-    matching.qkv.weight.grad[: (shape.heads + shape.key_value_heads) * shape.head_width] = 0
-    matching.query_norm.weight.grad = matching.key_norm.weight.grad = None
+    for matching in model.blocks[1:3]:
+        matching.qkv.weight.grad[: (shape.heads + shape.key_value_heads) * shape.head_width] = 0
+        matching.query_norm.weight.grad = matching.key_norm.weight.grad = None
 
 
 def main():
     a = argparse.ArgumentParser(description=__doc__)
     a.add_argument("--corpus", type=Path, required=True)
     a.add_argument("--tokenizer", type=Path, required=True)
+    a.add_argument("--table", type=Path, required=True, help="folder of the static token table")
     a.add_argument("--out", type=Path, required=True, help="checkpoint; a .log.jsonl is written beside it")
     a.add_argument("--cpu-minutes", type=float, default=45)
     a.add_argument("--wall-minutes", type=float, default=75)
-    a.add_argument("--batch-tokens", type=int, default=4096)
     a.add_argument("--rate", type=float, default=1e-3)
     a.add_argument("--hold", type=float, default=0.04, help="share of the training during which the structure is held")
     a.add_argument("--answers", type=float, default=0.35, help="share of questions that also copy an answer")
-    a.add_argument("--layers", type=int, default=4)
+    a.add_argument("--layers", type=int, default=6)
     a.add_argument("--inner-width", type=int, default=320)
-    a.add_argument("--start", type=Path, help="continue from this checkpoint: no random tokens, long contexts, no holding")
+    a.add_argument("--start", type=Path, help="continue from this checkpoint: longer contexts, no holding")
     a.add_argument("--seed", type=int, default=0)
     a = a.parse_args()
     torch.set_num_threads(1)
     torch.manual_seed(a.seed)
     ids = Ids(a.tokenizer)
-    packer, unseen = Packer(a.corpus, ids, seed=a.seed), Packer(a.corpus, ids, held_out=True, seed=99, variants=1)
+    table = Table(a.table)
+    packer, unseen = Packer(a.corpus, ids, seed=a.seed, near=neighbours(table, a.corpus)), Packer(a.corpus, ids, held_out=True, seed=99, variants=1)
     batches = {}
-    for kind in ("templates", "cloze", "asked"):
+    for kind in ("templates", "pages", "cloze", "asked"):
         unseen.r.seed(5)
-        batches[kind] = unseen.batch(10, 768, 400, {kind: 1}, 0.3)
+        batches[kind] = unseen.batch(10, *VALIDATION, {kind: 1}, 0.3)
     model = Pointer(Shape(vocabulary=ids.size, layers=a.layers, inner_width=a.inner_width))
     if a.start:
         model.load_state_dict(torch.load(a.start)["weights"])
     else:
         texts = [ids.full.decode([n], skip_special_tokens=False) for n in range(ids.size)]
-        circuit.initialise(model, ids.full, texts, token_shares(packer, ids.size), a.seed)
+        meanings = token_meanings(table, a.corpus, ids, model.shape.width - 4 - circuit.TAG_WIDTH - circuit.LEXICAL_WIDTH)
+        circuit.initialise(model, ids.full, texts, token_shares(packer, ids.size), meanings, a.seed)
+    hidden = torch.compile(model.hidden, dynamic=False)
     muon, adam = optimisers(model, a.rate)
     print(f"{sum(p.numel() for p in model.parameters()) / 1e6:.2f} M parameters, {len(packer.passages)} passages", flush=True)
 
@@ -131,14 +137,14 @@ def main():
         done = max((time.process_time() - cpu) / 60 / a.cpu_minutes, (time.time() - wall) / 60 / a.wall_minutes)
         if done >= 1:
             break
-        place = 1.0 if a.start else done
-        context, length = next((c, n) for until, c, n in STAGES if place < until)
+        place = 0.5 + 0.5 * done if a.start else done
+        split, length, size = next(stage for until, *stage in STAGES if place < until)
         packer.missing_share = 0.2 if place < 0.04 else 0.45
-        batch = packer.batch(max(1, a.batch_tokens // length), length, context, mix_at(place), a.answers)
+        batch = packer.batch(size, split, length, mix_at(place), a.answers)
         for optimiser in (muon, adam):
             for group in optimiser.param_groups:
                 group["lr"] = a.rate * group["share"] * rate_at(step, done)
-        loss, *_ = loss_of(model, batch)
+        loss, *_ = loss_of(model, batch, split, hidden)
         loss.backward()
         if done < a.hold and not a.start:
             hold_structure(model)
