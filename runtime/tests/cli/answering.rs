@@ -238,6 +238,20 @@ fn a_server_elsewhere_is_asked_by_its_address() {
     gone.fails(1, "cannot be reached");
 }
 
+/// The report of the extractive answers to the data set `made`.
+fn asked_of_made(place: &Place) -> Value {
+    let asked = [
+        "eval",
+        "answers",
+        "--dataset",
+        "made",
+        "--mode",
+        "extractive",
+        "--json",
+    ];
+    place.run(&asked).ok().json()
+}
+
 #[test]
 fn a_data_set_is_made_from_documents_and_can_be_asked() {
     let place = Place::new();
@@ -252,16 +266,7 @@ fn a_data_set_is_made_from_documents_and_can_be_asked() {
     place.run(&new).fails(1, "is there already");
     let manifest = std::fs::read_to_string(place.path("made/dataset.toml")).unwrap();
     assert!(manifest.contains("generated = true"), "{manifest}");
-    let asked = [
-        "eval",
-        "answers",
-        "--dataset",
-        "made",
-        "--mode",
-        "extractive",
-        "--json",
-    ];
-    let report = place.run(&asked).ok().json();
+    let report = asked_of_made(&place);
     assert!(report["n"].as_u64().unwrap() >= 3, "{report:#}");
     assert!(report["kinds"]["generated/table"].is_object(), "{report:#}");
 }
@@ -313,14 +318,5 @@ fn a_data_set_is_made_from_what_people_said_of_answers() {
         "{questions}"
     );
     assert!(questions.contains("in the portal"), "{questions}");
-    let asked = [
-        "eval",
-        "answers",
-        "--dataset",
-        "made",
-        "--mode",
-        "extractive",
-        "--json",
-    ];
-    assert_eq!(place.run(&asked).ok().json()["n"], 2);
+    assert_eq!(asked_of_made(&place)["n"], 2);
 }

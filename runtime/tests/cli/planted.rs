@@ -141,13 +141,15 @@ fn capitalised(words: &str) -> String {
     first.to_uppercase() + rest
 }
 
+/// Questions in the class, or in those whose names begin so.
+fn number_in(class: &str, classes: &BTreeMap<String, usize>) -> usize {
+    let within = classes.iter().filter(|(name, _)| name.starts_with(class));
+    within.map(|(_, count)| count).sum()
+}
+
 #[track_caller]
 fn enough(class: &str, classes: &BTreeMap<String, usize>) {
-    let found: usize = classes
-        .iter()
-        .filter(|(name, _)| name.starts_with(class))
-        .map(|(_, count)| count)
-        .sum();
+    let found = number_in(class, classes);
     assert!(found >= ENOUGH, "{class}: {classes:?}");
 }
 
@@ -308,11 +310,7 @@ fn in_other_words() -> Facts {
 fn without_vectors_other_words_for_the_same_are_lost_in_vector_search() {
     let mut facts = in_other_words();
     let classes = facts.diagnose(&[]);
-    let lost: usize = classes
-        .iter()
-        .filter(|(class, _)| class.starts_with("not_retrieved"))
-        .map(|(_, count)| count)
-        .sum();
+    let lost = number_in("not_retrieved", &classes);
     assert!(lost <= 4, "with vectors they are found: {classes:?}");
     facts.settings.push_str("vector_weight = 0.0\n");
     facts.end_up_in("not_retrieved/vector", &[]);

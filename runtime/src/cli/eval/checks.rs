@@ -5,14 +5,13 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use quoin_eval::metrics::Judgements;
 use quoin_retriever::{
-    Access, Document, DocumentId, PUBLIC, Page, Retriever, SearchRequest, SearchResult, Timestamp,
+    Access, Document, DocumentId, PUBLIC, Retriever, SearchRequest, SearchResult, Timestamp,
 };
 
+use super::corpus;
 use crate::cli::failure::Failure;
 
 const TOP_K: usize = 10;
-/// Documents that are listed at once.
-const PAGE_DOCUMENTS: usize = 1000;
 /// Tokens that one random caller holds at most.
 const TOKENS_MAX: u64 = 3;
 
@@ -24,7 +23,7 @@ pub(super) struct Checks {
     tokens: Vec<String>,
     stale: BTreeSet<DocumentId>,
     /// What a document in effect has taken the place of.
-    replaced: HashMap<DocumentId, DocumentId>,
+    replaced: HashMap<String, DocumentId>,
     random: u64,
     hits: u64,
     duplicates: u64,
@@ -45,18 +44,9 @@ impl Checks {
         };
         let now = Timestamp::now();
         let mut tokens = BTreeSet::new();
-        let mut page = Page {
-            after: None,
-            limit: PAGE_DOCUMENTS,
-        };
-        loop {
-            let documents = retriever.documents(&Access::admin(), &page)?;
-            let Some(last) = documents.last() else { break };
-            page.after = Some(last.id.clone());
-            for document in documents {
-                checks.note(&document, now);
-                tokens.extend(checks.lists[&document.id].iter().cloned());
-            }
+        for document in corpus::stored(retriever)? {
+            checks.note(&document, now);
+            tokens.extend(checks.lists[&document.id].iter().cloned());
         }
         tokens.remove(PUBLIC);
         checks.tokens = tokens.into_iter().collect();
@@ -73,22 +63,25 @@ impl Checks {
             && let Some(replaced) = &document.supersedes
         {
             self.stale.insert(replaced.clone());
-            self.replaced.insert(document.id.clone(), replaced.clone());
+            self.replaced
+                .insert(document.id.to_string(), replaced.clone());
         }
     }
 
     /// Looks at the hits of whoever may read everything. `relevant` are the documents that answer, with their grades.
     pub(super) fn look(&mut self, found: &SearchResult, relevant: &Judgements) {
-        let current = self.replaced.iter().filter(|(current, _)| {
-            relevant
-                .get(current.as_str())
-                .is_some_and(|grade| *grade > 0)
-        });
-        let rank = |id: &DocumentId| found.hits.iter().position(|hit| hit.document == *id);
-        for (current, replaced) in current {
+        let answering = relevant.iter().filter(|(_, grade)| **grade > 0);
+        let rank = |id: &str| {
+            let mut hits = found.hits.iter();
+            hits.position(|hit| hit.document.as_str() == id)
+        };
+        for (current, _) in answering {
+            let Some(replaced) = self.replaced.get(current) else {
+                continue;
+            };
             self.versioned += 1;
-            let wins =
-                rank(current).is_some_and(|place| rank(replaced).is_none_or(|old| place < old));
+            let wins = rank(current)
+                .is_some_and(|place| rank(replaced.as_str()).is_none_or(|old| place < old));
             self.current_wins += u64::from(wins);
         }
         for hit in &found.hits {

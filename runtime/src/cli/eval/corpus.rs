@@ -4,7 +4,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use quoin_eval::{CorpusDocument, Dataset};
-use quoin_retriever::{Content, DocumentId, DocumentInput, PUBLIC, Timestamp};
+use quoin_retriever::{
+    Access, Content, Document, DocumentId, DocumentInput, PUBLIC, Page, Retriever, Timestamp,
+};
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
 use tempfile::TempDir;
 
 use crate::cli::failure::{Context as _, Failure};
@@ -16,6 +20,8 @@ use crate::service::{Load, OpenOptions, Quoin};
 
 /// Documents written at once.
 const BATCH_DOCUMENTS: usize = 256;
+/// Documents listed at once.
+const PAGE_DOCUMENTS: usize = 1000;
 
 pub(super) type Documents = Box<dyn Iterator<Item = Result<DocumentInput, Failure>> + Send>;
 
@@ -65,29 +71,15 @@ fn of_file(file: &Found) -> Result<DocumentInput, Failure> {
 /// What a line does not say itself, its metadata may.
 fn of_line(mut line: CorpusDocument) -> Result<DocumentInput, Failure> {
     if line.acl.is_none() {
-        line.acl = line
-            .metadata
-            .remove("acl")
-            .map(serde_json::from_value)
-            .transpose()?;
+        line.acl = taken(&mut line.metadata, "acl")?;
     }
-    for (field, name) in [
-        (&mut line.effective_from, "effective_from"),
-        (&mut line.effective_until, "effective_until"),
-    ] {
-        if field.is_none() {
-            *field = line
-                .metadata
-                .remove(name)
-                .map(serde_json::from_value)
-                .transpose()?;
-        }
+    if line.effective_from.is_none() {
+        line.effective_from = taken(&mut line.metadata, "effective_from")?;
     }
-    let supersedes: Option<String> = line
-        .metadata
-        .remove("supersedes")
-        .map(serde_json::from_value)
-        .transpose()?;
+    if line.effective_until.is_none() {
+        line.effective_until = taken(&mut line.metadata, "effective_until")?;
+    }
+    let supersedes: Option<String> = taken(&mut line.metadata, "supersedes")?;
     let id = DocumentId::new(&line.id)?;
     let instant = |text: Option<String>| -> Result<Option<Timestamp>, Failure> {
         let parsed = text.map(|text| text.parse::<Timestamp>()).transpose();
@@ -114,6 +106,35 @@ fn of_line(mut line: CorpusDocument) -> Result<DocumentInput, Failure> {
         supersedes: supersedes.map(|id| DocumentId::new(&id)).transpose()?,
         ..DocumentInput::new(id, content)
     })
+}
+
+/// A field out of the metadata, where it stands there.
+fn taken<T: DeserializeOwned>(
+    metadata: &mut Map<String, Value>,
+    name: &str,
+) -> Result<Option<T>, Failure> {
+    let value = metadata.remove(name);
+    Ok(value.map(serde_json::from_value).transpose()?)
+}
+
+/// Every document that is there, by id.
+///
+/// # Errors
+/// The catalogue cannot be read.
+pub(super) fn stored(retriever: &Retriever) -> Result<Vec<Document>, Failure> {
+    let mut page = Page {
+        after: None,
+        limit: PAGE_DOCUMENTS,
+    };
+    let mut all: Vec<Document> = Vec::new();
+    loop {
+        let listed = retriever.documents(&Access::admin(), &page)?;
+        let Some(last) = listed.last() else {
+            return Ok(all);
+        };
+        page.after = Some(last.id.clone());
+        all.extend(listed);
+    }
 }
 
 /// A service with the documents of a data set and nothing else. Its folder goes with it.

@@ -8,7 +8,7 @@ use quoin_eval::generate::{
     GenerateOptions, SourceDocument, SourcePassage, from_documents, from_log,
 };
 use quoin_eval::{CorpusDocument, Manifest, write_dataset};
-use quoin_retriever::{Access, Document, PUBLIC, Page, Retriever, SearchRequest};
+use quoin_retriever::{Access, Document, PUBLIC, Retriever, SearchRequest};
 
 use super::corpus::{self, Corpus};
 use crate::cli::Setting;
@@ -17,9 +17,6 @@ use crate::cli::output;
 use crate::cli::transport::Client;
 
 mod log;
-
-/// Documents that are listed at once.
-const PAGE_DOCUMENTS: usize = 1000;
 
 /// What `quoin eval new` is told.
 #[derive(Args, Debug)]
@@ -77,19 +74,13 @@ impl New {
                 ),
             );
         }
-        let name = self
-            .out
-            .file_name()
-            .map(|name| name.to_string_lossy().into_owned());
+        let made_by = format!(
+            "quoin eval new --questions {} --unanswerable {} --seed {}",
+            self.questions, self.unanswerable, self.seed
+        );
         let manifest = Manifest {
-            name,
-            version: Some("1".to_owned()),
             generated: true,
-            made_by: Some(format!(
-                "quoin eval new --questions {} --unanswerable {} --seed {}",
-                self.questions, self.unanswerable, self.seed
-            )),
-            ..Manifest::default()
+            ..self.manifest(made_by)
         };
         let lines = documents.iter().map(line);
         write_dataset(&self.out, &manifest, lines, &generated.questions, &[])?;
@@ -154,21 +145,11 @@ impl New {
 
 /// What is searchable now, with its passages as they were cut.
 fn documents(retriever: &Retriever) -> Result<Vec<SourceDocument>, Failure> {
-    let owner = Access::admin();
-    let mut page = Page {
-        after: None,
-        limit: PAGE_DOCUMENTS,
-    };
-    let mut all = Vec::new();
-    loop {
-        let listed = retriever.documents(&owner, &page)?;
-        let Some(last) = listed.last() else { break };
-        page.after = Some(last.id.clone());
-        for document in listed {
-            all.push(source(retriever, &document)?);
-        }
-    }
-    Ok(all)
+    let stored = corpus::stored(retriever)?;
+    stored
+        .iter()
+        .map(|document| source(retriever, document))
+        .collect()
 }
 
 fn source(retriever: &Retriever, document: &Document) -> Result<SourceDocument, Failure> {
