@@ -16,6 +16,7 @@ use crate::answer::error::AnswerError;
 use crate::answer::grammar::{self, AnswerPart};
 use crate::answer::prompt::{self, Prompt, PromptInput, PromptPassage, PromptStyle};
 use crate::answer::schema::Bounds;
+use crate::answer::sentences::ScoredSentences;
 use crate::answer::types::{Citation, TimingsMs, UsageInfo};
 use crate::answer::{Draught, Listener, verify};
 use crate::caller::Caller;
@@ -136,20 +137,28 @@ impl Grounding<'_> {
             self.query.to_owned(),
             self.hits.to_vec(),
         );
+        let (retriever, access) = (
+            Arc::clone(self.quoin.retriever()),
+            self.caller.access.clone(),
+        );
         let prompt = tokio::task::spawn_blocking(move || {
+            let scored = (style == PromptStyle::Pointer)
+                .then(|| ScoredSentences::of(&retriever, &query, &access, &hits))
+                .transpose()
+                .map_err(AnswerError::Retrieval)?;
             let input = PromptInput {
                 request: &ask.request,
                 standalone: &query,
                 hits: &hits,
+                scored,
                 schema: ask.request.schema.as_ref().map(Value::to_string),
                 style,
                 citing,
                 max_tokens,
             };
-            Prompt::fit(generator.as_ref(), &input)
-        })
-        .await??;
-        Ok(prompt)
+            Ok(Prompt::fit(generator.as_ref(), &input)?)
+        });
+        prompt.await?
     }
 
     /// What comes after the citations: a model that only points answers in text by citing.

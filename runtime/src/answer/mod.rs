@@ -13,6 +13,7 @@ pub mod prompt;
 mod rewriting;
 mod routed;
 pub mod schema;
+pub mod sentences;
 pub mod standalone;
 pub mod types;
 pub mod verify;
@@ -29,6 +30,7 @@ use crate::answer::ask::Ask;
 use crate::answer::error::AnswerError;
 use crate::answer::generate::{Generated, Grounding};
 pub(crate) use crate::answer::listener::Listener;
+use crate::answer::prompt::PromptPassage;
 use crate::answer::routed::By;
 use crate::answer::types::{
     Answer, AnswerRequest, Citation, Mode, Progress, ReleaseInfo, Status, TimingsMs, Trace,
@@ -266,10 +268,7 @@ impl Quoin {
             release,
             usage,
             timings,
-            shown: passages
-                .iter()
-                .map(|passage| trace_passage(&passage.hit))
-                .collect(),
+            shown: passages.iter().map(trace_shown).collect(),
             left_out,
             output: Some(output),
             quote_failed,
@@ -419,6 +418,20 @@ fn joined(citations: &[Citation]) -> String {
         .map(|citation| citation.quote.as_str())
         .collect::<Vec<_>>()
         .join(" ")
+}
+
+/// The run of the passage that the model was shown.
+fn trace_shown(passage: &PromptPassage) -> TracePassage {
+    let whole = trace_passage(&passage.hit);
+    let (Some(first), Some(last)) = (passage.sentences.first(), passage.sentences.last()) else {
+        return whole;
+    };
+    let points = |bytes: &str| bytes.chars().count();
+    TracePassage {
+        start: whole.start + points(&passage.hit.text[..first.bytes.start]),
+        end: whole.start + points(&passage.hit.text[..last.bytes.end]),
+        ..whole
+    }
 }
 
 pub(crate) fn trace_passage(hit: &Hit) -> TracePassage {

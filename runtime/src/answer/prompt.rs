@@ -2,8 +2,9 @@
 //!
 //! Passages stand before the question and in an order that does not depend on it (document, then position), so that
 //! prompts share their beginnings in the prefix cache. What it says is in
-//! `wording`.
+//! `wording`; what is shown of a passage to a model with little room, in `windows`.
 
+mod windows;
 mod wording;
 
 use std::ops::Range;
@@ -13,6 +14,7 @@ use quoin_retriever::Hit;
 
 use self::wording::passage_parts;
 use crate::answer::citable::citable;
+use crate::answer::sentences::ScoredSentences;
 use crate::answer::types::AnswerRequest;
 use crate::config::Citing;
 
@@ -24,7 +26,8 @@ pub const MAX_MARKERS: usize = 64;
 /// How a model is prompted; part of the release.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PromptStyle {
-    /// The bare marker format that the bundled model was trained on; the cited sentences are a text answer.
+    /// The bare marker format that the bundled model was trained on, with a shortlist behind the question; the cited
+    /// sentences are a text answer.
     Pointer,
     /// Instructions in words, for models that follow them.
     Instruct,
@@ -34,7 +37,7 @@ impl PromptStyle {
     /// Most tokens of a prompt: what the model was trained on, where that is less than its context.
     const fn prompt_tokens(self) -> usize {
         match self {
-            Self::Pointer => 640,
+            Self::Pointer => 768,
             Self::Instruct => usize::MAX,
         }
     }
@@ -43,7 +46,7 @@ impl PromptStyle {
     #[must_use]
     pub const fn template(self) -> &'static str {
         match self {
-            Self::Pointer => "pointer-1",
+            Self::Pointer => "pointer-2",
             Self::Instruct => "instruct-1",
         }
     }
@@ -63,6 +66,8 @@ pub struct PromptSentence {
 pub struct PromptPassage {
     /// From 1, in the order of the prompt.
     pub number: usize,
+    /// Its place among the hits, from 0: best first.
+    pub rank: usize,
     /// Where it came from.
     pub hit: Hit,
     /// Its sentences; those that got no marker are left out.
@@ -100,6 +105,8 @@ pub struct PromptInput<'a> {
     pub standalone: &'a str,
     /// Best first.
     pub hits: &'a [Hit],
+    /// What their sentences score without a model, for models that are shown a shortlist.
+    pub scored: Option<ScoredSentences>,
     /// The schema in words, for models that read it; `None` for plain text.
     pub schema: Option<String>,
     /// How the model is prompted.
@@ -125,23 +132,30 @@ impl Prompt {
             .saturating_sub(input.max_tokens)
             .saturating_sub(description.template_tokens)
             .min(input.style.prompt_tokens());
-        let frame: usize = input
+        let mut frame: usize = input
             .frame(&[])
             .iter()
             .map(|message| generator.count_tokens(&message.parts) + 8)
             .sum();
+        if input.scored.is_some() {
+            frame += generator.count_tokens(&[wording::longest_shortlist()]);
+        }
         if frame > limit {
             return Err(QuestionTooLong {
                 tokens: frame,
                 limit,
             });
         }
-        let mut chosen = choose(generator, input, limit - frame);
-        let left_out = input.hits.len() - chosen.len();
-        chosen.sort_by(|(left, _), (right, _)| {
-            (&left.document, left.position).cmp(&(&right.document, right.position))
+        let mut shown = match &input.scored {
+            Some(scored) => windows::choose(generator, input, scored, limit - frame),
+            None => choose(generator, input, limit - frame),
+        };
+        let left_out = input.hits.len() - shown.len();
+        shown.sort_by(|left, right| {
+            (&left.hit.document, left.hit.position)
+                .cmp(&(&right.hit.document, right.hit.position))
         });
-        let passages = number(chosen);
+        let passages = number(shown);
         let messages = input.frame(&passages);
         Ok(Self {
             messages,
@@ -151,38 +165,49 @@ impl Prompt {
     }
 }
 
-/// The hits that fit into the tokens, best first, with the sentences of each that are shown.
-fn choose(
+/// A hit that is shown, its place among the hits, and its sentences that are shown.
+struct Shown<'a> {
+    rank: usize,
+    hit: &'a Hit,
+    sentences: Vec<Range<usize>>,
+}
+
+/// The hits that fit into the tokens, best first.
+fn choose<'a>(
     generator: &dyn Generator,
-    input: &PromptInput<'_>,
+    input: &PromptInput<'a>,
     mut tokens_left: usize,
-) -> Vec<(Hit, Vec<Range<usize>>)> {
+) -> Vec<Shown<'a>> {
     let whole = input.shows_whole_passages();
     let mut markers = 0;
     let mut chosen = Vec::new();
-    for hit in input.hits {
+    for (rank, hit) in input.hits.iter().enumerate() {
         // Counted with the widest marker, so that renumbering in document order cannot outgrow the budget.
         let count = |ranges: &[Range<usize>]| {
             let sentences = numbered(ranges, MAX_MARKERS);
             generator.count_tokens(&passage_parts(MAX_MARKERS, hit, &sentences, input))
         };
-        let mut ranges = citable(&hit.text);
+        let mut sentences = citable(&hit.text);
         if !whole {
-            ranges.truncate(MAX_MARKERS - markers);
+            sentences.truncate(MAX_MARKERS - markers);
         }
-        let mut tokens = count(&ranges);
-        while !whole && tokens > tokens_left && chosen.is_empty() && ranges.len() > 1 {
-            ranges.truncate(ranges.len() / 2);
-            tokens = count(&ranges);
+        let mut tokens = count(&sentences);
+        while !whole && tokens > tokens_left && chosen.is_empty() && sentences.len() > 1 {
+            sentences.truncate(sentences.len() / 2);
+            tokens = count(&sentences);
         }
-        if ranges.is_empty() || tokens > tokens_left {
+        if sentences.is_empty() || tokens > tokens_left {
             continue;
         }
         tokens_left -= tokens;
         if !whole {
-            markers += ranges.len();
+            markers += sentences.len();
         }
-        chosen.push((hit.clone(), ranges));
+        chosen.push(Shown {
+            rank,
+            hit,
+            sentences,
+        });
     }
     chosen
 }
@@ -198,17 +223,18 @@ fn numbered(ranges: &[Range<usize>], first: usize) -> Vec<PromptSentence> {
         .collect()
 }
 
-fn number(chosen: Vec<(Hit, Vec<Range<usize>>)>) -> Vec<PromptPassage> {
+fn number(shown: Vec<Shown<'_>>) -> Vec<PromptPassage> {
     let mut first = 1;
-    chosen
+    shown
         .into_iter()
         .enumerate()
-        .map(|(index, (hit, ranges))| {
-            let sentences = numbered(&ranges, first);
+        .map(|(index, shown)| {
+            let sentences = numbered(&shown.sentences, first);
             first += sentences.len();
             PromptPassage {
                 number: index + 1,
-                hit,
+                rank: shown.rank,
+                hit: shown.hit.clone(),
                 sentences,
             }
         })

@@ -41,6 +41,7 @@ fn passage(number: usize, first_marker: usize, text: &str) -> PromptPassage {
         })
         .collect();
     PromptPassage {
+        rank: number - 1,
         number,
         hit,
         sentences,

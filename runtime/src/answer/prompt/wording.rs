@@ -5,12 +5,14 @@ use std::ops::Range;
 use quoin_engine::{Message, Part, Role};
 use quoin_retriever::{Hit, sentences};
 
-use super::{PromptInput, PromptPassage, PromptSentence, PromptStyle};
+use super::{MAX_MARKERS, PromptInput, PromptPassage, PromptSentence, PromptStyle};
 use crate::answer::types::{AnswerRequest, Turn, TurnRole};
 use crate::config::Citing;
 
 /// Earlier turns that are shown to the model.
 const MAX_TURNS: usize = 8;
+/// Longest shortlist: as in training.
+const SHORTLIST: usize = 6;
 
 impl PromptInput<'_> {
     /// All messages, around `passages`.
@@ -38,11 +40,43 @@ impl PromptInput<'_> {
             PromptStyle::Instruct => &self.request.question,
         };
         parts.push(Part::Data(format!(" {}", question.trim())));
+        if let Some(shortlist) = self.shortlist(passages) {
+            parts.push(Part::Trusted(shortlist));
+        }
         messages.push(Message {
             role: Role::User,
             parts,
         });
         messages
+    }
+
+    /// The sentences that score best without a model, best last: the marker of each, then its score in tenths, `[[2]]4[[5]]8`.
+    ///
+    /// It stands behind the question, so that prompts go on sharing their beginnings.
+    fn shortlist(&self, passages: &[PromptPassage]) -> Option<String> {
+        let scored = self.scored.as_ref()?;
+        let mut best: Vec<(usize, f32)> = passages
+            .iter()
+            .flat_map(|passage| {
+                let sentences = passage.sentences.iter();
+                sentences.filter_map(|sentence| {
+                    let score = scored.score(passage.rank, sentence.bytes.start)?;
+                    Some((sentence.marker, score))
+                })
+            })
+            .collect();
+        best.sort_by(|(_, left), (_, right)| right.total_cmp(left));
+        best.truncate(SHORTLIST);
+        let words = best.iter().rev().map(|(marker, score)| {
+            #[expect(
+                clippy::cast_possible_truncation,
+                clippy::cast_sign_loss,
+                reason = "held to 0 to 9"
+            )]
+            let tenths = (score * 10.0).clamp(0.0, 9.0) as u8;
+            format!("[[{marker}]]{tenths}")
+        });
+        Some(words.collect())
     }
 
     /// Our rules; the schema in them is the caller's, in which nothing is a control token.
@@ -74,6 +108,11 @@ impl PromptInput<'_> {
     pub(super) fn shows_whole_passages(&self) -> bool {
         self.citing == Citing::Quote && self.style == PromptStyle::Instruct
     }
+}
+
+/// What the longest shortlist takes.
+pub(super) fn longest_shortlist() -> Part {
+    Part::Trusted(format!("[[{MAX_MARKERS}]]9").repeat(SHORTLIST))
 }
 
 /// The rules, then what the answer must be: JSON under the schema, or `otherwise`.
@@ -196,16 +235,27 @@ pub(super) fn passage_parts(
         return parts;
     }
     for bytes in shown(hit, marked, input.style) {
-        let sentence = marked.iter().find(|sentence| sentence.bytes == bytes);
-        if let Some(sentence) = sentence {
-            parts.push(Part::Trusted(format!("[[{}]]", sentence.marker)));
+        match marked.iter().find(|sentence| sentence.bytes == bytes) {
+            Some(sentence) => parts.extend(sentence_parts(hit, &bytes, sentence.marker)),
+            None => parts.push(sentence_text(hit, &bytes)),
         }
-        parts.push(Part::Data(format!(" {}", one_line(&hit.text[bytes]))));
     }
     if input.style == PromptStyle::Instruct {
         parts.push(Part::Trusted("\n\n".to_owned()));
     }
     parts
+}
+
+/// A sentence behind its marker.
+pub(super) fn sentence_parts(hit: &Hit, bytes: &Range<usize>, marker: usize) -> [Part; 2] {
+    [
+        Part::Trusted(format!("[[{marker}]]")),
+        sentence_text(hit, bytes),
+    ]
+}
+
+fn sentence_text(hit: &Hit, bytes: &Range<usize>) -> Part {
+    Part::Data(format!(" {}", one_line(&hit.text[bytes.clone()])))
 }
 
 /// The marked sentences; for models that read, with the headings and rules between them, which have no marker.
