@@ -10,8 +10,10 @@ from pathlib import Path
 
 import torch
 
+from meaning import Table
 from model import Pointer, Shape, block_mask
 from packing import Ids, Packer
+from shortlist import rule_of
 
 
 @torch.no_grad()
@@ -33,6 +35,7 @@ def main():
     a.add_argument("--checkpoint", type=Path, required=True)
     a.add_argument("--corpus", type=Path, required=True)
     a.add_argument("--tokenizer", type=Path, required=True)
+    a.add_argument("--table", type=Path, required=True, help="folder of the static token table")
     a.add_argument("--out", type=Path, required=True)
     a.add_argument("--answering", type=float, default=0.55, help="weight of not abstaining wrongly, against abstaining rightly")
     a = a.parse_args()
@@ -41,7 +44,7 @@ def main():
     model = Pointer(Shape(**saved["shape"]))
     model.load_state_dict(saved["weights"])
     ids = Ids(a.tokenizer)
-    packer = Packer(a.corpus, ids, held_out=True, seed=7, variants=1)
+    packer = Packer(a.corpus, ids, rule_of(Table(a.table), a.corpus), held_out=True, seed=7, variants=1)
     rows = [margins(model, ids, packer, kind) for kind in ("templates", "pages", "cloze", "asked")]
 
     def score(shift):

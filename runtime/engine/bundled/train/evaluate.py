@@ -25,8 +25,10 @@ from transformers import AutoModelForCausalLM
 import pages
 import templates
 from corpus import is_held_out, sentences_of
+from meaning import Table
 from packing import Ids
 from questions import cloze
+from shortlist import rule_of, shortlist
 
 
 @dataclass
@@ -196,7 +198,8 @@ class Overlap:
 
 
 class Model:
-    def __init__(self, folder, dtype):
+    def __init__(self, folder, dtype, rule, shortlisting):
+        self.rule, self.shortlisting = rule, shortlisting
         self.ids = Ids(folder / "tokenizer.json")
         self.net = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype).eval()
 
@@ -208,7 +211,13 @@ class Model:
             for s in sentences:
                 number += 1
                 ids += [t.marker0 + number, *t.encode(" " + s)]
-        return [*ids, t.question, *t.encode(" " + item.question), *t.assistant, t.cite]
+        listed = [(n + 1, tenths) for n, tenths in shortlist(self.scores(item))] if self.shortlisting else []
+        return [*ids, t.question, *t.encode(" " + item.question), *t.shortlisted(listed), *t.assistant, t.cite]
+
+    def scores(self, item):
+        """The shortlisting rule's, one a sentence."""
+        read = [(self.rule.terms(title or ""), self.rule.read(sentences)) for title, sentences in item.passages]
+        return self.rule.scores(self.rule.read([item.question])[0], read)
 
     @torch.no_grad()
     def next(self, ids):
@@ -274,6 +283,8 @@ def main():
     a = argparse.ArgumentParser(description=__doc__)
     a.add_argument("--model", type=Path, required=True)
     a.add_argument("--corpus", type=Path, required=True)
+    a.add_argument("--table", type=Path, required=True, help="folder of the static token table")
+    a.add_argument("--without-shortlist", action="store_true")
     a.add_argument("--squad", type=Path, help="folder with corpus.jsonl and qa.jsonl; measured on the articles that are held out")
     a.add_argument("--count", type=int, default=300)
     a.add_argument("--answers", type=int, default=60, help="questions a set whose copied answer is scored")
@@ -282,7 +293,7 @@ def main():
     a.add_argument("--out", type=Path)
     a = a.parse_args()
     torch.set_num_threads(1)
-    model = Model(a.model, getattr(torch, a.dtype))
+    model = Model(a.model, getattr(torch, a.dtype), rule_of(Table(a.table), a.corpus), not a.without_shortlist)
     rows = [json.loads(line) for line in a.corpus.open()]
     held, seen = [x for x in rows if x["held_out"]], [x for x in rows if not x["held_out"]]
     rule, ids = Overlap(seen), model.ids

@@ -1,6 +1,7 @@
 """Turns passages and questions into packed training sequences: one shared context, several questions behind it."""
 
 import json
+import math
 import random
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,7 +13,11 @@ import pages
 import templates
 from layout import ANSWER_STRING, CITE, CLOSE, LAST_MARKER, MARKERS, PASSAGE, QUESTION, TURN_END, TURN_START
 from questions import cloze
+from shortlist import Read, Shortlister, shortlist
 from tokenizer import plain
+
+WITHOUT_SHORTLIST = 0.12  # share of questions that come without one
+SHAKEN = [0.15, 0.3, 0.3, 0.8, 1.6]  # standard deviations of a term's weight, as a power of e: a shortlist is not to be trusted blindly
 
 
 class Ids:
@@ -27,6 +32,7 @@ class Ids:
         assert one(MARKERS[-1]) == self.marker0 + LAST_MARKER
         self.passage, self.question, self.cite, self.close, self.answer = map(one, (PASSAGE, QUESTION, CITE, CLOSE, ANSWER_STRING))
         self.turn_end = one(TURN_END)
+        self.digits = [one(str(n)) for n in range(10)]
         self.user = [one(TURN_START), *self.encode("user\n")]
         self.assistant = [self.turn_end, one(TURN_START), *self.encode("assistant\n")]
 
@@ -36,9 +42,14 @@ class Ids:
     def encode_all(self, texts):
         return self.text.encode_batch(texts, add_special_tokens=False)
 
+    def shortlisted(self, listed):
+        """Ids of a shortlist: (marker, tenths) each."""
+        return [i for marker, tenths in listed for i in (self.marker0 + marker, self.digits[tenths])]
+
 
 @dataclass
 class Ask:
+    text: str | Read
     question: list[int]
     sentences: tuple[int, ...]  # empty: nothing answers
     answer: list[int] | None = None
@@ -52,6 +63,8 @@ class Passage:
     sentences: list[list[int]]
     asks: list[Ask] = field(default_factory=list)
     needs_title: bool = False
+    headings: frozenset = frozenset()
+    read: list[Read] = field(default_factory=list)
 
 
 def answer_ids(encoding, sentence, answer):
@@ -64,7 +77,7 @@ def answer_ids(encoding, sentence, answer):
     return encoding.ids[covered[0] : covered[-1] + 1] if covered else None
 
 
-def load_passages(corpus: Path, ids: Ids, held_out: bool, seed: int, variants: int, near=None):
+def load_passages(corpus: Path, ids: Ids, rule: Shortlister, held_out: bool, seed: int, variants: int, near=None):
     """Corpus passages with clozes (`asks`), and those that people asked about (second list)."""
     r = random.Random(seed)
     rows = [row for row in map(json.loads, corpus.open()) if row["held_out"] == held_out]
@@ -78,49 +91,51 @@ def load_passages(corpus: Path, ids: Ids, held_out: bool, seed: int, variants: i
     passages, asked = [], []
     for row in rows:
         encodings = ids.encode_all([" " + s for s in row["sentences"]])
-        base = Passage(row["source"], row["group"], ids.encode(row["title"]) if row["title"] else [], [e.ids for e in encodings])
+        title = ids.encode(row["title"]) if row["title"] else []
+        base = Passage(row["source"], row["group"], title, [e.ids for e in encodings], headings=rule.terms(row["title"] or ""), read=rule.read(row["sentences"]))
         made = [(n, c) for n, s in enumerate(row["sentences"]) for _ in range(variants) if (c := cloze(s, r, foreign, near))]
-        for (n, (_, answer)), question in zip(made, ids.encode_all([" " + c[0] for _, c in made])):
+        for (n, (text, answer)), question in zip(made, ids.encode_all([" " + c[0] for _, c in made])):
             if answer is None:
-                base.asks.append(Ask(question.ids, ()))
+                base.asks.append(Ask(text, question.ids, ()))
             elif (copied := answer_ids(encodings[n], row["sentences"][n], answer)) and len(copied) <= 14:
-                base.asks.append(Ask(question.ids, (n,), copied))
+                base.asks.append(Ask(text, question.ids, (n,), copied))
         if base.asks:
             passages.append(base)
         if row["questions"]:
-            own = Passage(base.source, base.group, base.title, base.sentences)
+            own = Passage(base.source, base.group, base.title, base.sentences, headings=base.headings, read=base.read)
             for q in row["questions"]:
                 if q["sentence"] is None:
-                    own.asks.append(Ask(ids.encode(" " + q["text"]), ()))
+                    own.asks.append(Ask(q["text"], ids.encode(" " + q["text"]), ()))
                     continue
                 if not q["answer"]:
-                    own.asks.append(Ask(ids.encode(" " + q["text"]), (q["sentence"],)))
+                    own.asks.append(Ask(q["text"], ids.encode(" " + q["text"]), (q["sentence"],)))
                     continue
                 copied = answer_ids(encodings[q["sentence"]], row["sentences"][q["sentence"]], q["answer"])
-                own.asks.append(Ask(ids.encode(" " + q["text"]), (q["sentence"],), copied if copied and len(copied) <= 24 else None))
+                own.asks.append(Ask(q["text"], ids.encode(" " + q["text"]), (q["sentence"],), copied if copied and len(copied) <= 24 else None))
             asked.append(own)
     return passages, asked
 
 
-def templated_passage(r, ids: Ids, held_out: bool, low=2, high=8):
+def templated_passage(r, ids: Ids, rule: Shortlister, held_out: bool, low=2, high=8):
     stated, missing = templates.facts(r, r.randint(low, high), held_out)
     encodings = ids.encode_all([" " + f.sentence for f in stated])
-    p = Passage("templates", "", ids.encode(templates.title(r)), [e.ids for e in encodings])
+    title = templates.title(r)
+    p = Passage("templates", "", ids.encode(title), [e.ids for e in encodings], headings=rule.terms(title), read=rule.read([f.sentence for f in stated]))
     texts = [(n, q, a) for n, f in enumerate(stated) for q, a in f.asked]
-    for (n, _, a), q in zip(texts, ids.encode_all([" " + q for _, q, _ in texts])):
-        p.asks.append(Ask(q.ids, (n,), answer_ids(encodings[n], stated[n].sentence, a)))
-    p.asks += [Ask(q.ids, ()) for q in ids.encode_all([" " + q for q in missing])]
-    if len(stated) > 1 and r.random() < 0.6:  # one question on two facts
+    for (n, text, a), q in zip(texts, ids.encode_all([" " + q for _, q, _ in texts])):
+        p.asks.append(Ask(text, q.ids, (n,), answer_ids(encodings[n], stated[n].sentence, a)))
+    p.asks += [Ask(text, q.ids, ()) for text, q in zip(missing, ids.encode_all([" " + q for q in missing]))]
+    if len(stated) > 1 and r.random() < 0.8:  # one question on two facts
         a, b = sorted(r.sample(range(len(stated)), 2))
         first, second = r.choice(stated[a].asked)[0].rstrip("?."), r.choice(stated[b].asked)[0]
         if r.random() < 0.5:
             first, second = r.choice(stated[b].asked)[0].rstrip("?."), r.choice(stated[a].asked)[0]
         joined = first + r.choice([" and ", ", and ", "? "]) + second[:1].lower() + second[1:]
-        p.asks.append(Ask(ids.encode(" " + joined), (a, b)))
+        p.asks.append(Ask(joined, ids.encode(" " + joined), (a, b)))
     return p
 
 
-def paged_passages(r, ids: Ids, held_out: bool, used: set):
+def paged_passages(r, ids: Ids, rule: Shortlister, held_out: bool, used: set):
     """Passages that belong together, on something that is not in `used`, where it is then put; none if that takes many tries."""
     made = next((m for _ in range(50) if (m := pages.pages(r, held_out))[0].about not in used), [])
     if not made:
@@ -129,10 +144,11 @@ def paged_passages(r, ids: Ids, held_out: bool, used: set):
     for page in made:
         encodings = ids.encode_all([" " + f.sentence for f in page.facts])
         p = Passage("pages", page.about, ids.encode(page.title), [e.ids for e in encodings], needs_title=page.needs_title)
+        p.headings, p.read = rule.terms(page.title), rule.read([f.sentence for f in page.facts])
         texts = [(n, q, a) for n, f in enumerate(page.facts) for q, a in f.asked]
-        for (n, _, a), q in zip(texts, ids.encode_all([" " + q for _, q, _ in texts])):
-            p.asks.append(Ask(q.ids, (n,), answer_ids(encodings[n], page.facts[n].sentence, a) if a else None))
-        p.asks += [Ask(q.ids, ()) for q in ids.encode_all([" " + q for q in page.missing])]
+        for (n, text, a), q in zip(texts, ids.encode_all([" " + q for _, q, _ in texts])):
+            p.asks.append(Ask(text, q.ids, (n,), answer_ids(encodings[n], page.facts[n].sentence, a) if a else None))
+        p.asks += [Ask(text, q.ids, ()) for text, q in zip(page.missing, ids.encode_all([" " + q for q in page.missing]))]
         yield p
 
 
@@ -143,6 +159,7 @@ def random_passage(r, ids: Ids):
     for n in range(r.randint(2, 8)):
         tokens = [r.randint(low, high) for _ in range(r.randint(4, 14))]
         p.sentences.append(tokens)
+        p.read.append(Read(frozenset(tokens)))
         for _ in range(2):
             start = r.randrange(len(tokens) - 1)
             cut = tokens[start : start + r.randint(1, 3)]
@@ -150,8 +167,10 @@ def random_passage(r, ids: Ids):
             words = r.sample(near, min(len(near), r.randint(1, 5))) + [r.randint(low, high) for _ in range(r.randint(0, 3))]
             if near:
                 r.shuffle(words)
-                p.asks.append(Ask(words, (n,), cut))
-    p.asks += [Ask([r.randint(low, high) for _ in range(r.randint(3, 8))], ()) for _ in range(3)]
+                p.asks.append(Ask(Read(frozenset(words)), words, (n,), cut))
+    for _ in range(3):
+        words = [r.randint(low, high) for _ in range(r.randint(3, 8))]
+        p.asks.append(Ask(Read(frozenset(words)), words, ()))
     return p
 
 
@@ -170,9 +189,9 @@ def window(p: Passage, r, budget, need):
 
 
 class Packer:
-    def __init__(self, corpus: Path, ids: Ids, held_out=False, seed=0, variants=3, near=None):
-        self.ids, self.held_out, self.r = ids, held_out, random.Random(seed)
-        self.passages, self.asked = load_passages(corpus, ids, held_out, seed, variants, near)
+    def __init__(self, corpus: Path, ids: Ids, rule: Shortlister, held_out=False, seed=0, variants=3, near=None):
+        self.ids, self.rule, self.held_out, self.r = ids, rule, held_out, random.Random(seed)
+        self.passages, self.asked = load_passages(corpus, ids, rule, held_out, seed, variants, near)
         self.by_group = {}
         for p in (*self.passages, *self.asked):
             self.by_group.setdefault(p.group, []).append(p)
@@ -187,22 +206,22 @@ class Packer:
         if kind == "templates":
             while True:
                 mixed = r.random() < 0.12
-                yield r.choice(self.passages) if mixed else templated_passage(r, self.ids, self.held_out)
+                yield r.choice(self.passages) if mixed else templated_passage(r, self.ids, self.rule, self.held_out)
         if kind == "pages":
             used = set()
             while True:
                 draw = r.random()
                 if draw < 0.7 or not used:
-                    yield from paged_passages(r, self.ids, self.held_out, used)
+                    yield from paged_passages(r, self.ids, self.rule, self.held_out, used)
                 else:
-                    yield r.choice(self.passages) if draw < 0.8 else templated_passage(r, self.ids, self.held_out)
+                    yield r.choice(self.passages) if draw < 0.8 else templated_passage(r, self.ids, self.rule, self.held_out)
         first = r.choice(self.asked if kind == "asked" else self.passages)
         near = self.by_group[first.group]
         yield first
         while True:
             draw = r.random()
             if draw < 0.12:
-                yield templated_passage(r, self.ids, self.held_out)
+                yield templated_passage(r, self.ids, self.rule, self.held_out)
             else:
                 yield r.choice(near) if draw < 0.5 else r.choice(self.passages)
 
@@ -228,7 +247,7 @@ class Packer:
         return chosen
 
     def context(self, windows):
-        """Ids of the shared context and {(passage, sentence): marker}."""
+        """Ids of the shared context, {(passage, sentence): marker}, and what the rule reads of it."""
         r, ids = self.r, list(self.ids.user)
         total = sum(b - a + 1 for _, a, b in windows)
         if total > LAST_MARKER:
@@ -236,21 +255,31 @@ class Packer:
         shown = list(range(1, total + 1))
         if r.random() < 0.25:  # other numbers too, so that every marker is learnt
             shown = sorted(r.sample(range(1, LAST_MARKER + 1), total))
-        titled, markers = r.random() < 0.6, {}
+        titled, markers, read = r.random() < 0.6, {}, []
         for n, (p, first, last) in enumerate(windows):
             ids.append(self.ids.passage)
-            if p.title and (p.needs_title or titled and r.random() < 0.85):
+            if shows_title := p.title and (p.needs_title or titled and r.random() < 0.85):
                 ids += p.title[:24]
+            read.append((p.headings if shows_title else frozenset(), p.read[first : last + 1]))
             for s in range(first, last + 1):
                 marker = shown[len(markers)]
                 markers[n, s] = marker
                 ids += [self.ids.marker0 + marker, *p.sentences[s]]
-        return ids, markers
+        return ids, markers, read
 
-    def block(self, ask: Ask, markers, with_answer):
+    def shortlist(self, ask: Ask, markers, read):
+        """(marker, tenths) of the sentences that the rule ranks first. markers: of all sentences, in order."""
+        if self.r.random() < WITHOUT_SHORTLIST:
+            return []
+        question = ask.text if isinstance(ask.text, Read) else self.rule.read([ask.text])[0]
+        spread = self.r.choice(SHAKEN)
+        scores = self.rule.scores(question, read, lambda weight: weight * math.exp(self.r.gauss(0, spread)))
+        return [(markers[n], tenths) for n, tenths in shortlist(scores)]
+
+    def block(self, ask: Ask, markers, listed, with_answer):
         """A question with its target: ids and the loss kind of each (0 none, 1 marker choice, 2 end, 3 answer token)."""
         t = self.ids
-        prompt = [t.question, *ask.question[:40], *t.assistant, t.cite]
+        prompt = [t.question, *ask.question[:40], *t.shortlisted(listed), *t.assistant, t.cite]
         target, kinds = [t.marker0 + m for m in (markers or [0])], [1] * max(1, len(markers))
         if with_answer and ask.answer and len(markers) == 1:
             target += [t.answer, *ask.answer, t.close, t.turn_end]
@@ -266,7 +295,7 @@ class Packer:
         made = self.context(windows) if windows else None
         if made is None or len(made[0]) > split:
             return None
-        ids, markers = made
+        ids, markers, read = made
         blocks = []
         for n, (p, first, last) in enumerate(windows):
             for ask in p.asks:
@@ -280,10 +309,10 @@ class Packer:
                 other = r.choice(self.asked if kind == "asked" else self.passages)
                 if not any(other.sentences is p.sentences for p, _, _ in windows):
                     blocks.append((r.choice(other.asks), []))
-        if kind == "cloze":
+        if kind != "random":
             blocks += self.pairs(blocks)
         r.shuffle(blocks)
-        return self.lay_out(ids, blocks, split, length, answers)
+        return self.lay_out(ids, list(markers.values()), read, blocks, split, length, answers)
 
     def pairs(self, blocks):
         """Two clozes asked at once cite two sentences."""
@@ -291,10 +320,13 @@ class Packer:
         if len(single) < 2 or self.r.random() > 0.35:
             return []
         (a, x), (b, y) = self.r.sample(single, 2)
-        joint = self.ids.encode(self.r.choice([" and", ", and", " as well as"]))
-        return [(Ask(a.question[:-1] + joint + b.question, (0, 0)), sorted(x + y))] if x != y else []
+        if x == y:
+            return []
+        joint = self.r.choice([" and", ", and", " as well as"])
+        text = f"{a.text[:-1]}{joint} {b.text}"
+        return [(Ask(text, a.question[:-1] + self.ids.encode(joint) + b.question, (0, 0)), sorted(x + y))]
 
-    def lay_out(self, ids, blocks, split, length, answers):
+    def lay_out(self, ids, markers, read, blocks, split, length, answers):
         context = len(ids)
         padding = split - context
         ids, kinds = ids + [0] * padding, [0] * split
@@ -306,7 +338,7 @@ class Packer:
                 if missing >= max(1, answered * self.missing_share):
                     continue
                 missing += 1
-            block, block_kinds = self.block(ask, places, self.r.random() < answers)
+            block, block_kinds = self.block(ask, places, self.shortlist(ask, markers, read), self.r.random() < answers)
             if len(ids) + len(block) > length:
                 continue
             packed += 1

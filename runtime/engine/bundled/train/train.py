@@ -19,6 +19,7 @@ import circuit
 from meaning import Table, neighbours, token_meanings
 from model import Pointer, Shape, block_mask
 from packing import Ids, Packer
+from shortlist import rule_of
 
 LOSS_WEIGHT = torch.tensor([0.0, 3.0, 1.0, 0.4])  # by loss kind: none, marker, end, answer token
 # until this share of the training: tokens of context, tokens with the questions behind it, sequences a batch
@@ -30,7 +31,7 @@ def mix_at(done):
     """Share of each kind of passage. Random tokens first, questions by people more towards the end."""
     random = max(0.02, 0.12 * (1 - done / 0.15))
     left = 1 - random
-    return {"random": random, "templates": 0.22 * left, "pages": 0.32 * left, "cloze": 0.28 * left, "asked": 0.18 * left}
+    return {"random": random, "templates": 0.2 * left, "pages": 0.38 * left, "cloze": 0.24 * left, "asked": 0.18 * left}
 
 
 def rate_at(step, done, warm_up=60, floor=0.04):
@@ -112,7 +113,8 @@ def main():
     torch.manual_seed(a.seed)
     ids = Ids(a.tokenizer)
     table = Table(a.table)
-    packer, unseen = Packer(a.corpus, ids, seed=a.seed, near=neighbours(table, a.corpus)), Packer(a.corpus, ids, held_out=True, seed=99, variants=1)
+    rule = rule_of(table, a.corpus)
+    packer, unseen = Packer(a.corpus, ids, rule, seed=a.seed, near=neighbours(table, a.corpus)), Packer(a.corpus, ids, rule, held_out=True, seed=99, variants=1)
     batches = {}
     for kind in ("templates", "pages", "cloze", "asked"):
         unseen.r.seed(5)
