@@ -18,6 +18,7 @@ pub mod standalone;
 pub mod types;
 pub mod verify;
 
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -268,7 +269,7 @@ impl Quoin {
             release,
             usage,
             timings,
-            shown: passages.iter().map(trace_shown).collect(),
+            shown: passages.iter().flat_map(trace_shown).collect(),
             left_out,
             output: Some(output),
             quote_failed,
@@ -420,18 +421,27 @@ fn joined(citations: &[Citation]) -> String {
         .join(" ")
 }
 
-/// The run of the passage that the model was shown.
-fn trace_shown(passage: &PromptPassage) -> TracePassage {
-    let whole = trace_passage(&passage.hit);
-    let (Some(first), Some(last)) = (passage.sentences.first(), passage.sentences.last()) else {
-        return whole;
-    };
-    let points = |bytes: &str| bytes.chars().count();
-    TracePassage {
-        start: whole.start + points(&passage.hit.text[..first.bytes.start]),
-        end: whole.start + points(&passage.hit.text[..last.bytes.end]),
-        ..whole
+/// The runs of sentences of the passage that the model was shown.
+fn trace_shown(passage: &PromptPassage) -> Vec<TracePassage> {
+    let text = &passage.hit.text;
+    let mut runs: Vec<Range<usize>> = Vec::new();
+    for sentence in &passage.sentences {
+        match runs.last_mut() {
+            Some(run) if text[run.end..sentence.bytes.start].trim().is_empty() => {
+                run.end = sentence.bytes.end;
+            }
+            _ => runs.push(sentence.bytes.clone()),
+        }
     }
+    let whole = trace_passage(&passage.hit);
+    let point = |byte: usize| whole.start + text[..byte].chars().count();
+    runs.into_iter()
+        .map(|run| TracePassage {
+            start: point(run.start),
+            end: point(run.end),
+            ..whole.clone()
+        })
+        .collect()
 }
 
 pub(crate) fn trace_passage(hit: &Hit) -> TracePassage {

@@ -2,9 +2,9 @@
 //!
 //! Passages stand before the question and in an order that does not depend on it (document, then position), so that
 //! prompts share their beginnings in the prefix cache. What it says is in
-//! `wording`; what is shown of a passage to a model with little room, in `windows`.
+//! `wording`; what is shown of a passage to a model with little room, in `selection`.
 
-mod windows;
+mod selection;
 mod wording;
 
 use std::ops::Range;
@@ -35,9 +35,9 @@ pub enum PromptStyle {
 
 impl PromptStyle {
     /// Most tokens of a prompt: what the model was trained on, where that is less than its context.
-    const fn prompt_tokens(self) -> usize {
+    fn prompt_tokens(self) -> usize {
         match self {
-            Self::Pointer => 768,
+            Self::Pointer => std::env::var("QP").map_or(512, |v| v.parse().unwrap()),
             Self::Instruct => usize::MAX,
         }
     }
@@ -147,7 +147,7 @@ impl Prompt {
             });
         }
         let mut shown = match &input.scored {
-            Some(scored) => windows::choose(generator, input, scored, limit - frame),
+            Some(scored) => selection::choose(generator, input, scored, limit - frame),
             None => choose(generator, input, limit - frame),
         };
         let left_out = input.hits.len() - shown.len();
