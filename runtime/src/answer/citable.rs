@@ -8,7 +8,10 @@ use quoin_retriever::sentences;
 #[must_use]
 pub fn citable(text: &str) -> Vec<Range<usize>> {
     let all = sentences(text);
-    let is_ruled = |n: usize| all.get(n).is_some_and(|bytes| is_rule(&text[bytes.clone()]));
+    let is_ruled = |n: usize| {
+        all.get(n)
+            .is_some_and(|bytes| is_rule(&text[bytes.clone()]))
+    };
     all.iter()
         .enumerate()
         .filter(|(n, bytes)| {
@@ -23,7 +26,9 @@ pub fn citable(text: &str) -> Vec<Range<usize>> {
 fn is_rule(sentence: &str) -> bool {
     sentence.contains('|')
         && sentence.contains('-')
-        && sentence.chars().all(|c| matches!(c, '|' | '-' | ':' | ' ' | '\t'))
+        && sentence
+            .chars()
+            .all(|c| matches!(c, '|' | '-' | ':' | ' ' | '\t'))
 }
 
 /// Headings, and what holds no word.
@@ -46,13 +51,6 @@ mod tests {
             .into_iter()
             .map(|bytes| &text[bytes])
             .collect();
-        assert_eq!(
-            cited,
-            [
-                "| Kobe | 24 |",
-                "#1 is a number.",
-                "It stays."
-            ]
-        );
+        assert_eq!(cited, ["| Kobe | 24 |", "#1 is a number.", "It stays."]);
     }
 }

@@ -35,9 +35,9 @@ pub enum PromptStyle {
 
 impl PromptStyle {
     /// Most tokens of a prompt: what the model was trained on, where that is less than its context.
-    fn prompt_tokens(self) -> usize {
+    const fn prompt_tokens(self) -> usize {
         match self {
-            Self::Pointer => std::env::var("QP").map_or(512, |v| v.parse().unwrap()),
+            Self::Pointer => 400,
             Self::Instruct => usize::MAX,
         }
     }
@@ -152,8 +152,7 @@ impl Prompt {
         };
         let left_out = input.hits.len() - shown.len();
         shown.sort_by(|left, right| {
-            (&left.hit.document, left.hit.position)
-                .cmp(&(&right.hit.document, right.hit.position))
+            (&left.hit.document, left.hit.position).cmp(&(&right.hit.document, right.hit.position))
         });
         let passages = number(shown);
         let messages = input.frame(&passages);

@@ -25,8 +25,7 @@ pub(super) fn choose<'a>(
             break;
         }
         let hit = &input.hits[sentence.hit];
-        let mut tokens =
-            generator.count_tokens(&sentence_parts(hit, &sentence.bytes, MAX_MARKERS));
+        let mut tokens = generator.count_tokens(&sentence_parts(hit, &sentence.bytes, MAX_MARKERS));
         let passage = &mut shown[sentence.hit];
         if passage.is_none() {
             tokens += generator.count_tokens(&passage_parts(MAX_MARKERS, hit, &[], input));
