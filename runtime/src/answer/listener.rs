@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::types::{Progress, ReleaseInfo};
-use super::{Found, ProgressSender, trace_passage};
+use super::{Found, ProgressSender, trace};
 
 /// Who hears of the progress of one answer, and what was heard.
 pub(crate) struct Listener {
@@ -43,7 +43,7 @@ impl Listener {
             self.send(Progress::Retrieval {
                 generation: found.generation,
                 release,
-                hits: found.hits.iter().map(trace_passage).collect(),
+                hits: found.hits.iter().map(trace::whole).collect(),
             })
             .await;
         }

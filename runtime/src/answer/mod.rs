@@ -15,10 +15,10 @@ mod routed;
 pub mod schema;
 pub mod sentences;
 pub mod standalone;
+mod trace;
 pub mod types;
 pub mod verify;
 
-use std::ops::Range;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -31,7 +31,6 @@ use crate::answer::ask::Ask;
 use crate::answer::error::AnswerError;
 use crate::answer::generate::{Generated, Grounding};
 pub(crate) use crate::answer::listener::Listener;
-use crate::answer::prompt::PromptPassage;
 use crate::answer::routed::By;
 use crate::answer::types::{
     Answer, AnswerRequest, Citation, Mode, Progress, ReleaseInfo, Status, TimingsMs, Trace,
@@ -269,7 +268,7 @@ impl Quoin {
             release,
             usage,
             timings,
-            shown: passages.iter().flat_map(trace_shown).collect(),
+            shown: passages.iter().flat_map(trace::shown).collect(),
             left_out,
             output: Some(output),
             quote_failed,
@@ -315,7 +314,7 @@ impl Quoin {
         let best = extracted.first().map_or(0.0, |one| one.score);
         let mut draught = Draught::abstained(release.at(found.generation));
         draught.confidence = f64::from(best.clamp(0.0, 1.0));
-        draught.shown = found.hits.iter().map(trace_passage).collect();
+        draught.shown = found.hits.iter().map(trace::whole).collect();
         if found.is_given || best >= self.config().answers.extractive_threshold {
             let cited = extracted
                 .iter()
@@ -419,36 +418,4 @@ fn joined(citations: &[Citation]) -> String {
         .map(|citation| citation.quote.as_str())
         .collect::<Vec<_>>()
         .join(" ")
-}
-
-/// The runs of sentences of the passage that the model was shown.
-fn trace_shown(passage: &PromptPassage) -> Vec<TracePassage> {
-    let text = &passage.hit.text;
-    let mut runs: Vec<Range<usize>> = Vec::new();
-    for sentence in &passage.sentences {
-        match runs.last_mut() {
-            Some(run) if text[run.end..sentence.bytes.start].trim().is_empty() => {
-                run.end = sentence.bytes.end;
-            }
-            _ => runs.push(sentence.bytes.clone()),
-        }
-    }
-    let whole = trace_passage(&passage.hit);
-    let point = |byte: usize| whole.start + text[..byte].chars().count();
-    runs.into_iter()
-        .map(|run| TracePassage {
-            start: point(run.start),
-            end: point(run.end),
-            ..whole.clone()
-        })
-        .collect()
-}
-
-pub(crate) fn trace_passage(hit: &Hit) -> TracePassage {
-    TracePassage {
-        document: hit.document.to_string(),
-        start: hit.start,
-        end: hit.end,
-        score: hit.score,
-    }
 }

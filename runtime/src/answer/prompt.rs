@@ -239,3 +239,6 @@ fn number(shown: Vec<Shown<'_>>) -> Vec<PromptPassage> {
         })
         .collect()
 }
+
+#[cfg(test)]
+pub(crate) mod tests;
