@@ -1,4 +1,4 @@
-"""Measures an exported model folder beside the word-overlap rule, on the same questions.
+"""Measures an exported model folder beside the word-overlap rule and the extractive rule, on the same questions.
 
 Sets: held-out templates and pages, clozes on held-out documents, TAT-QA questions on held-out reports, SQuAD 2 questions
 on held-out articles. Each prompt is rendered with the folder's chat template and decoded as under the runtime's grammar.
@@ -214,6 +214,12 @@ class Model:
         listed = [(n + 1, tenths) for n, tenths in shortlist(self.scores(item))] if self.shortlisting else []
         return [*ids, t.question, *t.encode(" " + item.question), *t.shortlisted(listed), *t.assistant, t.cite]
 
+    def extract(self, item):
+        """The shortlisting rule's best sentence, and its score."""
+        scores = self.scores(item)
+        best = max(range(len(scores)), key=lambda n: scores[n])
+        return best + 1, scores[best]
+
     def scores(self, item):
         """The shortlisting rule's, one a sentence."""
         read = [(self.rule.terms(title or ""), self.rule.read(sentences)) for title, sentences in item.passages]
@@ -263,20 +269,21 @@ def f1(said, wanted):
 
 def measure(model, rule, items, answers):
     rows = [model.choose(i) for i in items]
-    rules = [rule.choose(i) for i in items]
+    rules, extracted = [rule.choose(i) for i in items], [model.extract(i) for i in items]
     n = len(items)
     result = {"n": n, "tokens": round(sum(r[3] for r in rows) / n), "sentences": round(sum(len(i.sentences()) for i in items) / n, 1)}
     result["abstained"] = sum(r[2] == [0] for r in rows) / n
     if items[0].gold:
         result["sentence"] = sum(r[0] in i.gold for r, i in zip(rows, items)) / n
         result["sentence_rule"] = sum(b[0] in i.gold for b, i in zip(rules, items)) / n
+        result["sentence_extractive"] = sum(b[0] in i.gold for b, i in zip(extracted, items)) / n
         result["exactly"] = sum(set(r[2]) == i.gold for r, i in zip(rows, items)) / n
         result["more_than_needed"] = sum(len(r[2]) > len(i.gold) for r, i in zip(rows, items)) / n
         if answers:
             said = [(model.answer(i, r[0]), i.answers) for r, i in list(zip(rows, items))[:answers] if i.answers]
             result["answer_f1"] = sum(max(f1(a, w) for w in want) for a, want in said) / max(1, len(said))
             result["answer_exact"] = sum(any(a.lower() == w.lower() for w in want) for a, want in said) / max(1, len(said))
-    return result, [r[1] for r in rows], [-b[1] for b in rules]
+    return result, [r[1] for r in rows], [-b[1] for b in rules], [-b[1] for b in extracted]
 
 
 def main():
@@ -325,6 +332,7 @@ def main():
                 if name != answered and name.split(",")[0] == answered.split(",")[0] and "two" not in name and answered in scores:
                     result["auroc"] = auroc(scores[name][0], scores[answered][0])
                     result["auroc_rule"] = auroc(scores[name][1], scores[answered][1])
+                    result["auroc_extractive"] = auroc(scores[name][2], scores[answered][2])
             table[f"{name} @{budget}"] = {k: round(v, 3) for k, v in result.items()}
             print(f"{name} @{budget}", json.dumps(table[f"{name} @{budget}"]), f"{time.time() - start:.0f} s", flush=True)
     if a.out:

@@ -3,6 +3,7 @@
 import json
 import math
 import random
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from tokenizers import Tokenizer
 
 import pages
 import templates
-from layout import ANSWER_STRING, CITE, CLOSE, LAST_MARKER, MARKERS, PASSAGE, QUESTION, TURN_END, TURN_START
+from layout import ANSWER_JSON, ANSWER_STRING, CITE, CLOSE, LAST_MARKER, MARKERS, PASSAGE, QUESTION, TURN_END, TURN_START
 from questions import cloze
 from shortlist import Read, Shortlister, shortlist
 from tokenizer import plain
@@ -30,7 +31,8 @@ class Ids:
         self.size = self.full.get_vocab_size()
         self.marker0 = one(MARKERS[0])
         assert one(MARKERS[-1]) == self.marker0 + LAST_MARKER
-        self.passage, self.question, self.cite, self.close, self.answer = map(one, (PASSAGE, QUESTION, CITE, CLOSE, ANSWER_STRING))
+        self.passage, self.question, self.cite, self.close = map(one, (PASSAGE, QUESTION, CITE, CLOSE))
+        self.answer, self.answer_json = one(ANSWER_STRING), one(ANSWER_JSON)
         self.turn_end = one(TURN_END)
         self.digits = [one(str(n)) for n in range(10)]
         self.user = [one(TURN_START), *self.encode("user\n")]
@@ -276,12 +278,23 @@ class Packer:
         scores = self.rule.scores(question, read, lambda weight: weight * math.exp(self.r.gauss(0, spread)))
         return [(markers[n], tenths) for n, tenths in shortlist(scores)]
 
+    def number(self, ask: Ask):
+        """Of answers that begin with a number half are given as JSON has it: its ids, without commas, and the closing brace."""
+        found = re.fullmatch(r"[$€£]?(\d[\d,]{0,8}(?:\.\d+)?)( ?%| [a-z ]+)?", self.ids.full.decode(ask.answer).strip())
+        if not found or self.r.random() < 0.5:
+            return None
+        return self.ids.encode((found[1].replace(",", "").lstrip("0") or "0") + "}")
+
     def block(self, ask: Ask, markers, listed, with_answer):
         """A question with its target: ids and the loss kind of each (0 none, 1 marker choice, 2 end, 3 answer token)."""
         t = self.ids
         prompt = [t.question, *ask.question[:40], *t.shortlisted(listed), *t.assistant, t.cite]
         target, kinds = [t.marker0 + m for m in (markers or [0])], [1] * max(1, len(markers))
-        if with_answer and ask.answer and len(markers) == 1:
+        number = self.number(ask) if with_answer and ask.answer and len(markers) == 1 else None
+        if number:
+            target += [t.answer_json, *number, t.turn_end]
+            kinds += [0, *[3] * len(number), 2]
+        elif with_answer and ask.answer and len(markers) == 1:
             target += [t.answer, *ask.answer, t.close, t.turn_end]
             kinds += [0, *[3] * len(ask.answer), 3, 2]
         else:
