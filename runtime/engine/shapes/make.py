@@ -98,6 +98,9 @@ def write_gguf(out: Path, form_name: str, config: dict, form: Format, tokenizer:
     architecture = next(one for one, name in gguf.MODEL_ARCH_NAMES.items() if name == kind)
     names = gguf.get_tensor_name_map(architecture, config["num_hidden_layers"])
     chosen = []
+    if scaling := config.get("rope_scaling"):
+        factors = position_factors(config, scaling)
+        writer.add_tensor_info("rope_freqs.weight", factors.shape, factors.dtype, factors.nbytes, raw_dtype=Kind.F32)
     for name, shape, draw in weights:
         target = names.get_name(name, try_suffixes=(".weight", ".bias"))
         quantisation = quantisation_of(target, shape, form_name, config)
@@ -110,12 +113,24 @@ def write_gguf(out: Path, form_name: str, config: dict, form: Format, tokenizer:
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_ti_data_to_file()
+    if scaling:
+        writer.write_tensor_data(factors)
     for name, quantisation, draw in chosen:
         values = draw().float().numpy()
         if kind == "llama" and ("q_proj" in name or "k_proj" in name):
             values = interleaved(values, config["num_attention_heads" if "q_proj" in name else "num_key_value_heads"])
         writer.write_tensor_data(in_pieces(values, quantisation))
     writer.close()
+
+
+def position_factors(config: dict, scaling: dict) -> np.ndarray:
+    """By how much each frequency of Llama 3's positions is lowered, as llama.cpp's conversion stores it."""
+    width = head_dim(config)
+    lengths = 2 * np.pi * config["rope_theta"] ** (np.arange(0, width, 2) / width)
+    turns = scaling["original_max_position_embeddings"] / lengths
+    low, high = scaling["low_freq_factor"], scaling["high_freq_factor"]
+    smooth = np.clip((turns - low) / (high - low), 0, 1)
+    return (1 / ((1 - smooth) / scaling["factor"] + smooth)).astype(np.float32)
 
 
 def in_pieces(values: np.ndarray, kind: Kind, rows: int = 4096) -> np.ndarray:
