@@ -22,7 +22,7 @@ from pathlib import Path
 # With weights that mean nothing the answers mean nothing; what counts is their form, and how long they took. Texts are short
 # enough to end within the limit: an answer that does not is generated twice.
 MAX_TOKENS = 192
-TEXT = {"type": "string", "maxLength": 100}
+TEXT = {"type": "string", "maxLength": 60}
 RECORD = {
     "type": "object",
     "properties": {
@@ -51,6 +51,7 @@ def main() -> None:
     a.add_argument("--data", type=Path, help="data folder to serve, when the model or the adapters lie in one")
     a.add_argument("--context-length", type=int, default=4096)
     a.add_argument("--top-k", type=int, default=4)
+    a.add_argument("--neighbours", action="store_true", help="show the passages around those found as well")
     a.add_argument("--questions", type=int, default=len(QUESTIONS))
     a.add_argument("--threads", type=int, default=1)
     a.add_argument("--limit", type=int, default=1800, help="seconds for one start or one answer")
@@ -80,7 +81,7 @@ def configured(a) -> str:
         "[server]", f"request_timeout_ms = {a.limit * 1000}",
         "[model]", f"source = {json.dumps(source)}", f'device = "{a.device}"', f"context_length = {a.context_length}",
         f"time_limit_ms = {a.limit * 1000}", *([f'quantization = "{a.quantization}"'] if a.quantization else []),
-        "[answers]", f'citing = "{a.citing}"',
+        "[answers]", f'citing = "{a.citing}"', f"neighbours = {str(a.neighbours).lower()}",
     ]  # fmt: skip
     return "\n".join(lines) + "\n"
 

@@ -49,7 +49,7 @@ pub(super) fn of_folder(
         .iter()
         .filter(|(name, _)| quantization.is_some() && name.ends_with(TABLE))
         .map(|(_, tensor)| numbers(tensor).saturating_mul(TABLE_BYTES_PER_NUMBER))
-        .sum::<u64>();
+        .fold(0, u64::saturating_add);
     // A tensor that is converted lies beside its source for a moment: the largest one counts.
     let largest = tensors
         .values()
