@@ -102,11 +102,19 @@ impl Head {
         }
     }
 
-    /// Numbers in the table of tokens, which is not quantised in memory.
-    pub fn table_numbers(&self) -> u64 {
-        self.tensors
+    /// What the table of tokens takes beside the file: it is f32 in memory, and is read once more, as it lies, where the output
+    /// layer shares it.
+    pub fn table_bytes(&self) -> u64 {
+        let numbers = self
+            .tensors
             .get("token_embd.weight")
-            .map_or(0, |table| table.numbers)
+            .map_or(0, |table| table.numbers);
+        let shared = if self.tensors.contains_key("output.weight") {
+            0
+        } else {
+            numbers.saturating_mul(9) / 8
+        };
+        numbers.saturating_mul(4).saturating_add(shared)
     }
 
     pub fn vocabulary_size(&self) -> u64 {

@@ -251,7 +251,7 @@ impl Job {
         let head = Head::read(path)?;
         let hardware = hardware(self.settings.device)?;
         let bytes = path.metadata().map_err(EngineError::io(path))?.len();
-        let needed = memory::of_file(bytes, head.table_numbers(), head.vocabulary_size());
+        let needed = memory::of_file(bytes, head.table_bytes(), head.vocabulary_size());
         memory::check(&self.name, needed, &hardware)?;
         self.warn_of(&head, &hardware);
         let paths = LocalModelPaths {

@@ -73,10 +73,10 @@ fn numbers(tensor: &TensorInfo) -> u64 {
     sides.fold(1, u64::saturating_mul)
 }
 
-/// Bytes for a GGUF file, whose weights are served as they lie, but for the table of `table_numbers`.
-pub(super) fn of_file(bytes: u64, table_numbers: u64, tokens: u64) -> u64 {
+/// Bytes for a GGUF file, whose weights are served as they lie, but for the table of tokens.
+pub(super) fn of_file(bytes: u64, table_bytes: u64, tokens: u64) -> u64 {
     beside(bytes)
-        .saturating_add(table_numbers.saturating_mul(TABLE_BYTES_PER_NUMBER))
+        .saturating_add(table_bytes)
         .saturating_add(of_vocabulary(tokens))
 }
 
@@ -200,7 +200,7 @@ mod tests {
         let config = json!({"vocab_size": 152_000});
         let mib = |quantization| of_folder(&weights, &config, quantization, 0) >> 20;
         assert_eq!((mib(None), mib(Some(Quantization::Q4K))), (4170, 4144));
-        assert_eq!(of_file(4 << 30, 152_000 * 3584, 152_000) >> 20, 7631);
+        assert_eq!(of_file(4 << 30, 4 * 152_000 * 3584, 152_000) >> 20, 7631);
     }
 
     #[test]
