@@ -228,7 +228,7 @@ impl Job {
             tracing::warn!(
                 model = self.name,
                 columns,
-                "{quantization} is slow for this model on a CPU: its rows are no multiple of 256; Q8_0 is not"
+                "{quantization} fits no rows that are no multiple of 256: other blocks are taken, which are slow on a CPU"
             );
         }
     }
@@ -325,7 +325,7 @@ impl Job {
         if matches!(hardware, Hardware::Cpu) && share > 0.1 {
             tracing::warn!(
                 model = self.name,
-                "{:.0} % of its weights are slow on a CPU (Q4_1, Q5_0 or Q5_1); a file in Q8_0 is not",
+                "{:.0} % of its weights are in blocks that are slow on a CPU (Q4_1, Q5_0 or Q5_1)",
                 share * 100.0
             );
         }
