@@ -1,7 +1,8 @@
 """Tunes a LoRA adapter on examples of prompts and answers, in the plain form that the runtime serves.
 
-Examples are JSON lines, either {"prompt": text, "target": text} with the prompt exactly as the runtime shows it, or
-{"passages": [{"title": text, "sentences": [text]}], "question": text, "target": text}. The target is the whole answer,
+Examples are JSON lines: {"prompt": text, "target": text} with the prompt exactly as the runtime shows it; or
+{"passages": [{"title": text, "sentences": [text]}], "question": text, "target": text}; or, for models that are prompted with
+instructions, {"messages": [{"role": text, "content": text or [text]}], "target": text}. The target is the whole answer,
 for instance {"cite":"[[2]]"}. An example may have an "id" by which an evaluation knows it. Out comes a folder with
 adapter_config.json, adapter_model.safetensors and adapter_lineage.json, which says what was learned from and how.
 """
@@ -22,6 +23,9 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 IGNORED = -100  # label of tokens that carry no loss
 ROWS_MAX = 200_000  # the registry reads no more row ids
 ROW_ID_BYTES_MAX = 128
+BORDER = "\uf8f0"  # of pieces that are tokenised apart; a character of the private use area, which no text holds
+# What the runtime tells a chat template: no hidden reasoning (Qwen3), and the date that templates fall back to (Llama 3).
+TEMPLATE_VALUES = {"enable_thinking": False, "date_string": "26 Jul 2024"}
 NOT_TUNED = {"base", "base_name", "examples", "out", "seed", "licence_note"}  # arguments that are no hyperparameters
 
 
@@ -38,11 +42,23 @@ def rendered(example: dict) -> str:
     return f"{text}Question: {example['question']}"
 
 
+def prompted(tokenizer, messages: list[dict]) -> list[int]:
+    """Token ids of a conversation. A content that is a list is tokenised piece by piece, as the runtime does with its own words
+    and what it quotes."""
+    parts = [[m["content"]] if isinstance(m["content"], str) else m["content"] for m in messages]
+    marked = [{**m, "content": BORDER + BORDER.join(of) + BORDER} for m, of in zip(messages, parts, strict=True)]
+    text = tokenizer.apply_chat_template(marked, tokenize=False, add_generation_prompt=True, **TEMPLATE_VALUES)
+    return [number for piece in text.split(BORDER) if piece for number in tokenizer(piece, add_special_tokens=False).input_ids]
+
+
 def encoded(tokenizer, example: dict, longest: int):
     """Token ids and labels; only the target and the end of the turn carry loss. None if longer than `longest`."""
-    chat = [{"role": "user", "content": rendered(example)}]
-    prompt = tokenizer.apply_chat_template(chat, tokenize=False, add_generation_prompt=True)
-    asked = tokenizer(prompt, add_special_tokens=False).input_ids
+    if "messages" in example:
+        asked = prompted(tokenizer, example["messages"])
+    else:
+        chat = [{"role": "user", "content": rendered(example)}]
+        prompt = tokenizer.apply_chat_template(chat, tokenize=False, add_generation_prompt=True, **TEMPLATE_VALUES)
+        asked = tokenizer(prompt, add_special_tokens=False).input_ids
     answered = tokenizer(example["target"] + tokenizer.eos_token, add_special_tokens=False).input_ids
     if len(asked) + len(answered) > longest:
         return None
@@ -85,14 +101,14 @@ def lineage(a, data: bytes, trained_on: list[str]) -> dict:
     }  # fmt: skip
 
 
-def batches(rows, size, r):
+def batches(rows, size, r, device):
     """Shuffled batches of rows of like length, padded on the right."""
     order = sorted(rows, key=lambda row: len(row[0]) + r.random() * 20)
     chunks = [order[n : n + size] for n in range(0, len(order), size)]
     r.shuffle(chunks)
     for chunk in chunks:
         width = max(len(ids) for ids, _ in chunk)
-        pad = lambda values, with_: torch.tensor([v + [with_] * (width - len(v)) for v in values])
+        pad = lambda values, with_: torch.tensor([v + [with_] * (width - len(v)) for v in values], device=device)
         yield {
             "input_ids": pad([ids for ids, _ in chunk], 0), "labels": pad([labels for _, labels in chunk], IGNORED),
             "attention_mask": pad([[1] * len(ids) for ids, _ in chunk], 0),
@@ -127,6 +143,10 @@ def main():
     a.add_argument("--held-out", type=float, default=0.1, help="share of examples that only measure the loss")
     a.add_argument("--seed", type=int, default=0)
     a.add_argument("--threads", type=int, default=1)
+    a.add_argument("--dtype", choices=["float32", "bfloat16"], default="float32", help="of the base; the adapter stays float32")
+    a.add_argument("--device", default="cpu", help="as torch names it: cpu, cuda, cuda:1")
+    a.add_argument("--accumulate", type=int, default=1, help="batches between two steps")
+    a.add_argument("--gradient-checkpointing", action="store_true", help="less memory, a third more time")
     a.add_argument("--licence-note", action="append", default=[], help="terms of the data or the base; may be given several times")
     a = a.parse_args()
     torch.manual_seed(a.seed)
@@ -146,26 +166,31 @@ def main():
     unseen, rows = [row for _, row in named[:kept]], [row for _, row in named[kept:]]
     print(f"{len(rows)} examples to learn from, {kept} to measure on, {len(examples) - kept - len(rows)} too long")
 
-    model = AutoModelForCausalLM.from_pretrained(a.base, dtype=torch.float32)
+    model = AutoModelForCausalLM.from_pretrained(a.base, dtype=getattr(torch, a.dtype)).to(a.device)
+    if a.gradient_checkpointing:
+        model.gradient_checkpointing_enable({"use_reentrant": False})
+        model.enable_input_require_grads()
     model = get_peft_model(model, LoraConfig(
         task_type="CAUSAL_LM", r=a.rank, lora_alpha=a.alpha, target_modules=a.target_modules, lora_dropout=0.0, bias="none"
     ))  # fmt: skip
     optimiser = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], lr=a.rate, weight_decay=0.0)
-    steps = a.epochs * -(-len(rows) // a.batch)
+    steps = a.epochs * -(-len(rows) // (a.batch * a.accumulate))
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, a.rate, total_steps=steps, pct_start=0.1)
 
     def unseen_loss():
         model.eval()
         with torch.no_grad():
-            losses = [model(**batch).loss.item() for batch in batches(unseen, a.batch, random.Random(0))]
+            losses = [model(**batch).loss.item() for batch in batches(unseen, a.batch, random.Random(0), a.device)]
         model.train()
         return sum(losses) / len(losses)
 
     print(f"before: loss {unseen_loss():.3f} on unseen examples")
     for epoch in range(a.epochs):
-        for batch in batches(rows, a.batch, r):
-            loss = model(**batch).loss
-            loss.backward()
+        count = -(-len(rows) // a.batch)
+        for number, batch in enumerate(batches(rows, a.batch, r, a.device), 1):
+            (model(**batch).loss / a.accumulate).backward()
+            if number % a.accumulate and number < count:
+                continue
             torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
             optimiser.step()
             schedule.step()

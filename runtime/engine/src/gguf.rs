@@ -29,9 +29,22 @@ enum Field {
 /// `tokenizer.ggml.token_type` of a token that is added to the vocabulary but stands for text.
 const USER_DEFINED: u64 = 4;
 
+/// Blocks that candle 0.10.2 multiplies a number at a time on a CPU: Q4_1, Q5_0 and Q5_1.
+const SLOW_BLOCKS: [u32; 3] = [3, 6, 7];
+
 #[derive(Debug)]
 pub(crate) struct Head {
     fields: HashMap<String, Field>,
+    tensors: HashMap<String, Tensor>,
+}
+
+/// What the head says of a tensor.
+#[derive(Debug)]
+struct Tensor {
+    numbers: u64,
+    /// `ggml_type`.
+    kind: u32,
+    offset: u64,
 }
 
 struct Reader {
@@ -89,6 +102,46 @@ impl Head {
         }
     }
 
+    /// What the table of tokens takes beside the file: it is f32 in memory, and is read once more, as it lies, where the output
+    /// layer shares it.
+    pub fn table_bytes(&self) -> u64 {
+        let numbers = self
+            .tensors
+            .get("token_embd.weight")
+            .map_or(0, |table| table.numbers);
+        let shared = if self.tensors.contains_key("output.weight") {
+            0
+        } else {
+            numbers.saturating_mul(9) / 8
+        };
+        numbers.saturating_mul(4).saturating_add(shared)
+    }
+
+    pub fn vocabulary_size(&self) -> u64 {
+        match self.fields.get("tokenizer.ggml.tokens") {
+            Some(Field::Texts(tokens)) => u64::try_from(tokens.len()).unwrap_or(u64::MAX),
+            _ => 0,
+        }
+    }
+
+    /// Whether positions are to be scaled, as Llama 3.1 and later do.
+    pub fn scales_positions(&self) -> bool {
+        self.tensors.contains_key("rope_freqs.weight")
+    }
+
+    /// Of all weights, those in blocks that are slow on a CPU.
+    #[expect(clippy::cast_precision_loss, reason = "a share")]
+    pub fn slow_share(&self) -> f64 {
+        let sum = |slow_alone: bool| {
+            let of_kind = |tensor: &&Tensor| !slow_alone || SLOW_BLOCKS.contains(&tensor.kind);
+            let tensors = self.tensors.values().filter(of_kind);
+            tensors
+                .map(|tensor| tensor.numbers)
+                .fold(0, u64::saturating_add) as f64
+        };
+        sum(true) / sum(false).max(1.0)
+    }
+
     pub fn flag(&self, key: &str) -> Option<bool> {
         match self.fields.get(key) {
             Some(Field::Number(value)) => Some(*value != 0),
@@ -108,7 +161,7 @@ impl Reader {
                 "GGUF version {version} is not supported, versions 2 and 3 are"
             ));
         }
-        let tensors = bounded(self.u64()?, MOST_ENTRIES, "tensors")?;
+        let count = bounded(self.u64()?, MOST_ENTRIES, "tensors")?;
         let entries = bounded(self.u64()?, MOST_ENTRIES, "metadata entries")?;
         let mut fields = HashMap::new();
         for _ in 0..entries {
@@ -116,31 +169,37 @@ impl Reader {
             let kind = self.u32()?;
             fields.insert(key, self.field(kind)?);
         }
-        let mut last_offset = 0;
-        for _ in 0..tensors {
-            last_offset = last_offset.max(self.tensor_offset()?);
+        let mut tensors = HashMap::new();
+        for _ in 0..count {
+            let name = self.text()?;
+            tensors.insert(name, self.tensor()?);
         }
+        let offsets = tensors.values().map(|tensor| tensor.offset);
+        let last_offset = offsets.max().unwrap_or_default();
         let here = self
             .file
             .stream_position()
             .map_err(|error| error.to_string())?;
-        if tensors == 0 || here + last_offset >= size {
+        if tensors.is_empty() || here.saturating_add(last_offset) >= size {
             return Err(format!(
                 "cut short: {size} bytes, its last tensor begins at byte {}",
-                here + last_offset
+                here.saturating_add(last_offset)
             ));
         }
-        Ok(Head { fields })
+        Ok(Head { fields, tensors })
     }
 
-    fn tensor_offset(&mut self) -> Parsed<u64> {
-        self.text()?;
+    fn tensor(&mut self) -> Parsed<Tensor> {
         let dimensions = bounded(self.u32()?.into(), 8, "dimensions")?;
+        let mut numbers: u64 = 1;
         for _ in 0..dimensions {
-            self.u64()?;
+            numbers = numbers.saturating_mul(self.u64()?);
         }
-        self.u32()?;
-        self.u64()
+        Ok(Tensor {
+            numbers,
+            kind: self.u32()?,
+            offset: self.u64()?,
+        })
     }
 
     fn field(&mut self, kind: u32) -> Parsed<Field> {

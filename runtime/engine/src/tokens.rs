@@ -3,7 +3,7 @@
 //! A prompt is tokenised piece by piece. In trusted pieces the model's added tokens (`<|im_end|>`, `[[1]]`) are tokens;
 //! in data they are plain text, whatever the data says. Ids, not text, go to the model, so nothing is read twice.
 
-use std::collections::HashSet;
+use std::{collections::HashSet, sync::Arc};
 
 use serde_json::{Value, json};
 use tokenizers::{Encoding, Tokenizer};
@@ -12,9 +12,10 @@ use crate::{EngineError, Part};
 
 pub(crate) struct SegmentTokenizer {
     /// As the model's makers wrote it: for the very beginning of a prompt.
-    beginning: Tokenizer,
-    /// The same in the middle of a text: puts no space in front (`SentencePiece` models do at a beginning).
-    middle: Tokenizer,
+    beginning: Arc<Tokenizer>,
+    /// The same in the middle of a text: puts no space in front (`SentencePiece` models do at a beginning). Mostly there is
+    /// no difference, and one of them for both: with 150,000 tokens each takes some 60 MB.
+    middle: Arc<Tokenizer>,
     /// The same without any added token.
     data: Tokenizer,
     /// Ids that data must never become.
@@ -31,9 +32,17 @@ impl SegmentTokenizer {
         for key in ["post_processor", "truncation", "padding"] {
             description[key] = Value::Null;
         }
-        let beginning = parse(&description).map_err(failed)?;
+        let beginning = Arc::new(parse(&description).map_err(failed)?);
+        let spacing = |description: &Value| {
+            ["normalizer", "pre_tokenizer"].map(|part| description[part].clone())
+        };
+        let at_beginning = spacing(&description);
         without_prefix_space(&mut description);
-        let middle = parse(&description).map_err(failed)?;
+        let middle = if spacing(&description) == at_beginning {
+            Arc::clone(&beginning)
+        } else {
+            Arc::new(parse(&description).map_err(failed)?)
+        };
         let control = control_ids(tokenizer);
         description["added_tokens"] = json!([]);
         let data = parse(&description).map_err(failed)?;

@@ -204,12 +204,7 @@ fn model_files(config: &Config) -> Finding {
     let checked = match release::base_source(&config.model, config.data()) {
         Ok(BaseModel::Folder(folder)) => models::check_folder(&folder),
         Ok(BaseModel::Gguf(file)) => models::check_gguf(&file),
-        Ok(BaseModel::Hub { id, .. })
-            if models::is_pulled(config.data(), &id) || config.model.network =>
-        {
-            Ok(())
-        }
-        Ok(BaseModel::Hub { .. }) => Err(Failure::new("it is not on disk, and the network is off")),
+        Ok(BaseModel::Hub { id, revision }) => pulled_files(config, &id, revision.as_deref()),
         Err(error) => Err(error.into()),
     };
     match checked {
@@ -219,6 +214,15 @@ fn model_files(config: &Config) -> Finding {
             format!("`{source}`: {}", failure.in_one_line()),
             HINT,
         ),
+    }
+}
+
+fn pulled_files(config: &Config, id: &str, revision: Option<&str>) -> Result<(), Failure> {
+    let folder = release::models_folder(config.data());
+    match quoin_engine::hub::cached(id, revision, &folder)? {
+        Some(snapshot) => models::check_folder(&snapshot),
+        None if config.model.network => Ok(()),
+        None => Err(Failure::new("it is not on disk, and the network is off")),
     }
 }
 

@@ -54,6 +54,8 @@ struct Model {
     kind: &'static str,
     /// On disk; none for the one in the binary.
     bytes: u64,
+    /// Whether all of it is there; a pull that was broken off leaves some.
+    complete: bool,
     /// Whether the configuration names it.
     configured: bool,
 }
@@ -83,6 +85,7 @@ fn list(folder: &Path, configured: &str, output: Output) -> Result<(), Failure> 
         name: BUNDLED.to_owned(),
         kind: BUNDLED,
         bytes: 0,
+        complete: true,
         configured: configured == BUNDLED,
     }];
     models.extend(found(folder, configured)?);
@@ -96,7 +99,11 @@ fn list(folder: &Path, configured: &str, output: Output) -> Result<(), Failure> 
         } else {
             "in the binary".to_owned()
         };
-        let note = if model.configured { "configured" } else { "" };
+        let note = match (model.complete, model.configured) {
+            (false, _) => "incomplete: pull it again",
+            (true, true) => "configured",
+            (true, false) => "",
+        };
         vec![model.name, model.kind.to_owned(), size, note.to_owned()]
     }));
     output.line(output::table(&rows))
@@ -125,6 +132,7 @@ fn found(folder: &Path, configured: &str) -> Result<Vec<Model>, Failure> {
         };
         models.push(Model {
             bytes: size(&path),
+            complete: kind != "hub" || is_complete(&path),
             configured: name == configured,
             kind,
             name,
@@ -140,11 +148,12 @@ fn is_gguf(path: &Path) -> bool {
         .is_some_and(|extension| extension == "gguf")
 }
 
-/// Whether a model of the hub lies in the data folder.
-pub fn is_pulled(data: &Path, id: &str) -> bool {
-    models_folder(data)
-        .join(format!("{HUB_PREFIX}{}", id.replace('/', "--")))
-        .is_dir()
+/// Whether a snapshot of a hub's model could be served.
+fn is_complete(model: &Path) -> bool {
+    let snapshots = fs::read_dir(model.join("snapshots")).into_iter().flatten();
+    snapshots
+        .filter_map(Result::ok)
+        .any(|snapshot| check_folder(&snapshot.path()).is_ok())
 }
 
 /// Of all regular files below a path; the links of the hub's cache are not counted twice.

@@ -109,7 +109,7 @@ impl EmbeddingModel {
             adapter_paths: AdapterPaths::None,
         });
         let hardware = hardware(device)?;
-        let dtype = folder_dtype(&hardware, &folder.tensors);
+        let dtype = folder_dtype(&hardware);
         let config = EmbeddingSpecificConfig::default();
         let loader = EmbeddingLoaderBuilder::new(config, None, Some(name.to_owned())).build(None);
         let map = mistralrs::core::DeviceMapSetting::dummy();

@@ -77,6 +77,16 @@ impl ModelFolder {
         })
     }
 
+    /// The row length of a matrix that K blocks of 256 do not fit, if there is one among those that quantisation takes.
+    pub fn columns_without_k_blocks(&self) -> Option<usize> {
+        let matrices = self
+            .tensors
+            .values()
+            .filter(|tensor| tensor.shape.len() == 2);
+        let mut columns = matrices.filter_map(|tensor| tensor.shape.last().copied());
+        columns.find(|columns| !columns.is_multiple_of(256))
+    }
+
     pub fn tokenizer_file(&self) -> PathBuf {
         self.path.join("tokenizer.json")
     }

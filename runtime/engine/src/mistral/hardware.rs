@@ -2,23 +2,15 @@
 
 use mistralrs::{Device as Hardware, IsqType, ModelDType};
 
-use super::folder::Tensors;
 use crate::{Device, EngineError, Quantization};
 
-/// On a CPU, models up to this size compute in f32, which is faster there than bf16; larger ones would take too much memory.
-const LARGEST_F32_PARAMETERS: usize = 200_000_000;
-
-pub(super) fn folder_dtype(hardware: &Hardware, tensors: &Tensors) -> ModelDType {
-    let parameters: usize = tensors
-        .values()
-        .map(|info| info.shape.iter().product::<usize>())
-        .sum();
-    let all_f32 = tensors
-        .values()
-        .all(|info| info.dtype == safetensors::Dtype::F32);
+/// The type that a folder's weights are loaded in.
+///
+/// On a CPU always f32, whatever they are stored in: candle 0.10.2 multiplies no matrices of bf16 there, and f16 cannot hold
+/// what activations of models trained in bf16 reach.
+pub(super) fn folder_dtype(hardware: &Hardware) -> ModelDType {
     match hardware {
-        Hardware::Cpu if all_f32 || parameters <= LARGEST_F32_PARAMETERS => ModelDType::F32,
-        Hardware::Cpu => ModelDType::BF16,
+        Hardware::Cpu => ModelDType::F32,
         _ => ModelDType::Auto,
     }
 }
@@ -64,5 +56,15 @@ pub(super) fn device_name(hardware: &Hardware) -> String {
         Hardware::Cpu => "cpu".into(),
         Hardware::Cuda(_) => "cuda".into(),
         Hardware::Metal(_) => "metal".into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cpu_computes_in_f32() {
+        assert!(matches!(folder_dtype(&Hardware::Cpu), ModelDType::F32));
     }
 }

@@ -30,7 +30,7 @@ use super::{
     memory,
 };
 use crate::{
-    EngineError, EngineSettings, digest,
+    EngineError, EngineSettings, Quantization, digest,
     gguf::Head,
     template::{ChatTemplate, SpecialTokens},
 };
@@ -146,8 +146,9 @@ impl Job {
             .map(|path| Adapter::open(path, &folder.tensors))
             .transpose()?;
         let hardware = hardware(self.settings.device)?;
-        let dtype = folder_dtype(&hardware, &folder.tensors);
-        self.check_memory_for(&folder, dtype, &hardware)?;
+        let dtype = folder_dtype(&hardware);
+        self.check_memory_for(&folder, &hardware)?;
+        self.warn_of_slow_rows(&folder, &hardware);
         let ends = folder.ends();
         // mistralrs reads these copies; the weights and the tokenizer are read where they are.
         let copies = tempfile::tempdir().map_err(EngineError::io(&std::env::temp_dir()))?;
@@ -205,14 +206,31 @@ impl Job {
     fn check_memory_for(
         &self,
         folder: &ModelFolder,
-        dtype: ModelDType,
         hardware: &Hardware,
     ) -> Result<(), EngineError> {
-        let as_f32 = matches!(dtype, ModelDType::F32);
-        let precision = memory::precision(self.settings.quantization, as_f32);
+        let quantization = self.settings.quantization;
         let context = self.settings.context_length.unwrap_or_default();
-        let needed = memory::of_folder(&folder.tensors, &folder.config, precision, context);
+        let needed = memory::of_folder(&folder.tensors, &folder.config, quantization, context);
         memory::check(&self.name, needed, hardware)
+    }
+
+    /// Rows that are no multiple of 256 (Qwen2.5-0.5B and SmolLM2 have them) fit no K block. mistralrs 0.8.1 takes other blocks
+    /// for them, which candle 0.10.2 multiplies a number at a time on a CPU.
+    fn warn_of_slow_rows(&self, folder: &ModelFolder, hardware: &Hardware) {
+        let by_k_blocks = self
+            .settings
+            .quantization
+            .filter(|quantization| *quantization != Quantization::Q8_0);
+        if let Some(quantization) = by_k_blocks
+            && matches!(hardware, Hardware::Cpu)
+            && let Some(columns) = folder.columns_without_k_blocks()
+        {
+            tracing::warn!(
+                model = self.name,
+                columns,
+                "{quantization} fits no rows that are no multiple of 256: other blocks are taken, which are slow on a CPU"
+            );
+        }
     }
 
     fn load_gguf(&self, path: &Path) -> Result<Loaded, EngineError> {
@@ -233,7 +251,9 @@ impl Job {
         let head = Head::read(path)?;
         let hardware = hardware(self.settings.device)?;
         let bytes = path.metadata().map_err(EngineError::io(path))?.len();
-        memory::check(&self.name, memory::of_file(bytes), &hardware)?;
+        let needed = memory::of_file(bytes, head.table_bytes(), head.vocabulary_size());
+        memory::check(&self.name, needed, &hardware)?;
+        self.warn_of(&head, &hardware);
         let paths = LocalModelPaths {
             tokenizer_filename: PathBuf::new(),
             config_filename: PathBuf::new(),
@@ -290,6 +310,25 @@ impl Job {
             base_digest: digest::of_files(&[path.to_owned()])?,
             adapter_digest: None,
         })
+    }
+
+    /// What such a file loses here, which nothing else would show.
+    fn warn_of(&self, head: &Head, hardware: &Hardware) {
+        if head.scales_positions() {
+            tracing::warn!(
+                model = self.name,
+                "its answers are worse than they should be: mistralrs 0.8.1 does not scale positions (`rope_freqs`) in GGUF \
+                 files of this architecture; the model's safetensors are served rightly"
+            );
+        }
+        let share = head.slow_share();
+        if matches!(hardware, Hardware::Cpu) && share > 0.1 {
+            tracing::warn!(
+                model = self.name,
+                "{:.0} % of its weights are in blocks that are slow on a CPU (Q4_1, Q5_0 or Q5_1)",
+                share * 100.0
+            );
+        }
     }
 
     fn pipeline(
