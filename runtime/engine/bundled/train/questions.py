@@ -78,7 +78,7 @@ def cloze(sentence, r, foreign, near=None):
     if asking in ("How", "Why", "When", "Who", "Where", "What") and form < 0.65 and r.random() < 0.5:
         body.insert(1, r.choice(["did", "does", "is", "was", "can", "do", "are", "were"]))
     body = [inflect(w, r) if len(w) > 5 and r.random() < 0.12 else w for w in body[:18]]
-    if near and (rate := r.choice([0, 0, 0.2, 0.5])):
+    if near and (rate := r.choice([0, 0.2, 0.4, 0.7])):
         body = [body[0], *(r.choice(near[w.lower()]) if w.lower() in near and r.random() < rate else w for w in body[1:])]
     if r.random() < 0.2:
         body = [w.lower() for w in body]
