@@ -45,7 +45,8 @@ def main() -> None:
     weights = ((name, shape, draw(name, shape)) for name, shape in tensors(config))
     if a.form in DTYPES:
         weights = ((name, shape, lambda d=draw: d().to(DTYPES[a.form])) for name, shape, draw in weights)
-        write_folder(a.out, config | {"torch_dtype": str(DTYPES[a.form]).removeprefix("torch.")}, form, tokenizer, weights, a.shard_bytes)
+        config = config | {"torch_dtype": str(DTYPES[a.form]).removeprefix("torch.")}
+        write_folder(a.out, config, form, tokenizer, weights, a.shard_bytes)
     else:
         write_gguf(a.out, a.form, config, form, tokenizer, list(weights))
 
