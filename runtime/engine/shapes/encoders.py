@@ -49,7 +49,8 @@ def main() -> None:
     save_file(tensors, a.out / "model.safetensors", metadata={"format": "pt"})
     (a.out / "model.safetensors").chmod(0o644)
     tokenizer(config["vocab_size"]).save(str(a.out / "tokenizer.json"))
-    described = {"tokenizer_class": "BertTokenizerFast", "model_max_length": config["max_position_embeddings"], "do_lower_case": True}
+    length = config["max_position_embeddings"]
+    described = {"tokenizer_class": "BertTokenizerFast", "model_max_length": length, "do_lower_case": True}
     names = dict(zip(["pad_token", "unk_token", "cls_token", "sep_token", "mask_token"], SPECIAL, strict=True))
     write(a.out / "config.json", config)
     write(a.out / "tokenizer_config.json", described | names)

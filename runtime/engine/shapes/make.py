@@ -41,10 +41,12 @@ def main() -> None:
     form = Format(config)
     tokenizer = learn(form, [file for pattern in LEARNED_FROM for file in sorted(REPOSITORY.glob(pattern))])
     spread = a.spread or config["initializer_range"]
-    weights = ((name, shape, lambda n=name, s=shape: drawn(n, s, a.seed, spread)) for name, shape in tensors(config))
+    draw = lambda name, shape: lambda: drawn(name, shape, a.seed, spread)
+    weights = ((name, shape, draw(name, shape)) for name, shape in tensors(config))
     if a.form in DTYPES:
         weights = ((name, shape, lambda d=draw: d().to(DTYPES[a.form])) for name, shape, draw in weights)
-        write_folder(a.out, config | {"torch_dtype": str(DTYPES[a.form]).removeprefix("torch.")}, form, tokenizer, weights, a.shard_bytes)
+        config = config | {"torch_dtype": str(DTYPES[a.form]).removeprefix("torch.")}
+        write_folder(a.out, config, form, tokenizer, weights, a.shard_bytes)
     else:
         write_gguf(a.out, a.form, config, form, tokenizer, list(weights))
 

@@ -257,7 +257,8 @@ def added(a, server: Server, settings: Path, data: Path) -> dict:
         return {"error": done.stderr.strip()}
     version = re.search(r"shape@\d+", done.stdout + done.stderr)[0]
     began = time.monotonic()
-    status, answer = server.post("/v1/answers", {"question": "Who?", "mode": "grounded", "top_k": 1, "max_tokens": MAX_TOKENS, "schema": TEXT, "model": version})
+    question = {"question": "Who?", "mode": "grounded", "top_k": 1, "max_tokens": MAX_TOKENS, "schema": TEXT, "model": version}
+    status, answer = server.post("/v1/answers", question)
     loaded = {"version": version, "first_answer_s": round(time.monotonic() - began, 2), "http": status}
     return loaded | ({"error": answer["error"]["message"]} if status != 200 else asked(a, server, version))
 
