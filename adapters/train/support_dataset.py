@@ -5,10 +5,10 @@ examples. For `quoin eval answers`.
 """
 
 import argparse
-import json
 import random
 from pathlib import Path
 
+import dataset
 from support_examples import QUESTIONS
 from traffic import notes
 
@@ -20,23 +20,17 @@ def main():
     a.add_argument("--out", type=Path, required=True, help="a folder that does not exist")
     a = a.parse_args()
     documents, wanted = notes(random.Random(a.seed))
-    a.out.mkdir(parents=True)
-    with open(a.out / "corpus.jsonl", "w") as corpus:
-        for name, text in documents.items():
-            corpus.write(json.dumps({"_id": name, "title": "Support notes", "text": text}) + "\n")
     asked = [(product, question) for question in QUESTIONS for product in wanted][: a.questions]
-    with open(a.out / "qa.jsonl", "w") as questions:
-        for number, (product, question) in enumerate(asked):
-            document = next(name for name, text in documents.items() if wanted[product][0] in text)
-            in_order = sorted(wanted[product], key=documents[document].index)
-            row = {
-                "id": f"support-{number}", "question": question.format(p=product), "cluster": product, "answers": [" ".join(in_order)],
-                "gold": [{"document": document, "quote": sentence} for sentence in in_order],
-            }  # fmt: skip
-            questions.write(json.dumps(row) + "\n")
-    (a.out / "dataset.toml").write_text(
-        f'name = "support"\nversion = "{a.seed}"\ngenerated = true\nmade_by = "support_dataset.py --seed {a.seed} --questions {a.questions}"\n'
-    )
+    rows = []
+    for number, (product, question) in enumerate(asked):
+        document = next(name for name, text in documents.items() if wanted[product][0] in text)
+        in_order = sorted(wanted[product], key=documents[document].index)
+        rows.append({
+            "id": f"support-{number}", "question": question.format(p=product), "cluster": product, "answers": [" ".join(in_order)],
+            "gold": [{"document": document, "quote": sentence} for sentence in in_order],
+        })  # fmt: skip
+    made_by = f"support_dataset.py --seed {a.seed} --questions {a.questions}"
+    dataset.write(a.out, "support", a.seed, made_by, {name: ("Support notes", text) for name, text in documents.items()}, rows)
 
 
 if __name__ == "__main__":

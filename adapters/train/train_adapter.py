@@ -1,9 +1,9 @@
 """Tunes a LoRA adapter on examples of prompts and answers, in the plain form that the runtime serves.
 
-Examples are JSON lines, either {"prompt": text, "target": text} with the prompt exactly as the runtime shows it, or
-{"passages": [{"title": text, "sentences": [text]}], "question": text, "target": text}. The target is the whole answer,
-for instance {"cite":"[[2]]"}. An example may have an "id" by which an evaluation knows it. Out comes a folder with
-adapter_config.json, adapter_model.safetensors and adapter_lineage.json, which says what was learned from and how.
+Examples are JSON lines, either {"prompt": text, "target": text} with the prompt exactly as the runtime shows it, or, for a
+base that points, {"passages": [{"title": text, "sentences": [text]}], "question": text, "target": text}. The target is the
+whole answer, for instance {"cite":"[[2]]"}. An example may have an "id" by which an evaluation knows it. Out comes a folder
+with adapter_config.json, adapter_model.safetensors and adapter_lineage.json, which says what was learned from and how.
 """
 
 import argparse
@@ -19,28 +19,26 @@ import torch
 from peft import LoraConfig, get_peft_model
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
+from pointing import TABLE, Shown, points
+
 IGNORED = -100  # label of tokens that carry no loss
 ROWS_MAX = 200_000  # the registry reads no more row ids
 ROW_ID_BYTES_MAX = 128
-NOT_TUNED = {"base", "base_name", "examples", "out", "seed", "licence_note"}  # arguments that are no hyperparameters
+NOT_TUNED = {"base", "base_name", "examples", "out", "table", "seed", "licence_note"}  # arguments that are no hyperparameters
 
 
-def rendered(example: dict) -> str:
-    """The user message: passages with numbered sentences, then the question."""
+def rendered(example: dict, shown: Shown | None) -> str:
+    """The user message: as the example has it, or its passages and question as a base that points is shown them."""
     if "prompt" in example:
         return example["prompt"]
-    text, number = "", 0
-    for passage in example["passages"]:
-        text += "[[P]]" + passage.get("title", "")
-        for sentence in passage["sentences"]:
-            number += 1
-            text += f"[[{number}]] {sentence}"
-    return f"{text}Question: {example['question']}"
+    if shown is None:
+        raise SystemExit("the base has no markers for sentences: it learns from examples with a `prompt`, not with `passages`")
+    return shown.prompt(example)
 
 
-def encoded(tokenizer, example: dict, longest: int):
+def encoded(tokenizer, example: dict, shown: Shown | None, longest: int):
     """Token ids and labels; only the target and the end of the turn carry loss. None if longer than `longest`."""
-    chat = [{"role": "user", "content": rendered(example)}]
+    chat = [{"role": "user", "content": rendered(example, shown)}]
     prompt = tokenizer.apply_chat_template(chat, tokenize=False, add_generation_prompt=True)
     asked = tokenizer(prompt, add_special_tokens=False).input_ids
     answered = tokenizer(example["target"] + tokenizer.eos_token, add_special_tokens=False).input_ids
@@ -117,6 +115,7 @@ def main():
     a.add_argument("--base-name", help="name written into adapter_config.json (default: the folder's name)")
     a.add_argument("--examples", type=Path, required=True)
     a.add_argument("--out", type=Path, required=True)
+    a.add_argument("--table", type=Path, default=TABLE, help="static token table, for the shortlist behind a question")
     a.add_argument("--rank", type=int, default=8)
     a.add_argument("--alpha", type=int, default=16)
     a.add_argument("--target-modules", nargs="+", default=["q_proj", "k_proj", "v_proj", "o_proj"])
@@ -136,7 +135,8 @@ def main():
     tokenizer = AutoTokenizer.from_pretrained(a.base)
     data = a.examples.read_bytes()
     examples = [json.loads(line) for line in data.decode().split("\n") if line]
-    pairs = ((e, encoded(tokenizer, e, a.longest)) for e in examples)
+    shown = Shown(a.table, examples, random.Random(a.seed)) if points(tokenizer) else None
+    pairs = ((e, encoded(tokenizer, e, shown, a.longest)) for e in examples)
     named = [([row_id(e), *question_id(e)], row) for e, row in pairs if row]
     r.shuffle(named)
     kept = max(1, int(len(named) * a.held_out))
