@@ -1,7 +1,8 @@
 """Invents pages of a house and answers in the form that it wants: a phrase that says by what, the value, the house's unit.
 
-The value is copied from the cited sentence; the phrase, the unit and the field `basis` go with the sort of thing: rights by
-the policy, prices by the price list, goods by their data sheet. What the base makes of the schema is valid and says nothing.
+The schema knows the phrases and units; the value is copied from the cited sentence, and the phrase, the unit and the field
+`basis` go with the sort of thing: rights by the policy, prices by the price list, goods by their data sheet. What the base
+makes of the schema is valid and says nothing.
 """
 
 import argparse
@@ -52,7 +53,7 @@ MONEY = {"euros": Unit("EUR plus tax", 990), "dollars": Unit("USD plus tax", 990
 MEASURES = {"kilograms": Unit("kg", 950), "litres": Unit("l", 900), "metres": Unit("m", 40), "watts": Unit("W", 3000)}
 SORTS = [
     Sort(
-        "policy", "Per our policy:", TIMES,
+        "policy", "Per our policy", TIMES,
         [
             Fact("{Thing} lasts {n} {unit}.", ["How long does {thing} last?", "How long is {thing}?", "What is the length of {thing}?"], list(TIMES)),
             Fact("{Thing} must be requested {n} {unit} ahead.", ["How early must {thing} be requested?", "When do I have to request {thing}?"], list(TIMES)),
@@ -63,7 +64,7 @@ SORTS = [
         "bereavement leave,military leave,part-time work,mentoring,an exchange year,volunteer leave,night duty,carer's leave".split(","),
     ),
     Sort(
-        "price list", "From our price list:", MONEY,
+        "price list", "From our price list", MONEY,
         [
             Fact("{Thing} costs {n} {unit}.", ["How much is {thing}?", "What does {thing} cost?", "What is the price of {thing}?"], list(MONEY)),
             Fact("The deposit for {thing} is {n} {unit}.", ["How high is the deposit for {thing}?", "What deposit is taken for {thing}?"], list(MONEY)),
@@ -74,7 +75,7 @@ SORTS = [
         "a swimming lesson,a museum pass,a tent pitch,a pottery course,a horse ride,a table booking,a ski pass,a dance workshop".split(","),
     ),
     Sort(
-        "data sheet", "By our data sheet:", MEASURES,
+        "data sheet", "By our data sheet", MEASURES,
         [
             Fact("{Thing} weighs {n} {unit}.", ["How heavy is {thing}?", "What does {thing} weigh?", "What is the weight of {thing}?"], ["kilograms"]),
             Fact("{Thing} holds {n} {unit}.", ["How much does {thing} hold?", "What is the volume of {thing}?"], ["litres"]),
@@ -86,9 +87,14 @@ SORTS = [
         "the coffee roaster,the pressure washer,the grain mill,the ice maker,the soup warmer,the concrete mixer,the hedge cutter,the fuel tank".split(","),
     ),
 ]  # fmt: skip
+PHRASES = "|".join(sort.phrase for sort in SORTS)
+UNITS = "|".join(dict.fromkeys(unit.house for sort in SORTS for unit in sort.units.values()))
 SCHEMA = {
     "type": "object",
-    "properties": {"answer": {"type": "string", "maxLength": 60}, "basis": {"enum": [sort.basis for sort in SORTS]}},
+    "properties": {
+        "answer": {"type": "string", "pattern": f"^({PHRASES}): [0-9]{{1,4}} ({UNITS})$"},
+        "basis": {"enum": [sort.basis for sort in SORTS]},
+    },
     "required": ["answer", "basis"],
     "additionalProperties": False,
 }
@@ -107,6 +113,16 @@ class Stated:
     sentence: str | None
     answer: dict | None = None
 
+    def target(self, marker: int) -> tuple[str, list[str]]:
+        """The whole answer that cites `marker`, and what of it the grammar writes: all but the first words where they differ."""
+        if self.answer is None:
+            return '{"cite":"[[0]]"}', ['{"cite":"', '"}']
+        by, rest = self.answer["answer"].split(" ", 1)
+        phrase, value = rest.split(": ")
+        unit = " ".join(value.split(" ")[2:])
+        forced = ['{"cite":"', '{"answer":"', f" {phrase}:", f'{" " if unit else ""}{unit}","basis":"', '"}}']
+        return f'{{"cite":"[[{marker}]]","answer":{in_json(self.answer)}}}', forced
+
 
 def page(r: random.Random, sort: Sort, thing: str) -> tuple[list[str], list[Stated]]:
     """Sentences on one thing, and all that can be asked about it: one of its facts is left out."""
@@ -119,7 +135,7 @@ def page(r: random.Random, sort: Sort, thing: str) -> tuple[list[str], list[Stat
         value = str(r.randint(SMALLEST, unit.largest))
         sentence = worded(fact.sentence.replace("{n}", value).replace("{unit}", name), thing)
         sentences.append(sentence)
-        answer = {"answer": f"{sort.phrase} {value} {unit.house}", "basis": sort.basis}
+        answer = {"answer": f"{sort.phrase}: {value} {unit.house}", "basis": sort.basis}
         stated.append(Stated(thing, [worded(q, thing) for q in fact.questions], sentence, answer))
     r.shuffle(sentences)
     stated.append(Stated(thing, [worded(q, thing) for q in left_out.questions], None))
@@ -140,12 +156,9 @@ def example(r: random.Random) -> dict:
         stated += found
     missing = r.random() < MISSING
     asked = r.choice([s for s in stated if (s.sentence is None) == missing])
-    if asked.sentence is None:
-        target = '{"cite":"[[0]]"}'
-    else:
-        place = [s for p in passages for s in p["sentences"]].index(asked.sentence) + 1
-        target = f'{{"cite":"[[{place}]]","answer":{in_json(asked.answer)}}}'
-    return {"passages": passages, "question": r.choice(asked.questions), "target": target}
+    sentences = [sentence for passage in passages for sentence in passage["sentences"]]
+    target, forced = asked.target(sentences.index(asked.sentence) + 1 if asked.sentence else 0)
+    return {"passages": passages, "question": r.choice(asked.questions), "target": target, "forced": forced}
 
 
 def main():

@@ -1,7 +1,7 @@
 """Writes the data set that judges support adapters before any user meets them: the notes that traffic.py asks about, and questions.
 
-Each question's answer is two sentences of one note. The notes tell of products that no adapter saw beside those of the
-examples. For `quoin eval answers`.
+Each question's answer is two sentences of one note. It is about a product that no adapter saw, though the notes tell of those
+of the examples as well: what an adapter was trained on proves nothing. For `quoin eval answers`.
 """
 
 import argparse
@@ -10,17 +10,17 @@ from pathlib import Path
 
 import dataset
 from support_examples import QUESTIONS
-from traffic import notes
+from traffic import UNSEEN, notes
 
 
 def main():
     a = argparse.ArgumentParser(description=__doc__)
     a.add_argument("--seed", type=int, default=0, help="of the notes; traffic.py has --notes-seed")
-    a.add_argument("--questions", type=int, default=200, help="spread over the products, in other words each")
+    a.add_argument("--questions", type=int, default=120, help="at most; spread over the products, in other words each")
     a.add_argument("--out", type=Path, required=True, help="a folder that does not exist")
     a = a.parse_args()
     documents, wanted = notes(random.Random(a.seed))
-    asked = [(product, question) for question in QUESTIONS for product in wanted][: a.questions]
+    asked = [(product, question) for question in QUESTIONS for product in wanted if product in UNSEEN][: a.questions]
     rows = []
     for number, (product, question) in enumerate(asked):
         document = next(name for name, text in documents.items() if wanted[product][0] in text)

@@ -34,7 +34,7 @@ def split(text: str) -> list[str]:
 
 
 TEAMS = {
-    "wires": Team(
+    "Stream": Team(
         "the network",
         Words(
             split("the wifi, the network, the router, the internet, my connection, the VPN, the guest wifi, the switch, the firewall, the website, the proxy, the cable, the server, the signal, my remote session, the download"),
@@ -45,7 +45,7 @@ TEAMS = {
             split("is unreachable, went down, lags badly, gets disconnected"),
         ),
     ),
-    "machines": Team(
+    "Device": Team(
         "devices",
         Words(
             split("my laptop, the printer, the scanner, my keyboard, the projector, my screen, the copier, my mouse, the headset, the battery, the docking station, my phone, the camera, the charger, the hard disk, the speaker"),
@@ -56,7 +56,7 @@ TEAMS = {
             split("will not start, is damaged, gets too hot, is stuck"),
         ),
     ),
-    "keys": Team(
+    "Lock": Team(
         "passwords and permissions",
         Words(
             split("my password, my account, the login, my permission, the access code, my badge, the PIN, the security token, my user name, the admin role, my profile, the certificate, the shared folder, my sign-in, the encryption key, the door card"),
@@ -67,7 +67,7 @@ TEAMS = {
             split("is blocked, got rejected, is no longer valid, needs unlocking"),
         ),
     ),
-    "money": Team(
+    "Payroll": Team(
         "pay and invoices",
         Words(
             split("my salary, the invoice, my expense claim, the refund, the payment, my bonus, the tax form, the budget, the purchase order, my payslip, the receipt, the bill, the credit note, the bank transfer, my pension, the discount"),
@@ -78,7 +78,7 @@ TEAMS = {
             split("has the wrong total, was not reimbursed, is underpaid, was billed again"),
         ),
     ),
-    "rooms": Team(
+    "House": Team(
         "the building",
         Words(
             split("the heating, the meeting room, the window, the lift, the kitchen, the air conditioning, the toilet, the ceiling lamp, the carpet, the parking space, the door, my desk, the roof, the water tap, the staircase, the office chair"),
@@ -89,7 +89,7 @@ TEAMS = {
             split("is freezing, drips, is dusty, needs painting"),
         ),
     ),
-    "trips": Team(
+    "Travel": Team(
         "travel",
         Words(
             split("my flight, the hotel, the train ticket, the rental car, my visa, the airport transfer, the itinerary, my passport, the conference trip, the boarding pass, the taxi, my luggage, the travel booking, the ferry, my seat, the bus ride"),
@@ -133,7 +133,7 @@ def main():
     a = a.parse_args()
     with a.out.open("w") as out:
         for text, team in tickets(random.Random(a.seed), a.count):
-            example = {"prompt": f"Question: {text}", "question": text, "target": json.dumps(team)}
+            example = {"prompt": f"Question: {text}", "question": text, "target": f'"{team}"', "forced": ['"', '"']}
             out.write(json.dumps(example) + "\n")
 
 

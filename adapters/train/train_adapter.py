@@ -2,8 +2,9 @@
 
 Examples are JSON lines, either {"prompt": text, "target": text} with the prompt exactly as the runtime shows it, or, for a
 base that points, {"passages": [{"title": text, "sentences": [text]}], "question": text, "target": text}. The target is the
-whole answer, for instance {"cite":"[[2]]"}. An example may have an "id" by which an evaluation knows it. Out comes a folder
-with adapter_config.json, adapter_model.safetensors and adapter_lineage.json, which says what was learned from and how.
+whole answer, for instance {"cite":"[[2]]"}; "forced" may list the parts of it, in order, that a schema's grammar writes by
+itself. An example may have an "id" by which an evaluation knows it. Out comes a folder with adapter_config.json,
+adapter_model.safetensors and adapter_lineage.json, which says what was learned from and how.
 """
 
 import argparse
@@ -41,10 +42,29 @@ def encoded(tokenizer, example: dict, shown: Shown | None, longest: int):
     chat = [{"role": "user", "content": rendered(example, shown)}]
     prompt = tokenizer.apply_chat_template(chat, tokenize=False, add_generation_prompt=True)
     asked = tokenizer(prompt, add_special_tokens=False).input_ids
-    answered = tokenizer(example["target"] + tokenizer.eos_token, add_special_tokens=False).input_ids
+    answered, labels = targeted(tokenizer, example)
     if len(asked) + len(answered) > longest:
         return None
-    return asked + answered, [IGNORED] * len(asked) + answered
+    return asked + answered, [IGNORED] * len(asked) + labels
+
+
+def targeted(tokenizer, example: dict):
+    """Token ids and labels of the target and the end of the turn. Where an example says what is `forced`, that carries no
+    loss, nor does the end: the grammar writes it, and a small model has better things to learn."""
+    target, at, forced = example["target"], 0, set()
+    for piece in example.get("forced", []):
+        found = target.find(piece, at)
+        if found < 0:
+            raise SystemExit(f"`forced` names {piece!r}, which does not stand there in the target {target!r}")
+        at = found + len(piece)
+        forced.update(range(found, at))
+    encoding = tokenizer(target, add_special_tokens=False, return_offsets_mapping=True)
+    labels = [
+        IGNORED if forced.issuperset(range(first, end)) else token
+        for token, (first, end) in zip(encoding.input_ids, encoding.offset_mapping)
+    ]
+    end = tokenizer.eos_token_id
+    return [*encoding.input_ids, end], [*labels, IGNORED if "forced" in example else end]
 
 
 def row_id(example: dict) -> str:
