@@ -117,10 +117,12 @@ class Stated:
         """The whole answer that cites `marker`, and what of it the grammar writes: all but the first words where they differ."""
         if self.answer is None:
             return '{"cite":"[[0]]"}', ['{"cite":"', '"}']
-        by, rest = self.answer["answer"].split(" ", 1)
-        phrase, value = rest.split(": ")
-        unit = " ".join(value.split(" ")[2:])
-        forced = ['{"cite":"', '{"answer":"', f" {phrase}:", f'{" " if unit else ""}{unit}","basis":"', '"}}']
+        phrase, value = self.answer["answer"].split(": ")
+        _, *phrase_goes_on = phrase.split(" ")
+        _, _, *unit_goes_on = value.split(" ")
+        forced = [
+            '{"cite":"', '{"answer":"', " ".join(["", *phrase_goes_on]) + ":", " ".join(["", *unit_goes_on]) + '","basis":"', '"}}',
+        ]  # fmt: skip
         return f'{{"cite":"[[{marker}]]","answer":{in_json(self.answer)}}}', forced
 
 

@@ -37,7 +37,7 @@ TEAMS = {
     "Stream": Team(
         "the network",
         Words(
-            split("the wifi, the network, the router, the internet, my connection, the VPN, the guest wifi, the switch, the firewall, the website, the proxy, the cable, the server, the signal, my remote session, the download"),
+            split("the access point, the data line, the streaming feed, my video call, the web page, the gateway, the uplink, the relay, the satellite link, the router in the hall, the packet filter, the mail server, the file transfer, the name server, the mobile network, the online meeting, the wifi, the network, the router, the internet, my connection, the VPN, the guest wifi, the switch, the firewall, the website, the proxy, the cable, the server, the signal, my remote session, the download"),
             split("the wireless network, broadband, the modem, the hotspot, the intranet, the web gateway, the ethernet port, bandwidth"),
         ),
         Words(
@@ -48,7 +48,7 @@ TEAMS = {
     "Device": Team(
         "devices",
         Words(
-            split("my laptop, the printer, the scanner, my keyboard, the projector, my screen, the copier, my mouse, the headset, the battery, the docking station, my phone, the camera, the charger, the hard disk, the speaker"),
+            split("my desktop, my keypad, the fax machine, the memory card, the loudspeaker, the power supply, the workstation, the label printer, the cash register, the video recorder, the drive, the fan of my computer, my pen tablet, the display, the plug, the remote control, my laptop, the printer, the scanner, my keyboard, the projector, my screen, the copier, my mouse, the headset, the battery, the docking station, my phone, the camera, the charger, the hard disk, the speaker"),
             split("my notebook computer, the webcam, my monitor, the microphone, the touchscreen, my tablet, the ink cartridge, the desktop computer"),
         ),
         Words(
@@ -59,7 +59,7 @@ TEAMS = {
     "Lock": Team(
         "passwords and permissions",
         Words(
-            split("my password, my account, the login, my permission, the access code, my badge, the PIN, the security token, my user name, the admin role, my profile, the certificate, the shared folder, my sign-in, the encryption key, the door card"),
+            split("my passphrase, the single sign-on, the key card, the secret question, my registration, the user group, the fingerprint, my clearance, the signature, my membership, the lock code, the licence key, my visitor pass, the token, the unlock code, the role of my deputy, my password, my account, the login, my permission, the access code, my badge, the PIN, the security token, my user name, the admin role, my profile, the certificate, the shared folder, my sign-in, the encryption key, the door card"),
             split("my credential, the passcode, my authorization, the authentication app, the access right, my identity card, the login name, the smart card"),
         ),
         Words(
@@ -70,7 +70,7 @@ TEAMS = {
     "Payroll": Team(
         "pay and invoices",
         Words(
-            split("my salary, the invoice, my expense claim, the refund, the payment, my bonus, the tax form, the budget, the purchase order, my payslip, the receipt, the bill, the credit note, the bank transfer, my pension, the discount"),
+            split("the overtime pay, my tax refund, the price, the loan, the cost report, my commission, the subsidy, the travel advance, the quotation, the cheque, the dunning letter, my pay rise, the insurance premium, the account statement, the sales tax, the rent, my salary, the invoice, my expense claim, the refund, the payment, my bonus, the tax form, the budget, the purchase order, my payslip, the receipt, the bill, the credit note, the bank transfer, my pension, the discount"),
             split("my wage, the reimbursement, the deposit, my paycheck, the supplier's account, the fee, the allowance, the remittance"),
         ),
         Words(
@@ -81,7 +81,7 @@ TEAMS = {
     "House": Team(
         "the building",
         Words(
-            split("the heating, the meeting room, the window, the lift, the kitchen, the air conditioning, the toilet, the ceiling lamp, the carpet, the parking space, the door, my desk, the roof, the water tap, the staircase, the office chair"),
+            split("the floor, the canteen, the garage, the blind, the fridge, the entrance hall, the cellar, the balcony, the chimney, the gate, the shower, the light in the hall, the fire exit, the pipe, the cupboard, the coffee corner, the heating, the meeting room, the window, the lift, the kitchen, the air conditioning, the toilet, the ceiling lamp, the carpet, the parking space, the door, my desk, the roof, the water tap, the staircase, the office chair"),
             split("the elevator, the bathroom, the radiator, the corridor, the conference hall, the sofa, the wall, the sink"),
         ),
         Words(
@@ -92,7 +92,7 @@ TEAMS = {
     "Travel": Team(
         "travel",
         Words(
-            split("my flight, the hotel, the train ticket, the rental car, my visa, the airport transfer, the itinerary, my passport, the conference trip, the boarding pass, the taxi, my luggage, the travel booking, the ferry, my seat, the bus ride"),
+            split("the shuttle, my trip, the motel, the travel insurance, the layover, the night train, my stay abroad, the check-in, the departure, the excursion, the return ticket, the tram, my vacation rental, the travel agent, the route, the airport lounge, my flight, the hotel, the train ticket, the rental car, my visa, the airport transfer, the itinerary, my passport, the conference trip, the boarding pass, the taxi, my luggage, the travel booking, the ferry, my seat, the bus ride"),
             split("my plane, the hostel, the railway journey, the suitcase, the tour, the accommodation abroad, the cruise, the airline reservation"),
         ),
         Words(
