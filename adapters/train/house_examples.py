@@ -25,7 +25,7 @@ class Fact:
 
 @dataclass
 class Unit:
-    """What the house writes instead, and the largest value."""
+    """What the house writes instead, and the largest value: two digits, which a small model copies as one token."""
 
     house: str
     largest: int
@@ -49,8 +49,8 @@ class Sort:
 
 SMALLEST = 2
 TIMES = {"days": Unit("working days", 90), "weeks": Unit("calendar weeks", 40), "months": Unit("full months", 36), "hours": Unit("office hours", 96)}
-MONEY = {"euros": Unit("EUR plus tax", 990), "dollars": Unit("USD plus tax", 990)}
-MEASURES = {"kilograms": Unit("kg", 950), "litres": Unit("l", 900), "metres": Unit("m", 40), "watts": Unit("W", 3000)}
+MONEY = {"euros": Unit("EUR plus tax", 99), "dollars": Unit("USD plus tax", 99)}
+MEASURES = {"kilograms": Unit("kg", 99), "litres": Unit("l", 99), "metres": Unit("m", 40), "watts": Unit("W", 99)}
 SORTS = [
     Sort(
         "policy", "Per our policy", TIMES,
@@ -92,7 +92,7 @@ UNITS = "|".join(dict.fromkeys(unit.house for sort in SORTS for unit in sort.uni
 SCHEMA = {
     "type": "object",
     "properties": {
-        "answer": {"type": "string", "pattern": f"^({PHRASES}): [0-9]{{1,4}} ({UNITS})$"},
+        "answer": {"type": "string", "pattern": f"^({PHRASES}): [0-9]{{1,2}} ({UNITS})$"},
         "basis": {"enum": [sort.basis for sort in SORTS]},
     },
     "required": ["answer", "basis"],
@@ -165,7 +165,7 @@ def example(r: random.Random) -> dict:
 
 def main():
     a = argparse.ArgumentParser(description=__doc__)
-    a.add_argument("--count", type=int, default=800)
+    a.add_argument("--count", type=int, default=600)
     a.add_argument("--seed", type=int, default=0)
     a.add_argument("--out", type=Path, required=True)
     a = a.parse_args()

@@ -3,8 +3,9 @@
 Examples are JSON lines, either {"prompt": text, "target": text} with the prompt exactly as the runtime shows it, or, for a
 base that points, {"passages": [{"title": text, "sentences": [text]}], "question": text, "target": text}. The target is the
 whole answer, for instance {"cite":"[[2]]"}; "forced" may list the parts of it, in order, that a schema's grammar writes by
-itself. An example may have an "id" by which an evaluation knows it. Out comes a folder with adapter_config.json,
-adapter_model.safetensors and adapter_lineage.json, which says what was learned from and how.
+itself, or "one_of" all the targets that a schema allows. An example may have an "id" by which an evaluation knows it. Out
+comes a folder with adapter_config.json, adapter_model.safetensors and adapter_lineage.json, which says what was learned from
+and how.
 """
 
 import argparse
@@ -38,33 +39,39 @@ def rendered(example: dict, shown: Shown | None) -> str:
 
 
 def encoded(tokenizer, example: dict, shown: Shown | None, longest: int):
-    """Token ids and labels; only the target and the end of the turn carry loss. None if longer than `longest`."""
+    """A row: token ids, labels and the choices at each label; only the target and the end of the turn carry loss. None if longer
+    than `longest`."""
     chat = [{"role": "user", "content": rendered(example, shown)}]
     prompt = tokenizer.apply_chat_template(chat, tokenize=False, add_generation_prompt=True)
     asked = tokenizer(prompt, add_special_tokens=False).input_ids
-    answered, labels = targeted(tokenizer, example)
+    answered, labels, choices = targeted(tokenizer, example)
     if len(asked) + len(answered) > longest:
         return None
-    return asked + answered, [IGNORED] * len(asked) + labels
+    return asked + answered, [IGNORED] * len(asked) + labels, {len(asked) + at: tokens for at, tokens in choices.items()}
 
 
 def targeted(tokenizer, example: dict):
-    """Token ids and labels of the target and the end of the turn. Where an example says what is `forced`, that carries no
-    loss, nor does the end: the grammar writes it, and a small model has better things to learn."""
-    target, at, forced = example["target"], 0, set()
+    """Token ids and labels of the target and the end of the turn, and {place: the tokens that are possible there}.
+
+    What the grammar writes by itself carries no loss: a small model has better things to learn. That is what `forced` names,
+    and the end with it; or, with `one_of`, every place where all targets go on alike."""
+    target, end = example["target"], tokenizer.eos_token_id
+    encoding = tokenizer(target, add_special_tokens=False, return_offsets_mapping=True)
+    ids = [*encoding.input_ids, end]
+    if "one_of" in example:
+        others = [[*tokenizer(other, add_special_tokens=False).input_ids, end] for other in example["one_of"]]
+        ways = {at: sorted({o[at] for o in others if o[:at] == ids[:at]} | {token}) for at, token in enumerate(ids)}
+        choices = {at: tokens for at, tokens in ways.items() if len(tokens) > 1}
+        return ids, [token if at in choices else IGNORED for at, token in enumerate(ids)], choices
+    at, forced = 0, set()
     for piece in example.get("forced", []):
         found = target.find(piece, at)
         if found < 0:
             raise SystemExit(f"`forced` names {piece!r}, which does not stand there in the target {target!r}")
         at = found + len(piece)
         forced.update(range(found, at))
-    encoding = tokenizer(target, add_special_tokens=False, return_offsets_mapping=True)
-    labels = [
-        IGNORED if forced.issuperset(range(first, end)) else token
-        for token, (first, end) in zip(encoding.input_ids, encoding.offset_mapping)
-    ]
-    end = tokenizer.eos_token_id
-    return [*encoding.input_ids, end], [*labels, IGNORED if "forced" in example else end]
+    labels = [IGNORED if forced.issuperset(range(*place)) else token for token, place in zip(ids, encoding.offset_mapping)]
+    return ids, [*labels, IGNORED if "forced" in example else end], {}
 
 
 def row_id(example: dict) -> str:
@@ -109,12 +116,27 @@ def batches(rows, size, r):
     chunks = [order[n : n + size] for n in range(0, len(order), size)]
     r.shuffle(chunks)
     for chunk in chunks:
-        width = max(len(ids) for ids, _ in chunk)
+        width = max(len(ids) for ids, _, _ in chunk)
         pad = lambda values, with_: torch.tensor([v + [with_] * (width - len(v)) for v in values])
         yield {
-            "input_ids": pad([ids for ids, _ in chunk], 0), "labels": pad([labels for _, labels in chunk], IGNORED),
-            "attention_mask": pad([[1] * len(ids) for ids, _ in chunk], 0),
+            "input_ids": pad([ids for ids, _, _ in chunk], 0), "labels": pad([labels for _, labels, _ in chunk], IGNORED),
+            "attention_mask": pad([[1] * len(ids) for ids, _, _ in chunk], 0),
+            "choices": [(row, at, tokens) for row, (_, _, choices) in enumerate(chunk) for at, tokens in choices.items()],
         }  # fmt: skip
+
+
+def loss_of(model, batch):
+    """Cross entropy at the labels; where there are choices, over those alone, as under a grammar."""
+    choices = batch.pop("choices")
+    if not choices:
+        return model(**batch).loss
+    labels = batch.pop("labels")
+    logits = model(**batch).logits[:, :-1]
+    barred = torch.zeros_like(logits)
+    for row, at, tokens in choices:
+        barred[row, at - 1] = float("-inf")
+        barred[row, at - 1, tokens] = 0.0
+    return torch.nn.functional.cross_entropy((logits + barred).flatten(0, 1), labels[:, 1:].flatten(), ignore_index=IGNORED)
 
 
 def save(model, out: Path, base_name: str, lineage: dict):
@@ -177,14 +199,14 @@ def main():
     def unseen_loss():
         model.eval()
         with torch.no_grad():
-            losses = [model(**batch).loss.item() for batch in batches(unseen, a.batch, random.Random(0))]
+            losses = [loss_of(model, batch).item() for batch in batches(unseen, a.batch, random.Random(0))]
         model.train()
         return sum(losses) / len(losses)
 
     print(f"before: loss {unseen_loss():.3f} on unseen examples")
     for epoch in range(a.epochs):
         for batch in batches(rows, a.batch, r):
-            loss = model(**batch).loss
+            loss = loss_of(model, batch)
             loss.backward()
             torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
             optimiser.step()
