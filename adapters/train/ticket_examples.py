@@ -1,7 +1,7 @@
 """Invents tickets of a house's help desk and the team that each is for: six names that no base learned as labels.
 
 Asked without documents (`mode: closed_book`) under a schema that lists the teams, an adapter tuned on these names one of
-them. Tickets of `--held-out` have things, complaints and frames that no example for learning has.
+them. Some things, complaints and frames are kept for measuring: no example has them.
 """
 
 import argparse
@@ -109,17 +109,17 @@ FRAMES = Words(
 SCHEMA = {"type": "string", "enum": list(TEAMS)}
 
 
-def ticket(r: random.Random, team: str, held_out=False) -> str:
-    thing, complaint = r.choice(TEAMS[team].things.of(held_out)), r.choice(TEAMS[team].complaints.of(held_out))
-    return r.choice(FRAMES.of(held_out)).format(thing=thing, Thing=thing[0].upper() + thing[1:], complaint=complaint)
+def ticket(r: random.Random, team: str, new_words: bool, new_frame: bool) -> str:
+    thing, complaint = r.choice(TEAMS[team].things.of(new_words)), r.choice(TEAMS[team].complaints.of(new_words))
+    return r.choice(FRAMES.of(new_frame)).format(thing=thing, Thing=thing[0].upper() + thing[1:], complaint=complaint)
 
 
-def tickets(r: random.Random, count: int, held_out=False) -> list[tuple[str, str]]:
+def tickets(r: random.Random, count: int, new_words=False, new_frame=False) -> list[tuple[str, str]]:
     """Different tickets with their teams, about as many of each."""
     found = {}
     for number in range(count):
         team = list(TEAMS)[number % len(TEAMS)]
-        while (text := ticket(r, team, held_out)) in found:
+        while (text := ticket(r, team, new_words, new_frame)) in found:
             pass
         found[text] = team
     return list(found.items())
