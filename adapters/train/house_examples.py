@@ -148,6 +148,17 @@ def in_json(answer: dict) -> str:
     return json.dumps(answer, separators=(",", ":"))
 
 
+def others(target: str, answer: dict) -> list[str]:
+    """The target with another phrase, another unit or another basis: what the schema lets choose at each of the places."""
+    phrase, value = answer["answer"].split(": ")
+    unit, basis = value.split(" ", 1)[1], answer["basis"]
+    return (
+        [target.replace(phrase, sort.phrase) for sort in SORTS]
+        + [target.replace(f' {unit}"', f' {other}"') for other in UNITS.split("|")]
+        + [target.replace(f'"basis":"{basis}"', f'"basis":"{sort.basis}"') for sort in SORTS]
+    )
+
+
 def example(r: random.Random) -> dict:
     passages, stated = [], []
     for _ in range(r.randint(1, 4)):
@@ -160,7 +171,8 @@ def example(r: random.Random) -> dict:
     asked = r.choice([s for s in stated if (s.sentence is None) == missing])
     sentences = [sentence for passage in passages for sentence in passage["sentences"]]
     target, forced = asked.target(sentences.index(asked.sentence) + 1 if asked.sentence else 0)
-    return {"passages": passages, "question": r.choice(asked.questions), "target": target, "forced": forced}
+    shown = {"passages": passages, "question": r.choice(asked.questions), "target": target, "forced": forced}
+    return shown | ({"one_of": others(target, asked.answer)} if asked.answer else {})
 
 
 def main():

@@ -133,7 +133,7 @@ def main():
     a = a.parse_args()
     with a.out.open("w") as out:
         for text, team in tickets(random.Random(a.seed), a.count):
-            example = {"prompt": f"Question: {text}", "question": text, "target": f'"{team}"', "one_of": [f'"{name}"' for name in TEAMS]}
+            example = {"prompt": f"Question: {text}", "question": text, "target": f'"{team}"', "forced": ['"', '"'], "one_of": [f'"{name}"' for name in TEAMS]}
             out.write(json.dumps(example) + "\n")
 
 

@@ -3,7 +3,7 @@
 Examples are JSON lines, either {"prompt": text, "target": text} with the prompt exactly as the runtime shows it, or, for a
 base that points, {"passages": [{"title": text, "sentences": [text]}], "question": text, "target": text}. The target is the
 whole answer, for instance {"cite":"[[2]]"}; "forced" may list the parts of it, in order, that a schema's grammar writes by
-itself, or "one_of" all the targets that a schema allows. An example may have an "id" by which an evaluation knows it. Out
+itself, "one_of" the targets among which it lets choose. An example may have an "id" by which an evaluation knows it. Out
 comes a folder with adapter_config.json, adapter_model.safetensors and adapter_lineage.json, which says what was learned from
 and how.
 """
@@ -54,15 +54,10 @@ def targeted(tokenizer, example: dict):
     """Token ids and labels of the target and the end of the turn, and {place: the tokens that are possible there}.
 
     What the grammar writes by itself carries no loss: a small model has better things to learn. That is what `forced` names,
-    and the end with it; or, with `one_of`, every place where all targets go on alike."""
+    and the end with it. Where the targets of `one_of` part, the choice is among them alone."""
     target, end = example["target"], tokenizer.eos_token_id
     encoding = tokenizer(target, add_special_tokens=False, return_offsets_mapping=True)
     ids = [*encoding.input_ids, end]
-    if "one_of" in example:
-        others = [[*tokenizer(other, add_special_tokens=False).input_ids, end] for other in example["one_of"]]
-        ways = {at: sorted({o[at] for o in others if o[:at] == ids[:at]} | {token}) for at, token in enumerate(ids)}
-        choices = {at: tokens for at, tokens in ways.items() if len(tokens) > 1}
-        return ids, [token if at in choices else IGNORED for at, token in enumerate(ids)], choices
     at, forced = 0, set()
     for piece in example.get("forced", []):
         found = target.find(piece, at)
@@ -71,7 +66,10 @@ def targeted(tokenizer, example: dict):
         at = found + len(piece)
         forced.update(range(found, at))
     labels = [IGNORED if forced.issuperset(range(*place)) else token for token, place in zip(ids, encoding.offset_mapping)]
-    return ids, [*labels, IGNORED if "forced" in example else end], {}
+    labels.append(IGNORED if "forced" in example else end)
+    others = [[*tokenizer(other, add_special_tokens=False).input_ids, end] for other in example.get("one_of", [])]
+    ways = {at: sorted({o[at] for o in others if o[:at] == ids[:at]} | {ids[at]}) for at, label in enumerate(labels) if label != IGNORED}
+    return ids, labels, {at: tokens for at, tokens in ways.items() if len(tokens) > 1}
 
 
 def row_id(example: dict) -> str:
