@@ -1,9 +1,10 @@
 """Tunes a LoRA adapter on examples of prompts and answers, in the plain form that the runtime serves.
 
-Examples are JSON lines: {"prompt": text, "target": text} with the prompt exactly as the runtime shows it; or
-{"passages": [{"title": text, "sentences": [text]}], "question": text, "target": text}; or, for models that are prompted with
-instructions, {"messages": [{"role": text, "content": text or [text]}], "target": text}. The target is the whole answer,
-for instance {"cite":"[[2]]"}. An example may have an "id" by which an evaluation knows it. Out comes a folder with
+Examples are JSON lines: {"prompt": text, "target": text} with the prompt exactly as the runtime shows it; for a base that
+points, {"passages": [{"title": text, "sentences": [text]}], "question": text, "target": text}; for one that is prompted with
+instructions, {"messages": [{"role": text, "content": text or [text]}], "target": text}. The target is the whole answer, for
+instance {"cite":"[[2]]"}; "forced" may list the parts of it, in order, that a schema's grammar writes by itself, "one_of" the
+targets among which it lets choose. An example may have an "id" by which an evaluation knows it. Out comes a folder with
 adapter_config.json, adapter_model.safetensors and adapter_lineage.json, which says what was learned from and how.
 """
 
@@ -20,26 +21,24 @@ import torch
 from peft import LoraConfig, get_peft_model
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
+from pointing import TABLE, Shown, points
+
 IGNORED = -100  # label of tokens that carry no loss
 ROWS_MAX = 200_000  # the registry reads no more row ids
 ROW_ID_BYTES_MAX = 128
 BORDER = "\uf8f0"  # of pieces that are tokenised apart; a character of the private use area, which no text holds
 # What the runtime tells a chat template: no hidden reasoning (Qwen3), and the date that templates fall back to (Llama 3).
 TEMPLATE_VALUES = {"enable_thinking": False, "date_string": "26 Jul 2024"}
-NOT_TUNED = {"base", "base_name", "examples", "out", "seed", "licence_note"}  # arguments that are no hyperparameters
+NOT_TUNED = {"base", "base_name", "examples", "out", "table", "seed", "licence_note"}  # arguments that are no hyperparameters
 
 
-def rendered(example: dict) -> str:
-    """The user message: passages with numbered sentences, then the question."""
+def rendered(example: dict, shown: Shown | None) -> str:
+    """The user message: as the example has it, or its passages and question as a base that points is shown them."""
     if "prompt" in example:
         return example["prompt"]
-    text, number = "", 0
-    for passage in example["passages"]:
-        text += "[[P]]" + passage.get("title", "")
-        for sentence in passage["sentences"]:
-            number += 1
-            text += f"[[{number}]] {sentence}"
-    return f"{text}Question: {example['question']}"
+    if shown is None:
+        raise SystemExit("the base has no markers for sentences: it learns from examples with a `prompt`, not with `passages`")
+    return shown.prompt(example)
 
 
 def prompted(tokenizer, messages: list[dict]) -> list[int]:
@@ -51,18 +50,41 @@ def prompted(tokenizer, messages: list[dict]) -> list[int]:
     return [number for piece in text.split(BORDER) if piece for number in tokenizer(piece, add_special_tokens=False).input_ids]
 
 
-def encoded(tokenizer, example: dict, longest: int):
-    """Token ids and labels; only the target and the end of the turn carry loss. None if longer than `longest`."""
+def encoded(tokenizer, example: dict, shown: Shown | None, longest: int):
+    """A row: token ids, labels and the choices at each label; only the target and the end of the turn carry loss. None if longer
+    than `longest`."""
     if "messages" in example:
         asked = prompted(tokenizer, example["messages"])
     else:
-        chat = [{"role": "user", "content": rendered(example)}]
+        chat = [{"role": "user", "content": rendered(example, shown)}]
         prompt = tokenizer.apply_chat_template(chat, tokenize=False, add_generation_prompt=True, **TEMPLATE_VALUES)
         asked = tokenizer(prompt, add_special_tokens=False).input_ids
-    answered = tokenizer(example["target"] + tokenizer.eos_token, add_special_tokens=False).input_ids
+    answered, labels, choices = targeted(tokenizer, example)
     if len(asked) + len(answered) > longest:
         return None
-    return asked + answered, [IGNORED] * len(asked) + answered
+    return asked + answered, [IGNORED] * len(asked) + labels, {len(asked) + at: tokens for at, tokens in choices.items()}
+
+
+def targeted(tokenizer, example: dict):
+    """Token ids and labels of the target and the end of the turn, and {place: the tokens that are possible there}.
+
+    What the grammar writes by itself carries no loss: a small model has better things to learn. That is what `forced` names,
+    and the end with it. Where the targets of `one_of` part, the choice is among them alone."""
+    target, end = example["target"], tokenizer.eos_token_id
+    encoding = tokenizer(target, add_special_tokens=False, return_offsets_mapping=True)
+    ids = [*encoding.input_ids, end]
+    at, forced = 0, set()
+    for piece in example.get("forced", []):
+        found = target.find(piece, at)
+        if found < 0:
+            raise SystemExit(f"`forced` names {piece!r}, which does not stand there in the target {target!r}")
+        at = found + len(piece)
+        forced.update(range(found, at))
+    labels = [IGNORED if forced.issuperset(range(*place)) else token for token, place in zip(ids, encoding.offset_mapping)]
+    labels.append(IGNORED if "forced" in example else end)
+    others = [[*tokenizer(other, add_special_tokens=False).input_ids, end] for other in example.get("one_of", [])]
+    ways = {at: sorted({o[at] for o in others if o[:at] == ids[:at]} | {ids[at]}) for at, label in enumerate(labels) if label != IGNORED}
+    return ids, labels, {at: tokens for at, tokens in ways.items() if len(tokens) > 1}
 
 
 def row_id(example: dict) -> str:
@@ -107,12 +129,27 @@ def batches(rows, size, r, device):
     chunks = [order[n : n + size] for n in range(0, len(order), size)]
     r.shuffle(chunks)
     for chunk in chunks:
-        width = max(len(ids) for ids, _ in chunk)
+        width = max(len(ids) for ids, _, _ in chunk)
         pad = lambda values, with_: torch.tensor([v + [with_] * (width - len(v)) for v in values], device=device)
         yield {
-            "input_ids": pad([ids for ids, _ in chunk], 0), "labels": pad([labels for _, labels in chunk], IGNORED),
-            "attention_mask": pad([[1] * len(ids) for ids, _ in chunk], 0),
+            "input_ids": pad([ids for ids, _, _ in chunk], 0), "labels": pad([labels for _, labels, _ in chunk], IGNORED),
+            "attention_mask": pad([[1] * len(ids) for ids, _, _ in chunk], 0),
+            "choices": [(row, at, tokens) for row, (_, _, choices) in enumerate(chunk) for at, tokens in choices.items()],
         }  # fmt: skip
+
+
+def loss_of(model, batch):
+    """Cross entropy at the labels; where there are choices, over those alone, as under a grammar."""
+    choices = batch.pop("choices")
+    if not choices:
+        return model(**batch).loss
+    labels = batch.pop("labels")
+    logits = model(**batch).logits[:, :-1]
+    barred = torch.zeros_like(logits)
+    for row, at, tokens in choices:
+        barred[row, at - 1] = float("-inf")
+        barred[row, at - 1, tokens] = 0.0
+    return torch.nn.functional.cross_entropy((logits + barred).flatten(0, 1), labels[:, 1:].flatten(), ignore_index=IGNORED)
 
 
 def save(model, out: Path, base_name: str, lineage: dict):
@@ -133,6 +170,7 @@ def main():
     a.add_argument("--base-name", help="name written into adapter_config.json (default: the folder's name)")
     a.add_argument("--examples", type=Path, required=True)
     a.add_argument("--out", type=Path, required=True)
+    a.add_argument("--table", type=Path, default=TABLE, help="static token table, for the shortlist behind a question")
     a.add_argument("--rank", type=int, default=8)
     a.add_argument("--alpha", type=int, default=16)
     a.add_argument("--target-modules", nargs="+", default=["q_proj", "k_proj", "v_proj", "o_proj"])
@@ -156,7 +194,8 @@ def main():
     tokenizer = AutoTokenizer.from_pretrained(a.base)
     data = a.examples.read_bytes()
     examples = [json.loads(line) for line in data.decode().split("\n") if line]
-    pairs = ((e, encoded(tokenizer, e, a.longest)) for e in examples)
+    shown = Shown(a.table, examples, random.Random(a.seed)) if points(tokenizer) else None
+    pairs = ((e, encoded(tokenizer, e, shown, a.longest)) for e in examples)
     named = [([row_id(e), *question_id(e)], row) for e, row in pairs if row]
     r.shuffle(named)
     kept = max(1, int(len(named) * a.held_out))
@@ -180,7 +219,7 @@ def main():
     def unseen_loss():
         model.eval()
         with torch.no_grad():
-            losses = [model(**batch).loss.item() for batch in batches(unseen, a.batch, random.Random(0), a.device)]
+            losses = [loss_of(model, batch).item() for batch in batches(unseen, a.batch, random.Random(0), a.device)]
         model.train()
         return sum(losses) / len(losses)
 
@@ -188,7 +227,7 @@ def main():
     for epoch in range(a.epochs):
         count = -(-len(rows) // a.batch)
         for number, batch in enumerate(batches(rows, a.batch, r, a.device), 1):
-            (model(**batch).loss / a.accumulate).backward()
+            (loss_of(model, batch) / a.accumulate).backward()
             if number % a.accumulate and number < count:
                 continue
             torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
