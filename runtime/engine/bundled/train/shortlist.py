@@ -61,7 +61,7 @@ class Shortlister:
     def scores(self, question: Read, passages, shaken=lambda weight: weight):
         """One number a sentence, in order. passages: (terms of the headings, what was read of each sentence). shaken: done to
         each term's weight."""
-        weights = {t: shaken(self.weight(t)) for t in question.terms}
+        weights = {t: shaken(self.weight(t)) for t in sorted(question.terms, key=str)}
         total = sum(weights.values()) or 1.0
         held = [frozenset().union(headings, *(s.terms for s in sentences)) & question.terms for headings, sentences in passages]
         order = sorted(range(len(passages)), key=lambda n: -sum(weights[t] for t in held[n]))
