@@ -29,7 +29,7 @@ enum Field {
 /// `tokenizer.ggml.token_type` of a token that is added to the vocabulary but stands for text.
 const USER_DEFINED: u64 = 4;
 
-/// Blocks that candle 0.10.2 multiplies a number at a time on a CPU: Q4_1, Q5_0 and Q5_1.
+/// Blocks that candle 0.10.2 multiplies a number at a time on a CPU: `Q4_1`, `Q5_0` and `Q5_1`.
 const SLOW_BLOCKS: [u32; 3] = [3, 6, 7];
 
 #[derive(Debug)]

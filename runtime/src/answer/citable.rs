@@ -16,7 +16,8 @@ pub fn citable(text: &str) -> Vec<Range<usize>> {
         .enumerate()
         .filter(|(n, bytes)| {
             let sentence = &text[(*bytes).clone()];
-            !is_frame(sentence) && !(sentence.contains('|') && is_ruled(n + 1))
+            let is_head = sentence.contains('|') && is_ruled(n + 1);
+            !is_frame(sentence) && !is_head
         })
         .map(|(_, bytes)| bytes.clone())
         .collect()

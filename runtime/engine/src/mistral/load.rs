@@ -214,7 +214,7 @@ impl Job {
         memory::check(&self.name, needed, hardware)
     }
 
-    /// Rows that are no multiple of 256 (Qwen2.5-0.5B and SmolLM2 have them) fit no K block. mistralrs 0.8.1 takes other blocks
+    /// Rows that are no multiple of 256 (Qwen2.5-0.5B and `SmolLM2` have them) fit no K block. mistralrs 0.8.1 takes other blocks
     /// for them, which candle 0.10.2 multiplies a number at a time on a CPU.
     fn warn_of_slow_rows(&self, folder: &ModelFolder, hardware: &Hardware) {
         let by_k_blocks = self
