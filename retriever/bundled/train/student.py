@@ -144,7 +144,7 @@ def train(model, texts, options):
         torch.nn.utils.clip_grad_norm_(fast, 1.0)
         optimiser.step()
         step, tokens = step + 1, tokens + int(mask.sum())
-        seen.append([float(x) for x in three])
+        seen.append([x.item() for x in three])
         if step % 100 == 0:
             means = np.mean(seen[-100:], 0)
             print(f"step {step}, {tokens} tokens, {progress:.2f}: token {means[0]:.4f}, sentence {means[1]:.4f}, similarity {means[2]:.5f}", flush=True)
@@ -193,6 +193,7 @@ def main():
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--model", type=Path, help="teacher folder; default: the installed package")
     parser.add_argument("--layers", type=int, nargs="+", default=[0, 5], help="which of the teacher's, from 0")
+    parser.add_argument("--start", type=Path, help="an `unfinished.pt` to go on from; give the learning rate that is left")
     parser.add_argument("--positions", type=int, default=256)
     parser.add_argument("--cpu-minutes", type=float, default=25.0, help="0: the cut alone")
     parser.add_argument("--learning-rate", type=float, default=5e-4)
@@ -207,6 +208,8 @@ def main():
     options.out.mkdir(parents=True, exist_ok=True)
     teacher = options.model or packaged_model()
     model = cut(teacher, options.layers, options.positions)
+    if options.start:
+        model.load_state_dict(torch.load(options.start, weights_only=True))
     if options.cpu_minutes:
         train(model.train(), Texts(options.work), options)
     facts = {"teacher": NAME, "teacher_licence": "Apache-2.0", "layers": options.layers, "cpu_minutes": options.cpu_minutes, "seed": options.seed}

@@ -24,6 +24,8 @@ STOP_WORDS = frozenset(
     "how i me my we you your it its this that with by from as if much many long not no there their they have has had".split()
 )
 WEIGHTS = (0.0, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.5, 0.6, 0.7, 0.8, 1.0)
+LONGEST_TITLE = 32
+UNKNOWN = 100
 SENTENCE_WEIGHTS = (0.0, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0)
 
 
@@ -54,6 +56,22 @@ class Network:
             found[i] = (ids[i][1:-1], unit(states.mean(axis=0)), unit(tokens).astype(np.float16))
         return found
 
+    def read_sentences(self, title, sentences):
+        """One pass over a passage: for each sentence the mean of its tokens' states, and its token vectors with the title's."""
+        heading, *bodies = token_ids(self.tokenizer, [title, *sentences])
+        heading, found = heading[: LONGEST_TITLE], [None] * len(sentences)
+        for window in windows(bodies, self.teacher.longest - 2 - len(heading)):
+            ids, ranges = [101, *heading], []
+            for body in window.values():
+                ranges.append((len(ids), len(ids) + len(body)))
+                ids += body
+            [(_, states)] = self.teacher.hidden([[*ids, 102]])
+            tokens = states if self.projection is None else four_bits(states @ self.projection)
+            tokens = unit(tokens).astype(np.float16)
+            for i, (first, last) in zip(window, ranges):
+                found[i] = (unit(states[first:last].mean(axis=0)), np.concatenate([tokens[1 : 1 + len(heading)], tokens[first:last]]))
+        return found
+
 
 class Static:
     """The static table in the same shape."""
@@ -66,6 +84,22 @@ class Static:
     def read(self, texts):
         ids = token_ids(self.tokenizer, texts)
         return [(x, v, self.units[x].astype(np.float16)) for x, v in zip(ids, unit(self.table.means(ids)))]
+
+    def read_sentences(self, title, sentences):
+        """As of a network: here a sentence has no surroundings but its title."""
+        return [(vector, tokens) for _, vector, tokens in self.read([f"{title} {sentence}".strip() for sentence in sentences])]
+
+
+def windows(bodies, room):
+    """Runs of sentences, by position, that fit in one pass; a sentence that does not fit alone loses its end."""
+    window, used = {}, 0
+    for i, body in enumerate(bodies):
+        body = body[:room] or [UNKNOWN]
+        if used + len(body) > room:
+            yield window
+            window, used = {}, 0
+        window[i], used = body, used + len(body)
+    yield window
 
 
 def four_bits(rows):
@@ -174,7 +208,7 @@ def crossed(tables):
 
 def rerank(models, options):
     stages = [first_stage(f, options.runs / f.name / "run.fused.trec", options.depth, options.most_queries) for f in options.collections]
-    print(f"{'nDCG@10':44s}" + "".join(f"{f.name[:9]:>10s}" for f in options.collections) + "      mean  weights")
+    print(f"{'nDCG@10':60s}" + "".join(f"{f.name[:9]:>10s}" for f in options.collections) + "      mean  weights")
     plain = [gains_by_weight(c, l, [np.zeros(len(x)) for x in l])[0].mean() for c, l in stages]
     print_row("first stage", plain)
     for name, model in models:
@@ -190,10 +224,14 @@ def rerank(models, options):
 
 
 def print_row(name, figures, chosen=""):
-    print(f"{name[-44:]:44s}" + "".join(f"{x:10.4f}" for x in figures) + f"{np.mean(figures):10.4f}  {chosen}", flush=True)
+    print(f"{name[-60:]:60s}" + "".join(f"{x:10.4f}" for x in figures) + f"{np.mean(figures):10.4f}  {chosen}", flush=True)
 
 
 # The right sentence
+
+
+CHOICE_KINDS = ("cosine", "late", "cosine in passage", "late in passage")
+CHOICE_SUMS = ((1, 0, 0, 0), (0, 1, 0, 0), (1, 1, 0, 0), (0, 0, 1, 0), (0, 0, 0, 1), (0, 0, 1, 1))
 
 
 def stems(text):
@@ -216,18 +254,21 @@ def overlap(item, weight_of):
 
 
 def choice_scores(model, items):
-    """Cosine of each sentence, of each with its title, and late interaction of the latter, question by question."""
-    sentences = sorted({s for item in items for p in item["passages"] for s in p["sentences"]})
+    """One row a sentence, one column a kind of `CHOICE_KINDS`, question by question."""
     titled = sorted({f"{p['title']} {s}".strip() for item in items for p in item["passages"] for s in p["sentences"]})
-    alone, together = dict(zip(sentences, model.read(sentences))), dict(zip(titled, model.read(titled)))
-    rarity = Rarity(model.tokenizer, [ids for ids, _, _ in alone.values()])
-    found = []
+    together = dict(zip(titled, model.read(titled)))
+    rarity = Rarity(model.tokenizer, [ids for ids, _, _ in together.values()])
+    within, found = {}, []
     for item, (ids, vector, tokens) in zip(items, model.read([item["question"] for item in items])):
         weights, rows = rarity(ids), []
         for passage in item["passages"]:
-            for sentence in passage["sentences"]:
+            key = (passage["title"], *passage["sentences"])
+            if key not in within:
+                within[key] = model.read_sentences(passage["title"], passage["sentences"])
+            for sentence, (in_context, context_rows) in zip(passage["sentences"], within[key]):
                 _, of_title, token_rows = together[f"{passage['title']} {sentence}".strip()]
-                rows.append((vector @ alone[sentence][1], vector @ of_title, max_similarity(tokens, weights, token_rows)))
+                late = [max_similarity(tokens, weights, r) for r in (token_rows, context_rows)]
+                rows.append((vector @ of_title, late[0], vector @ in_context, late[1]))
         found.append(np.array(rows, np.float64))
     return found
 
@@ -244,14 +285,15 @@ def choice(models, options):
         counts, total = collections.Counter(w for p in passages for w in p), len(passages)
         weight_of = lambda w: math.log(1 + (total - counts[w] + 0.5) / (counts[w] + 0.5))
         overlaps[name] = [overlap(item, weight_of) for item in items]
-    print(f"{'right sentence':44s}" + "".join(f"{f'{n} ({len(i)})':>17s}" for n, i in sets.items()))
-    line = lambda label, figures: print(f"{label[-44:]:44s}" + "".join(f"{x:>17s}" for x in figures), flush=True)
+    print(f"{'right sentence':60s}" + "".join(f"{f'{n} ({len(i)})':>17s}" for n, i in sets.items()))
+    line = lambda label, figures: print(f"{label[-60:]:60s}" + "".join(f"{x:>17s}" for x in figures), flush=True)
     line("overlap with titles", [f"{right(sets[n], overlaps[n]).mean():.3f}" for n in sets])
     for label, model in models:
         scores = {n: choice_scores(model, items) for n, items in sets.items()}
-        for column, kind in enumerate(("cosine", "cosine, with title", "late interaction, with title")):
+        for column, kind in enumerate(CHOICE_KINDS):
             line(f"{label}: {kind}", [f"{right(sets[n], [s[:, column] for s in scores[n]]).mean():.3f}" for n in sets])
-        for kind, columns in (("overlap + cosine with title", (0, 1, 0)), ("overlap + late", (0, 0, 1)), ("overlap + cosine + late", (0, 1, 1))):
+        for columns in CHOICE_SUMS:
+            kind = " + ".join(["overlap", *(kind for kind, used in zip(CHOICE_KINDS, columns) if used)])
             tables = {}
             for n, items in sets.items():
                 added = [s @ np.array(columns, float) for s in scores[n]]
@@ -289,7 +331,7 @@ def speed(models):
                 list(model.teacher.hidden(ids))
                 times.append(time.process_time() - started)
             figures.append(f"{count / min(times):.0f} texts/s of {length} tokens")
-        print(f"{name[-44:]:44s}" + ", ".join(figures), flush=True)
+        print(f"{name[-60:]:60s}" + ", ".join(figures), flush=True)
 
 
 def main():
