@@ -24,6 +24,11 @@ STOP_WORDS = frozenset(
     "how i me my we you your it its this that with by from as if much many long not no there their they have has had".split()
 )
 WEIGHTS = (0.0, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.5, 0.6, 0.7, 0.8, 1.0)
+MIXES = {
+    "cosine": [(w, 0.0) for w in WEIGHTS],
+    "late interaction": [(0.0, w) for w in WEIGHTS],
+    "both": [(a, b) for a in (0.0, 0.1, 0.2, 0.3, 0.4, 0.5) for b in (0.0, 0.1, 0.2, 0.3, 0.4, 0.5)],
+}
 LONGEST_TITLE = 32
 UNKNOWN = 100
 SENTENCE_WEIGHTS = (0.0, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0)
@@ -181,27 +186,27 @@ def rerank_scores(model, collection, candidates):
     return scores
 
 
-def gains_by_weight(collection, candidates, judged):
-    """nDCG@10 of every query at every weight: [weights, queries]."""
-    table = np.zeros((len(WEIGHTS), len(candidates)))
-    for i, listed in enumerate(candidates):
+def gains_by_mix(collection, candidates, judged, mixes):
+    """nDCG@10 of every query at every mix of (cosine, late interaction): [mixes, queries]. The first stage has what is left."""
+    table = np.zeros((len(mixes), len(candidates)))
+    for i, (listed, signals) in enumerate(zip(candidates, judged)):
         if not listed:
             continue
         keys = np.array([d for d, _ in listed])
-        first, second = min_max(np.array([s for _, s in listed])), min_max(judged[i])
-        for w, weight in enumerate(WEIGHTS):
-            order = np.argsort(-((1 - weight) * first + weight * second), kind="stable")
-            table[w, i] = gain(collection.relevant[i], collection.grades[i], keys[order])
+        first, *others = (min_max(np.array(x)) for x in ([s for _, s in listed], *signals))
+        for m, weights in enumerate(mixes):
+            order = np.argsort(-((1 - sum(weights)) * first + sum(w * x for w, x in zip(weights, others))), kind="stable")
+            table[m, i] = gain(collection.relevant[i], collection.grades[i], keys[order])
     return table
 
 
-def crossed(tables):
-    """Mean nDCG@10 of each collection, each half at the weight that is best on the others' halves together."""
+def crossed(tables, mixes):
+    """Mean nDCG@10 of each collection, each half at the one mix that is best on the other halves of all together."""
     totals, chosen = np.zeros(len(tables)), []
     for side in (0, 1):
         split = [halves(t.shape[1]) for t in tables]
         best = int(np.argmax(np.mean([t[:, s[1 - side]].mean(axis=1) for t, s in zip(tables, split)], axis=0)))
-        chosen.append(WEIGHTS[best])
+        chosen.append(mixes[best])
         totals += [t[best, s[side]].sum() for t, s in zip(tables, split)]
     return totals / [t.shape[1] for t in tables], chosen
 
@@ -209,18 +214,13 @@ def crossed(tables):
 def rerank(models, options):
     stages = [first_stage(f, options.runs / f.name / "run.fused.trec", options.depth, options.most_queries) for f in options.collections]
     print(f"{'nDCG@10':60s}" + "".join(f"{f.name[:9]:>10s}" for f in options.collections) + "      mean  weights")
-    plain = [gains_by_weight(c, l, [np.zeros(len(x)) for x in l])[0].mean() for c, l in stages]
+    plain = [gains_by_mix(c, l, [()] * len(l), [()])[0].mean() for c, l in stages]
     print_row("first stage", plain)
     for name, model in models:
-        tables = {"cosine": [], "late interaction": [], "both": []}
-        for collection, listed in stages:
-            scores = rerank_scores(model, collection, listed)
-            tables["cosine"].append(gains_by_weight(collection, listed, [c for c, _ in scores]))
-            tables["late interaction"].append(gains_by_weight(collection, listed, [x for _, x in scores]))
-            both = [min_max(c) + min_max(x) if len(c) else c for c, x in scores]
-            tables["both"].append(gains_by_weight(collection, listed, both))
-        for kind, table in tables.items():
-            print_row(f"{name}: {kind}", *crossed(table))
+        judged = [rerank_scores(model, *stage) for stage in stages]
+        for kind, mixes in MIXES.items():
+            tables = [gains_by_mix(*stage, scores, mixes) for stage, scores in zip(stages, judged)]
+            print_row(f"{name}: {kind}", *crossed(tables, mixes))
 
 
 def print_row(name, figures, chosen=""):
