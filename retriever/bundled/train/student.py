@@ -26,6 +26,9 @@ from teacher import NAME, packaged_model
 TOKENS_A_BATCH = 6144
 BATCHES_SORTED_TOGETHER = 40
 WARM_UP = 0.04
+BESIDE = (
+    "tokenizer.json", "tokenizer_config.json", "vocab.txt", "special_tokens_map.json", "modules.json", "sentence_bert_config.json",
+)  # fmt: skip
 FLOAT_NAMES = ("bias", "LayerNorm")  # small, and they decide more than their size: left as they are
 
 
@@ -35,7 +38,8 @@ def cut(folder, layers, positions):
     model.encoder.layer = torch.nn.ModuleList(model.encoder.layer[i] for i in layers)
     model.pooler = None
     embeddings = model.embeddings
-    embeddings.position_embeddings = torch.nn.Embedding.from_pretrained(embeddings.position_embeddings.weight[:positions].clone(), freeze=False)
+    kept = embeddings.position_embeddings.weight[:positions].detach().clone()
+    embeddings.position_embeddings = torch.nn.Embedding.from_pretrained(kept, freeze=False)
     embeddings.register_buffer("position_ids", torch.arange(positions)[None], persistent=False)
     embeddings.register_buffer("token_type_ids", torch.zeros(1, positions, dtype=torch.long), persistent=False)
     model.config.num_hidden_layers = len(layers)
@@ -117,6 +121,10 @@ def check(model, texts):
     return (rows[:, :3] * rows[:, 3:]).sum(0) / rows[:, 3].sum()
 
 
+def named(three):
+    return "token {:.4f}, sentence {:.4f}, similarity {:.5f}".format(*three)
+
+
 def rate(progress):
     """Share of the highest learning rate: up quickly, then down in a straight line."""
     return min(progress / WARM_UP, (1 - progress) / (1 - WARM_UP))
@@ -125,11 +133,14 @@ def rate(progress):
 def train(model, texts, options):
     slow = [p for n, p in model.named_parameters() if n.startswith("embeddings")]
     fast = [p for n, p in model.named_parameters() if not n.startswith("embeddings")]
-    groups = [{"params": slow, "peak": options.learning_rate * options.embedding_rate}, {"params": fast, "peak": options.learning_rate}]
+    groups = [
+        {"params": slow, "peak": options.learning_rate * options.embedding_rate},
+        {"params": fast, "peak": options.learning_rate},
+    ]
     optimiser = torch.optim.AdamW(groups, lr=options.learning_rate, betas=(0.9, 0.98), weight_decay=0.0, fused=True)
     random_source = np.random.default_rng(options.seed)
     started, limit, step, tokens, seen = time.process_time(), options.cpu_minutes * 60, 0, 0, []
-    print("before: token %.4f, sentence %.4f, similarity %.5f" % tuple(check(model, texts)), flush=True)
+    print(f"before: {named(check(model, texts))}", flush=True)
     for chosen in texts.shuffled(random_source):
         progress = (time.process_time() - started) / limit
         if progress >= 1:
@@ -147,10 +158,10 @@ def train(model, texts, options):
         seen.append([x.item() for x in three])
         if step % 100 == 0:
             means = np.mean(seen[-100:], 0)
-            print(f"step {step}, {tokens} tokens, {progress:.2f}: token {means[0]:.4f}, sentence {means[1]:.4f}, similarity {means[2]:.5f}", flush=True)
+            print(f"step {step}, {tokens} tokens, {progress:.2f}: {named(means)}", flush=True)
         if options.keep_every and step % options.keep_every == 0:
             torch.save(model.state_dict(), options.out / "unfinished.pt")
-    print("after %d tokens: token %.4f, sentence %.4f, similarity %.5f" % (tokens, *check(model, texts)), flush=True)
+    print(f"after {tokens} tokens: {named(check(model, texts))}", flush=True)
 
 
 def rounded(model):
@@ -173,7 +184,7 @@ def save(model, teacher, out, facts):
     for name in ("float", "rounded"):
         shutil.rmtree(out / name, ignore_errors=True)
         model.save_pretrained(out / name)
-        for beside in ("tokenizer.json", "tokenizer_config.json", "vocab.txt", "special_tokens_map.json", "modules.json", "sentence_bert_config.json"):
+        for beside in BESIDE:
             if (teacher / beside).exists():
                 shutil.copy(teacher / beside, out / name)
         if (teacher / "1_Pooling").exists():
@@ -212,7 +223,8 @@ def main():
         model.load_state_dict(torch.load(options.start, weights_only=True))
     if options.cpu_minutes:
         train(model.train(), Texts(options.work), options)
-    facts = {"teacher": NAME, "teacher_licence": "Apache-2.0", "layers": options.layers, "cpu_minutes": options.cpu_minutes, "seed": options.seed}
+    facts = {"teacher": NAME, "teacher_licence": "Apache-2.0", "continued": bool(options.start)}
+    facts |= {name: getattr(options, name) for name in ("layers", "cpu_minutes", "seed")}
     save(model.eval(), teacher, options.out, facts)
 
 

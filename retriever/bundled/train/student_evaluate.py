@@ -1,7 +1,8 @@
 """What a student is worth: the right sentence among a few passages, reranking of a first stage's runs, and speed.
 
 Models are folders of the BERT family, the teacher's among them; the static table stands beside them. No weight is measured
-on the queries that it was chosen on: two halves, each with the weight that is best on the other.
+on the queries that it was chosen on: two halves, each with the weight that is best on the other. `answering` in the questions
+of `--choice` are positions over the sentences of all passages.
 """
 
 import argparse
@@ -338,9 +339,9 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--table", type=Path, help="folder of the static table")
     parser.add_argument("--model", type=Path, action="append", default=[], help="repeatable: folders of the BERT family")
-    parser.add_argument("--choice", type=Path, nargs="+", default=[], help="jsonl: question, passages (title, sentences), answering (positions)")
+    parser.add_argument("--choice", type=Path, nargs="+", default=[], help="jsonl: question, passages {title, sentences}, answering")
     parser.add_argument("--collections", type=Path, nargs="+", default=[], help="folders in BEIR layout to rerank")
-    parser.add_argument("--runs", type=Path, help="a folder NAME/run.fused.trec for each collection, as `quoin eval retrieval --out` writes it")
+    parser.add_argument("--runs", type=Path, help="has NAME/run.fused.trec for each, of `quoin eval retrieval --out`")
     parser.add_argument("--depth", type=int, default=50)
     parser.add_argument("--most-queries", type=int, default=300)
     parser.add_argument("--most-questions", type=int, default=400)
