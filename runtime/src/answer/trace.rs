@@ -21,33 +21,29 @@ pub(crate) fn whole(hit: &Hit) -> TracePassage {
 /// The parts of the passage that the model was shown: runs of sentences between which no other was left out.
 pub(crate) fn shown(passage: &PromptPassage) -> Vec<TracePassage> {
     let text = &passage.hit.text;
-    let all = citable(text);
+    let says_nothing = |bytes: Range<usize>| citable(&text[bytes]).is_empty();
     let mut runs: Vec<Range<usize>> = Vec::new();
     for sentence in &passage.sentences {
-        let Some(index) = all
-            .iter()
-            .position(|bytes| bytes.start == sentence.bytes.start)
-        else {
-            continue;
-        };
+        let bytes = &sentence.bytes;
         match runs.last_mut() {
-            Some(run) if run.end == index => run.end += 1,
-            _ => runs.push(index..index + 1),
+            Some(run) if says_nothing(run.end..bytes.start) => run.end = bytes.end,
+            _ => runs.push(bytes.clone()),
         }
     }
-    let start = |first: usize| match first {
-        0 => 0,
-        _ => all[first].start,
-    };
-    let end = |after: usize| match after {
-        after if after == all.len() => text.len(),
-        after => all[after - 1].end,
-    };
+    if let Some(first) = runs.first_mut().filter(|run| says_nothing(0..run.start)) {
+        first.start = 0;
+    }
+    if let Some(last) = runs
+        .last_mut()
+        .filter(|run| says_nothing(run.end..text.len()))
+    {
+        last.end = text.len();
+    }
     let point = |byte: usize| passage.hit.start + text[..byte].chars().count();
     runs.into_iter()
         .map(|run| TracePassage {
-            start: point(start(run.start)),
-            end: point(end(run.end)),
+            start: point(run.start),
+            end: point(run.end),
             ..whole(&passage.hit)
         })
         .collect()

@@ -290,11 +290,11 @@ class Packer:
         t = self.ids
         prompt = [t.question, *ask.question[:40], *t.shortlisted(listed), *t.assistant, t.cite]
         target, kinds = [t.marker0 + m for m in (markers or [0])], [1] * max(1, len(markers))
-        number = self.number(ask) if with_answer and ask.answer and len(markers) == 1 else None
-        if number:
+        copies = with_answer and ask.answer and len(markers) == 1
+        if copies and (number := self.number(ask)):
             target += [t.answer_json, *number, t.turn_end]
             kinds += [0, *[3] * len(number), 2]
-        elif with_answer and ask.answer and len(markers) == 1:
+        elif copies:
             target += [t.answer, *ask.answer, t.close, t.turn_end]
             kinds += [0, *[3] * len(ask.answer), 3, 2]
         else:

@@ -5,32 +5,21 @@ use llguidance::api::TopLevelGrammar;
 use llguidance::toktrie::ApproximateTokEnv;
 use llguidance::{Matcher, ParserFactory};
 use proptest::prelude::*;
-use quoin_retriever::{DocumentId, Hit, PassageId, Stages, sentences};
+use quoin_retriever::{Hit, PassageId, sentences};
 use serde_json::json;
 
 use super::*;
 use crate::answer::draft::Draft;
-use crate::answer::prompt::PromptSentence;
+use crate::answer::prompt::{PromptSentence, tests::hit};
 use crate::answer::schema::{AnswerSchema, Bounds};
 use crate::answer::verify::resolve;
 
 fn passage(number: usize, first_marker: usize, text: &str) -> PromptPassage {
+    let whole = hit("notes/a.md", text);
     let hit = Hit {
-        document: DocumentId::new("notes/a.md").unwrap(),
-        version: 1,
-        passage: PassageId::new(&DocumentId::new("notes/a.md").unwrap(), number),
+        passage: PassageId::new(&whole.document, number),
         title: None,
-        uri: None,
-        heading: Vec::new(),
-        text: text.to_owned(),
-        start: 0,
-        end: text.chars().count(),
-        page: None,
-        position: 0,
-        score: 1.0,
-        stages: Stages::default(),
-        duplicates: Vec::new(),
-        duplicate_of: None,
+        ..whole
     };
     let sentences = sentences(text)
         .into_iter()
