@@ -37,6 +37,7 @@ pub use self::error::RetrieverError;
 pub use self::filters::{Filters, OneOrMany};
 pub use self::index::snapshot::Manifest;
 pub use self::passage::{Token, sentences};
+pub use self::rank::sentences::{HeadedSentence, Nearness};
 pub use self::read::{Archive, ArchiveEntry, ArchiveLimits, LeftOut, read_worker};
 pub use self::retriever::{
     Building, GenerationInfo, PipelineFingerprints, Retriever, Statistics, VerifyReport,

@@ -7,6 +7,7 @@ mod encoder;
 mod folder;
 mod kernel;
 mod numeric;
+mod product;
 mod projection;
 #[cfg(test)]
 pub(crate) mod tests;
@@ -31,6 +32,8 @@ use crate::passage::Token;
 
 /// Tokens of a batch that one thread works on: with them the weights stay in the cache for long enough.
 const BATCH_TOKENS: usize = 256;
+/// Fewer are not worth sharing between threads.
+const LEAST_BATCH_TOKENS: usize = 64;
 
 /// A model with its tokenizer.
 pub(crate) struct Model {
@@ -81,8 +84,23 @@ impl Model {
         Self::load(path, true).map_err(|error| named(path, error))
     }
 
+    /// A model that is in the binary, from its files.
+    ///
+    /// # Errors
+    /// The files do not fit together.
+    pub(crate) fn of_bytes(
+        config: &[u8],
+        tokenizer: &'static [u8],
+        weights: &'static [u8],
+    ) -> Result<Self, RetrieverError> {
+        Self::of(&Folder::of_bytes(config, tokenizer, weights)?, false)
+    }
+
     fn load(path: &Path, classifier: bool) -> Result<Self, RetrieverError> {
-        let folder = Folder::read(path)?;
+        Self::of(&Folder::read(path)?, classifier)
+    }
+
+    fn of(folder: &Folder, classifier: bool) -> Result<Self, RetrieverError> {
         let weights = Weights::parse(&folder.weights)?;
         let head = if classifier {
             Some(Head::load(&weights, &folder.config)?)
@@ -240,7 +258,9 @@ impl Model {
             });
             each.collect()
         };
-        let mut batches = batches(order);
+        let tokens: usize = order.iter().map(|(_, one)| one.ids.len()).sum();
+        let share = tokens.div_ceil(rayon::current_num_threads());
+        let mut batches = batches(order, share.clamp(LEAST_BATCH_TOKENS, BATCH_TOKENS));
         let mut done: Vec<(usize, T)> = if batches.len() == 1 {
             batches.pop().map(run).unwrap_or_default()
         } else {
@@ -251,13 +271,13 @@ impl Model {
     }
 }
 
-fn batches(sequences: Vec<(usize, Sequence)>) -> Vec<Vec<(usize, Sequence)>> {
+fn batches(sequences: Vec<(usize, Sequence)>, most: usize) -> Vec<Vec<(usize, Sequence)>> {
     let mut batches: Vec<Vec<(usize, Sequence)>> = Vec::new();
     let mut tokens = 0;
     for one in sequences {
         tokens += one.1.ids.len();
         match batches.last_mut() {
-            Some(batch) if tokens <= BATCH_TOKENS => batch.push(one),
+            Some(batch) if tokens <= most => batch.push(one),
             _ => {
                 tokens = one.1.ids.len();
                 batches.push(vec![one]);

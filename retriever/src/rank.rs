@@ -1,7 +1,8 @@
-//! Ranking after the first stages: fusion, and reranking behind a trait.
+//! Ranking after the first stages: fusion, reranking behind a trait, and how near single sentences are to a question.
 
 pub(crate) mod fusion;
 pub(crate) mod rerank;
+pub(crate) mod sentences;
 
 use self::rerank::Reranker;
 use crate::settings::{Fusion, RankingSettings};

@@ -28,6 +28,7 @@ use crate::index::delta::DeltaWriter;
 use crate::index::publish::Current;
 use crate::pipeline::{MadeBy, Models, Pipeline};
 use crate::rank::rerank::{self, Reads};
+use crate::rank::sentences::SentenceEncoder;
 use crate::search::{Hit, SearchRequest, SearchResult, StageRankings, Whereabouts};
 use crate::settings::RetrieverSettings;
 use crate::{Access, AccessList, DocumentId, RetrieverError, Timestamp};
@@ -54,6 +55,8 @@ pub(crate) struct Inner {
     data: PathBuf,
     /// The pipeline of the settings; the one that serves may be another, while this one is built or after going back.
     configured: Arc<Pipeline>,
+    /// What single sentences are compared by, whatever serves.
+    sentences: Arc<SentenceEncoder>,
     /// `<data>/generations`.
     generations: PathBuf,
     /// Held by whoever writes: catalogue, then delta, then publication.

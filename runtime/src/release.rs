@@ -142,6 +142,8 @@ impl Quoin {
     ) -> Release {
         let model = generator.map(Generator::description);
         let pipeline = self.retriever().pipeline();
+        // Models that follow instructions are shown whole passages, in whose choice it has no part.
+        let sentences = (style == PromptStyle::Pointer).then_some(pipeline.sentences);
         let answers = &self.config().answers;
         Release {
             base: model.map_or_else(|| "none".to_owned(), |model| model.base_digest.clone()),
@@ -161,6 +163,7 @@ impl Quoin {
             retrieval: BTreeMap::from([
                 ("top_k".to_owned(), json!(answers.top_k)),
                 ("ranking".to_owned(), json!(pipeline.ranking)),
+                ("sentences".to_owned(), json!(sentences)),
                 (
                     "extractive_threshold".to_owned(),
                     json!(answers.extractive_threshold),

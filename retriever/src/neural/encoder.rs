@@ -8,7 +8,8 @@ use rayon::prelude::*;
 use super::config::{Activation, Config};
 use super::kernel::{self, Panels, Rows, WIDTH};
 use super::numeric;
-use super::weights::Weights;
+use super::product::Product;
+use super::weights::{Matrix, Weights};
 use crate::RetrieverError;
 
 /// The input: ids of one sequence, special tokens included.
@@ -46,17 +47,6 @@ impl Linear {
             columns,
             bias,
         }
-    }
-
-    pub(super) fn load(
-        weights: &Weights<'_>,
-        name: &str,
-        columns: usize,
-        depth: usize,
-    ) -> Result<Self, RetrieverError> {
-        let matrix = weights.get(&format!("{name}.weight"), &[columns, depth])?;
-        let bias = weights.get(&format!("{name}.bias"), &[columns])?;
-        Ok(Self::new(&matrix, columns, depth, bias))
     }
 
     /// For `count` rows of `x`, into as many rows of `out`. Outside of a pool of threads, its threads share the columns.
@@ -134,29 +124,29 @@ impl Norm {
 
 struct Layer {
     /// Queries, keys and values side by side.
-    attention: Linear,
-    attended: Linear,
+    attention: Product,
+    attended: Product,
     after_attention: Norm,
-    up: Linear,
-    down: Linear,
+    up: Product,
+    down: Product,
     after_all: Norm,
 }
 
 impl Layer {
     fn load(weights: &Weights<'_>, name: &str, config: &Config) -> Result<Self, RetrieverError> {
         let (width, inner) = (config.hidden_size, config.intermediate_size);
-        let (mut matrix, mut bias) = (Vec::new(), Vec::new());
+        let (mut matrices, mut bias) = (Vec::new(), Vec::new());
         for part in ["query", "key", "value"] {
             let part = format!("{name}.attention.self.{part}");
-            matrix.extend(weights.get(&format!("{part}.weight"), &[width, width])?);
+            matrices.push(weights.matrix(&format!("{part}.weight"), [width, width])?);
             bias.extend(weights.get(&format!("{part}.bias"), &[width])?);
         }
         let linear = |part: &str, columns, depth| {
-            Linear::load(weights, &format!("{name}.{part}"), columns, depth)
+            Product::load(weights, &format!("{name}.{part}"), columns, depth)
         };
         let norm = |part: &str| Norm::load(weights, &format!("{name}.{part}.LayerNorm"), config);
         Ok(Self {
-            attention: Linear::new(&matrix, 3 * width, width, bias),
+            attention: Product::of(Matrix::stack(matrices), bias),
             attended: linear("attention.output.dense", width, width)?,
             after_attention: norm("attention.output")?,
             up: linear("intermediate.dense", inner, width)?,
@@ -181,8 +171,9 @@ struct Scratch {
 /// The transformer, without what a task puts on top.
 pub(super) struct Encoder {
     config: Config,
-    /// `[vocabulary, hidden]`, `[positions, hidden]`, `[types, hidden]`.
-    words: Vec<f32>,
+    /// `[vocabulary, hidden]`.
+    words: Matrix,
+    /// `[positions, hidden]`, `[types, hidden]`.
     positions: Vec<f32>,
     types: Vec<f32>,
     norm: Norm,
@@ -203,7 +194,10 @@ impl Encoder {
         let layers = (0..config.num_hidden_layers)
             .map(|layer| Layer::load(weights, &format!("encoder.layer.{layer}"), &config));
         Ok(Self {
-            words: table("word", config.vocab_size)?,
+            words: weights.matrix(
+                "embeddings.word_embeddings.weight",
+                [config.vocab_size, width],
+            )?,
             positions: table("position", config.max_position_embeddings)?,
             types: table("token_type", config.type_vocab_size)?,
             norm: Norm::load(weights, "embeddings.LayerNorm", &config)?,
@@ -267,7 +261,8 @@ impl Encoder {
                 let last = self.config.max_position_embeddings - 1;
                 let position = self.config.first_position() + at;
                 let kind = usize::from(at >= sequence.second);
-                hidden.extend_from_slice(&self.words[row(&self.words, *id as usize, 0)]);
+                let word = Some(*id as usize).filter(|id| *id < self.words.rows());
+                self.words.extend(word.unwrap_or(0), &mut hidden);
                 let position = &self.positions[row(&self.positions, position, last)];
                 let kind = &self.types[row(&self.types, kind, 0)];
                 added.extend(position.iter().zip(kind).map(|(a, b)| a + b));

@@ -1,5 +1,6 @@
 //! A model's folder: its files within bounds, and what sentence-transformers says beside the model.
 
+use std::borrow::Cow;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
@@ -34,8 +35,8 @@ pub(super) struct Prompts {
 
 pub(super) struct Folder {
     pub config: Config,
-    pub weights: Vec<u8>,
-    tokenizer: Vec<u8>,
+    pub weights: Cow<'static, [u8]>,
+    tokenizer: Cow<'static, [u8]>,
     pub max_length: usize,
     pub pooling: Pooling,
     pub prompts: Prompts,
@@ -89,18 +90,35 @@ impl Folder {
         };
         let said: SentenceTransformers =
             optional(&path.join("config_sentence_transformers.json"))?.unwrap_or_default();
-        let mut hash = Sha256::new();
-        for part in [&config_json, &tokenizer, &weights] {
-            hash.update((part.len() as u64).to_le_bytes());
-            hash.update(part);
-        }
         Ok(Self {
             max_length: max_length(path, &transformer, &config)?,
             prompts: prompts(&said, &family),
             pooling,
             config,
-            weights,
-            tokenizer,
+            hash: hash_of([&config_json, &tokenizer, &weights]),
+            weights: weights.into(),
+            tokenizer: tokenizer.into(),
+        })
+    }
+
+    /// From the files of a model that is in the binary: pooled by the mean, without prompts, as long as its positions reach.
+    ///
+    /// # Errors
+    /// The configuration says what this program cannot do.
+    pub(super) fn of_bytes(
+        config: &[u8],
+        tokenizer: &'static [u8],
+        weights: &'static [u8],
+    ) -> Result<Self, RetrieverError> {
+        let hash = hash_of([config, tokenizer, weights]);
+        let config = Config::from_json(config)?;
+        Ok(Self {
+            max_length: config.max_length(),
+            prompts: Prompts::default(),
+            pooling: Pooling::Mean,
+            config,
+            weights: weights.into(),
+            tokenizer: tokenizer.into(),
             hash,
         })
     }
@@ -117,6 +135,15 @@ impl Folder {
         hash.update(format!("{rest:?}"));
         crate::hex(&hash.finalize()[..16])
     }
+}
+
+fn hash_of(parts: [&[u8]; 3]) -> Sha256 {
+    let mut hash = Sha256::new();
+    for part in parts {
+        hash.update((part.len() as u64).to_le_bytes());
+        hash.update(part);
+    }
+    hash
 }
 
 fn file_name(path: &Path) -> String {

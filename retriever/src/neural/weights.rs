@@ -63,9 +63,17 @@ impl<'a> Weights<'a> {
             Dtype::F16 => halves()
                 .map(|bytes| from_half(u16::from_le_bytes(bytes)))
                 .collect(),
+            Dtype::I8 => {
+                let rows = self.rows_of(name, tensor.data(), shape)?;
+                let mut values = Vec::with_capacity(data.len());
+                for row in 0..shape[0] {
+                    rows.extend(row, &mut values);
+                }
+                values
+            }
             other => {
                 return Err(failed(format!(
-                    "is of type {other:?}, not F32, F16 or BF16"
+                    "is of type {other:?}, not F32, F16, BF16 or I8"
                 )));
             }
         };
@@ -75,8 +83,115 @@ impl<'a> Weights<'a> {
         Ok(values)
     }
 
+    /// A matrix of the transformer: one of int8 stays as it is.
+    ///
+    /// # Errors
+    /// As [`Self::get`].
+    pub(super) fn matrix(&self, name: &str, shape: [usize; 2]) -> Result<Matrix, RetrieverError> {
+        let whole = format!("{}{name}", self.prefix);
+        match self.tensors.tensor(&whole) {
+            Ok(tensor) if tensor.dtype() == Dtype::I8 && tensor.shape() == shape => {
+                self.rows_of(&whole, tensor.data(), &shape)
+            }
+            _ => Ok(Matrix::Floats {
+                values: self.outer(&whole, &shape)?,
+                width: shape[1],
+            }),
+        }
+    }
+
+    /// Rows of int8, each with the scale that `NAME.scale` has for it.
+    fn rows_of(&self, name: &str, data: &[u8], shape: &[usize]) -> Result<Matrix, RetrieverError> {
+        let &[rows, width] = shape else {
+            return Err(wrong(format!(
+                "model.safetensors: `{name}` is of type I8 and no matrix"
+            )));
+        };
+        let values = data.iter().map(|byte| i8::from_le_bytes([*byte]));
+        Ok(Matrix::Scaled {
+            values: values.collect(),
+            scales: self.outer(&format!("{name}.scale"), &[rows])?,
+            width,
+        })
+    }
+
     pub(super) fn has_outer(&self, name: &str) -> bool {
         self.tensors.tensor(name).is_ok()
+    }
+}
+
+/// Rows of equal length.
+pub(super) enum Matrix {
+    Floats {
+        values: Vec<f32>,
+        width: usize,
+    },
+    /// A row is its values times its scale.
+    Scaled {
+        values: Vec<i8>,
+        scales: Vec<f32>,
+        width: usize,
+    },
+}
+
+impl Matrix {
+    pub(super) fn rows(&self) -> usize {
+        match self {
+            Self::Floats { values, width } => values.len() / width,
+            Self::Scaled { scales, .. } => scales.len(),
+        }
+    }
+
+    /// Of several of one width, one under the other. Those of int8 among floats become floats.
+    pub(super) fn stack(parts: Vec<Self>) -> Self {
+        let width = parts.first().map_or(1, Self::width);
+        if parts.iter().all(|part| matches!(part, Self::Scaled { .. })) {
+            let (mut all, mut of_all) = (Vec::new(), Vec::new());
+            for part in parts {
+                if let Self::Scaled { values, scales, .. } = part {
+                    all.extend(values);
+                    of_all.extend(scales);
+                }
+            }
+            return Self::Scaled {
+                values: all,
+                scales: of_all,
+                width,
+            };
+        }
+        let mut values = Vec::new();
+        for part in &parts {
+            for row in 0..part.rows() {
+                part.extend(row, &mut values);
+            }
+        }
+        Self::Floats { values, width }
+    }
+
+    fn width(&self) -> usize {
+        match self {
+            Self::Floats { width, .. } | Self::Scaled { width, .. } => *width,
+        }
+    }
+
+    /// Puts a row behind what is there.
+    ///
+    /// # Panics
+    /// There is no such row.
+    pub(super) fn extend(&self, row: usize, into: &mut Vec<f32>) {
+        match self {
+            Self::Floats { values, width } => {
+                into.extend_from_slice(&values[row * width..(row + 1) * width]);
+            }
+            Self::Scaled {
+                values,
+                scales,
+                width,
+            } => {
+                let (scale, row) = (scales[row], &values[row * width..(row + 1) * width]);
+                into.extend(row.iter().map(|value| f32::from(*value) * scale));
+            }
+        }
     }
 }
 
@@ -95,7 +210,37 @@ fn from_half(bits: u16) -> f32 {
 
 #[cfg(test)]
 mod tests {
+    use safetensors::tensor::TensorView;
+
     use super::*;
+
+    #[test]
+    fn rows_of_bytes_are_read_with_their_scales() {
+        let scales: Vec<u8> = [0.5_f32, 2.0]
+            .iter()
+            .flat_map(|s| s.to_le_bytes())
+            .collect();
+        let view =
+            |dtype, shape: &[usize], bytes| TensorView::new(dtype, shape.to_vec(), bytes).unwrap();
+        let name = "embeddings.word_embeddings.weight";
+        let bytes: Vec<u8> = [-127_i8, 3, 0, 1]
+            .iter()
+            .map(|value| value.to_le_bytes()[0])
+            .collect();
+        let file = safetensors::serialize(
+            [
+                (name.to_owned(), view(Dtype::I8, &[2, 2], &bytes)),
+                (format!("{name}.scale"), view(Dtype::F32, &[2], &scales)),
+                ("alone".to_owned(), view(Dtype::I8, &[2, 2], &bytes)),
+            ],
+            None,
+        )
+        .unwrap();
+        let weights = Weights::parse(&file).unwrap();
+        assert_eq!(weights.get(name, &[2, 2]).unwrap(), [-63.5, 1.5, 0.0, 2.0]);
+        let problem = weights.outer("alone", &[2, 2]).unwrap_err().to_string();
+        assert!(problem.contains("`alone.scale` is missing"), "{problem}");
+    }
 
     #[test]
     fn half_precision_is_read_as_it_was_written() {

@@ -1,7 +1,7 @@
 //! Rerankers: a closer look at the best candidates.
 
 mod cross_encoder;
-mod late_interaction;
+pub(crate) mod late_interaction;
 
 use std::ops::Range;
 
@@ -22,7 +22,7 @@ pub(crate) struct WeightedQuery<'a> {
 
 impl WeightedQuery<'_> {
     /// What the word at a byte is worth.
-    fn weight(&self, byte: usize) -> f32 {
+    pub(super) fn weight(&self, byte: usize) -> f32 {
         let next = self.words.partition_point(|(range, _)| range.start <= byte);
         match next.checked_sub(1).map(|word| &self.words[word]) {
             Some((range, weight)) if range.contains(&byte) => *weight,

@@ -12,6 +12,7 @@ use crate::index::publish::{Current, Published};
 use crate::index::roster::{Entry, Roster};
 use crate::index::snapshot::{self, Snapshot};
 use crate::pipeline::{MadeBy, Models, Pipeline};
+use crate::rank::sentences::SentenceEncoder;
 use crate::settings::RetrieverSettings;
 use crate::{RetrieverError, check_token};
 
@@ -63,6 +64,7 @@ pub(super) fn open(
         receipt_key: ReceiptKey::open(folder)?,
         data: folder.to_owned(),
         configured,
+        sentences: SentenceEncoder::bundled()?,
         generations,
     };
     inner.load()?;

@@ -18,6 +18,7 @@ use crate::answer::sentences::ScoredSentences;
 use crate::answer::types::AnswerRequest;
 use crate::config::Citing;
 
+pub(crate) use self::wording::heading_line;
 pub use self::wording::{closed_book, rewriting};
 
 /// Most sentences that get a marker in one prompt.

@@ -15,7 +15,7 @@ use crate::neural::{Linear, unpack_nibbles};
 const MAX_QUERY_TOKENS: usize = 128;
 
 /// A token of the query: its unit vector and the weight of the word that it is of.
-type Weighted = (Vec<f32>, f32);
+pub(crate) type Weighted = (Vec<f32>, f32);
 
 /// `Σ weight · most / Σ weight`, where `most` has a value for each token of the query.
 fn mean(query: &[Weighted], most: &[f32]) -> f32 {
@@ -30,6 +30,45 @@ fn length(row: &[i8]) -> f32 {
     #[expect(clippy::cast_precision_loss, reason = "at most 127² a component")]
     let sum = squares.sum::<i32>() as f32;
     sum.sqrt().max(1e-6)
+}
+
+/// The tokens of a query, laid out to be multiplied by.
+pub(crate) struct QueryUnits {
+    query: Vec<Weighted>,
+    units: Linear,
+    dimensions: usize,
+}
+
+impl QueryUnits {
+    /// Of vectors of so many components.
+    pub(crate) fn of(query: Vec<Weighted>, dimensions: usize) -> Self {
+        let rows: Vec<f32> = query.iter().flat_map(|(unit, _)| unit).copied().collect();
+        Self {
+            units: Linear::new(&rows, query.len(), dimensions, Vec::new()),
+            query,
+            dimensions,
+        }
+    }
+
+    /// With the tokens of a text, `[tokens, dimensions]`, of any length each; 0 where either has none.
+    pub(crate) fn similarity(&self, mut vectors: Vec<f32>) -> f32 {
+        if self.query.is_empty() {
+            return 0.0;
+        }
+        let whole = vectors.chunks_exact_mut(self.dimensions);
+        let count = whole.len();
+        whole.for_each(normalise);
+        vectors.truncate(count * self.dimensions);
+        let mut products = Vec::new();
+        self.units.apply(&vectors, count, &mut products);
+        let mut most = vec![0.0_f32; self.query.len()];
+        for products in products.chunks_exact(self.query.len()) {
+            for (most, product) in most.iter_mut().zip(products) {
+                *most = most.max(*product);
+            }
+        }
+        mean(&self.query, &most)
+    }
 }
 
 /// Over the static table's vectors of tokens.
@@ -142,29 +181,6 @@ impl TokenLateInteraction {
     pub(crate) fn new(dimensions: usize) -> Self {
         Self { dimensions }
     }
-
-    /// `units` are the query's vectors, to multiply by.
-    fn similarity(&self, query: &[Weighted], units: &Linear, rows: &[u8]) -> f32 {
-        let mut vectors = Vec::with_capacity(rows.len() * 2);
-        unpack_nibbles(rows, &mut vectors);
-        let vectors = vectors.chunks_exact_mut(self.dimensions);
-        let count = vectors.len();
-        let vectors: Vec<f32> = vectors
-            .flat_map(|vector| {
-                normalise(vector);
-                vector.iter().copied()
-            })
-            .collect();
-        let mut products = Vec::new();
-        units.apply(&vectors, count, &mut products);
-        let mut most = vec![0.0_f32; query.len()];
-        for products in products.chunks_exact(query.len()) {
-            for (most, product) in most.iter_mut().zip(products) {
-                *most = most.max(*product);
-            }
-        }
-        mean(query, &most)
-    }
 }
 
 impl Reranker for TokenLateInteraction {
@@ -196,19 +212,15 @@ impl Reranker for TokenLateInteraction {
             .map(|token| (token.vector.clone(), query.weight(token.start as usize)))
             .filter(|(vector, weight)| *weight > 0.0 && vector.len() == self.dimensions)
             .collect();
-        if weighted.is_empty() {
-            return vec![0.0; candidates.len()];
-        }
-        let units: Vec<f32> = weighted
-            .iter()
-            .flat_map(|(unit, _)| unit)
-            .copied()
-            .collect();
-        let units = Linear::new(&units, weighted.len(), self.dimensions, Vec::new());
+        let units = QueryUnits::of(weighted, self.dimensions);
         let candidates = candidates.par_iter().with_min_len(4);
         candidates
             .map(|candidate| match candidate {
-                Candidate::TokenVectors(rows) => self.similarity(&weighted, &units, rows),
+                Candidate::TokenVectors(rows) => {
+                    let mut vectors = Vec::with_capacity(rows.len() * 2);
+                    unpack_nibbles(rows, &mut vectors);
+                    units.similarity(vectors)
+                }
                 _ => 0.0,
             })
             .collect()

@@ -274,7 +274,7 @@ fn shown(hit: &Hit, marked: &[PromptSentence], style: PromptStyle) -> Vec<Range<
 }
 
 /// `Title > Heading > Sub-heading`, without repeating a title that is also the first heading.
-fn heading_line(hit: &Hit) -> String {
+pub(crate) fn heading_line(hit: &Hit) -> String {
     let title = hit.title.as_deref().unwrap_or_default();
     let mut line: Vec<&str> = Vec::new();
     for part in std::iter::once(title).chain(hit.heading.iter().map(String::as_str)) {
