@@ -8,7 +8,7 @@ use rayon::prelude::*;
 use super::config::{Activation, Config};
 use super::kernel::{self, Panels, Rows, WIDTH};
 use super::numeric;
-use super::product::Product;
+use super::product::{Between, Product};
 use super::weights::{Matrix, Weights};
 use crate::RetrieverError;
 
@@ -166,6 +166,7 @@ struct Scratch {
     keys: Vec<f32>,
     values: Vec<f32>,
     scores: Vec<f32>,
+    between: Between,
 }
 
 /// The transformer, without what a task puts on top.
@@ -219,17 +220,30 @@ impl Encoder {
         let mut scratch = Scratch::default();
         for layer in &self.layers {
             let scratch = &mut scratch;
-            layer
-                .attention
-                .apply(&hidden, tokens, &mut scratch.attention);
+            layer.attention.apply(
+                &hidden,
+                tokens,
+                &mut scratch.attention,
+                &mut scratch.between,
+            );
             self.attend(&lengths, scratch);
-            layer
-                .attended
-                .apply(&scratch.context, tokens, &mut scratch.added);
+            layer.attended.apply(
+                &scratch.context,
+                tokens,
+                &mut scratch.added,
+                &mut scratch.between,
+            );
             layer.after_attention.apply(&mut hidden, &scratch.added);
-            layer.up.apply(&hidden, tokens, &mut scratch.inner);
+            layer
+                .up
+                .apply(&hidden, tokens, &mut scratch.inner, &mut scratch.between);
             self.activate(&mut scratch.inner);
-            layer.down.apply(&scratch.inner, tokens, &mut scratch.added);
+            layer.down.apply(
+                &scratch.inner,
+                tokens,
+                &mut scratch.added,
+                &mut scratch.between,
+            );
             layer.after_all.apply(&mut hidden, &scratch.added);
         }
         hidden

@@ -79,6 +79,32 @@ fn sum(values: &[f32], map: impl Fn(f32) -> f32) -> f32 {
     sums.iter().sum::<f32>() + rest.iter().map(|value| map(*value)).sum::<f32>()
 }
 
+/// Folds values by a function that has an order of no consequence, beginning with 0.
+#[inline]
+fn fold(values: &[f32], join: impl Fn(f32, f32) -> f32) -> f32 {
+    let (chunks, rest) = values.as_chunks::<LANES>();
+    let mut lanes = [0.0_f32; LANES];
+    for chunk in chunks {
+        for (lane, value) in lanes.iter_mut().zip(chunk) {
+            *lane = join(*lane, *value);
+        }
+    }
+    lanes.iter().chain(rest).copied().fold(0.0, &join)
+}
+
+/// The least and the greatest value, or 0 where that is less or greater. What is no number counts for nothing.
+pub(super) fn ends(values: &[f32]) -> (f32, f32) {
+    let least = fold(
+        values,
+        |least, value| if value < least { value } else { least },
+    );
+    let greatest = fold(
+        values,
+        |most, value| if value > most { value } else { most },
+    );
+    (least, greatest)
+}
+
 /// `row ← (row + added − mean) / √(variance + epsilon) · scale + shift`, for rows of the length of `scale`.
 pub(super) fn add_and_normalise(
     rows: &mut [f32],

@@ -7,6 +7,7 @@ use rten_gemm::{GemmExecutor, GemmInputA, GemmInputB, GemmOptions, PackedBMatrix
 use rten_tensor::NdTensorView;
 
 use super::encoder::Linear;
+use super::numeric;
 use super::weights::{Matrix, Weights};
 use crate::RetrieverError;
 
@@ -44,12 +45,19 @@ impl Product {
     }
 
     /// For `count` rows of `x`, into as many rows of `out`.
-    pub(super) fn apply(&self, x: &[f32], count: usize, out: &mut Vec<f32>) {
+    pub(super) fn apply(&self, x: &[f32], count: usize, out: &mut Vec<f32>, between: &mut Between) {
         match self {
             Self::Floats(linear) => linear.apply(x, count, out),
-            Self::Integers(integers) => integers.apply(x, count, out),
+            Self::Integers(integers) => integers.apply(x, count, out, between),
         }
     }
+}
+
+/// Memory for one product, used by one after the other.
+#[derive(Default)]
+pub(super) struct Between {
+    rounded: Vec<u8>,
+    sums: Vec<i32>,
 }
 
 /// The one for this processor; it is no more than a choice of functions, and cannot be shared between threads.
@@ -90,23 +98,25 @@ impl Integers {
         }
     }
 
-    fn apply(&self, x: &[f32], count: usize, out: &mut Vec<f32>) {
+    fn apply(&self, x: &[f32], count: usize, out: &mut Vec<f32>, between: &mut Between) {
         let columns = self.scales.len();
-        out.clear();
+        let Between { rounded, sums } = between;
         out.resize(count * columns, 0.0);
-        let mut rounded = vec![0; count * self.depth];
-        let mut steps = Vec::with_capacity(count);
-        let rows = x.chunks_exact(self.depth).take(count);
-        for (row, rounded) in rows.zip(rounded.chunks_exact_mut(self.depth)) {
-            let (step, zero) = round(row, self.most, rounded);
-            steps.push((step, i32::from(zero)));
-        }
-        // What stands for zero is taken off below: rten-gemm 0.27 takes off the wrong rows' where there are many.
-        let mut sums = vec![0; count * columns];
-        let rounded = NdTensorView::from_data([count, self.depth], rounded.as_slice());
+        let rounded = at_least(rounded, count * self.depth);
+        let sums = at_least(sums, count * columns);
+        let rows = x.chunks_exact(self.depth);
+        let steps: Vec<(f32, i32)> = rows
+            .zip(rounded.chunks_exact_mut(self.depth))
+            .map(|(row, rounded)| {
+                let (step, zero) = round(row, self.most, rounded);
+                (step, i32::from(zero))
+            })
+            .collect();
+        let rounded = NdTensorView::from_data([count, self.depth], &*rounded);
         let left = GemmInputA::Unpacked(rounded);
         let right = GemmInputB::Packed(&self.packed);
-        let done = executor().gemm(&mut sums, left, right, GemmOptions::default());
+        // What stands for zero is taken off below: rten-gemm 0.27 takes off the wrong rows' where there are many.
+        let done = executor().gemm(sums, left, right, GemmOptions::default());
         debug_assert!(done.is_ok(), "shapes fit: {done:?}");
         let rows = out
             .chunks_exact_mut(columns)
@@ -122,24 +132,33 @@ impl Integers {
     }
 }
 
-/// Rounds a row to `0..=most`; its step, and what stands for zero, which every row holds.
-fn round(row: &[f32], most: f32, into: &mut [u8]) -> (f32, u8) {
-    let least = row.iter().copied().fold(0.0, f32::min);
-    let greatest = row.iter().copied().fold(0.0, f32::max);
-    let step = ((greatest - least) / most).max(f32::MIN_POSITIVE);
-    let zero = (-least / step).round();
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "held to 0 to 255, and a float's cast saturates"
-    )]
-    let held = |value: f32| value.clamp(0.0, most) as u8;
-    let inverse = 1.0 / step;
-    for (to, value) in into.iter_mut().zip(row) {
-        // Adding a half and cutting off rounds what is not negative.
-        *to = held(value.mul_add(inverse, zero + 0.5));
+/// The first values of what only grows, so that one product after the other does not fill it with zeros.
+fn at_least<T: Clone + Default>(values: &mut Vec<T>, count: usize) -> &mut [T] {
+    if values.len() < count {
+        values.resize(count, T::default());
     }
-    (step, held(zero))
+    &mut values[..count]
+}
+
+/// Rounds a row to `0..=most`; its step, and what stands for zero, which every row has.
+fn round(row: &[f32], most: f32, into: &mut [u8]) -> (f32, u8) {
+    let (least, greatest) = numeric::ends(row);
+    let step = ((greatest - least) / most).max(f32::MIN_POSITIVE);
+    let zero = held(-least / step, most);
+    let (inverse, shift) = (1.0 / step, f32::from(zero));
+    for (to, value) in into.iter_mut().zip(row) {
+        *to = held(value.mul_add(inverse, shift), most);
+    }
+    (step, zero)
+}
+
+/// The nearest of `0..=most`.
+#[inline]
+fn held(value: f32, most: f32) -> u8 {
+    // Adding 2²³ rounds to an integer, and leaves it in the lowest bits.
+    (value.clamp(0.0, most) + 8_388_608.0)
+        .to_bits()
+        .to_le_bytes()[0]
 }
 
 #[cfg(test)]
@@ -169,7 +188,7 @@ mod tests {
             scales,
             width: depth,
         };
-        Product::of(matrix, bias.clone()).apply(&x, count, &mut got);
+        Product::of(matrix, bias.clone()).apply(&x, count, &mut got, &mut Between::default());
         Linear::new(&floats, columns, depth, bias).apply(&x, count, &mut want);
         assert_eq!(got.len(), want.len());
         let largest = want.iter().fold(0.0_f32, |most, v| most.max(v.abs()));

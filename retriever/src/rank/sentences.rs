@@ -12,7 +12,7 @@ use crate::embed::{ids, normalise};
 use crate::neural::{Model, Output};
 
 /// Tokens of all sentences together.
-const MAX_TOKENS: usize = 512;
+const MAX_TOKENS: usize = 384;
 /// Tokens of one sentence that are read, and of the headings above it.
 const SENTENCE_TOKENS: usize = 64;
 const HEADING_TOKENS: usize = 24;
