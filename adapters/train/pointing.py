@@ -10,13 +10,13 @@ import sys
 from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-TABLE = REPOSITORY / "retriever/bundled/static"
+TABLE, ENCODER = REPOSITORY / "retriever/bundled/static", REPOSITORY / "retriever/bundled/encoder"
 sys.path.append(str(REPOSITORY / "runtime/engine/bundled/train"))
 
 from layout import MARKERS, PASSAGE, QUESTION  # noqa: E402
 from meaning import Table  # noqa: E402
 from packing import SHAKEN  # noqa: E402
-from shortlist import Shortlister, shortlist  # noqa: E402
+from shortlist import Nearness, SentenceEncoder, Shortlister, shortlist  # noqa: E402
 
 
 def points(tokenizer) -> bool:
@@ -28,13 +28,13 @@ def points(tokenizer) -> bool:
 class Shown:
     """Writes prompts. What is served is another collection than the examples, so each prompt has words weighed a little otherwise."""
 
-    def __init__(self, table: Path, examples: list[dict], r: random.Random):
+    def __init__(self, table: Path, encoder: Path, examples: list[dict], r: random.Random):
         texts = {
             " ".join([passage.get("title", ""), *passage["sentences"]]): None
             for example in examples
             for passage in example.get("passages", [])
         }
-        self.rule, self.random = Shortlister(Table(table), texts), r
+        self.rule, self.random = Shortlister(Table(table), SentenceEncoder(encoder, table), texts), r
 
     def prompt(self, example: dict) -> str:
         text, number = "", 0
@@ -49,6 +49,7 @@ class Shown:
     def scores(self, example: dict) -> list[float]:
         """One number a sentence, in the order of the prompt."""
         spread = self.random.choice(SHAKEN)
-        passages = [(self.rule.terms(p.get("title", "")), self.rule.read(p["sentences"])) for p in example["passages"]]
+        passages = [(self.rule.heading(p.get("title")), self.rule.read(p["sentences"])) for p in example["passages"]]
         question = self.rule.read([example["question"]])[0]
-        return self.rule.scores(question, passages, lambda weight: weight * math.exp(self.random.gauss(0, spread)))
+        near = Nearness(self.rule, [question], passages)
+        return self.rule.scores(question, passages, near, lambda weight: weight * math.exp(self.random.gauss(0, spread)))

@@ -21,7 +21,7 @@ import torch
 from peft import LoraConfig, get_peft_model
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from pointing import TABLE, Shown, points
+from pointing import ENCODER, TABLE, Shown, points
 
 IGNORED = -100  # label of tokens that carry no loss
 ROWS_MAX = 200_000  # the registry reads no more row ids
@@ -171,6 +171,7 @@ def main():
     a.add_argument("--examples", type=Path, required=True)
     a.add_argument("--out", type=Path, required=True)
     a.add_argument("--table", type=Path, default=TABLE, help="static token table, for the shortlist behind a question")
+    a.add_argument("--encoder", type=Path, default=ENCODER, help="sentence encoder, for the same")
     a.add_argument("--rank", type=int, default=8)
     a.add_argument("--alpha", type=int, default=16)
     a.add_argument("--target-modules", nargs="+", default=["q_proj", "k_proj", "v_proj", "o_proj"])
@@ -194,7 +195,7 @@ def main():
     tokenizer = AutoTokenizer.from_pretrained(a.base)
     data = a.examples.read_bytes()
     examples = [json.loads(line) for line in data.decode().split("\n") if line]
-    shown = Shown(a.table, examples, random.Random(a.seed)) if points(tokenizer) else None
+    shown = Shown(a.table, a.encoder, examples, random.Random(a.seed)) if points(tokenizer) else None
     pairs = ((e, encoded(tokenizer, e, shown, a.longest)) for e in examples)
     named = [([row_id(e), *question_id(e)], row) for e, row in pairs if row]
     r.shuffle(named)

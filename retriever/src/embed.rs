@@ -1,8 +1,8 @@
 //! Embedders: text in, unit vectors out.
 //!
-//! The seam is a trait; the static table in the binary is the implementation that needs no download, and `neural.rs` the one for
-//! models of the BERT family. A vector is either
-//! of length 1 or, for a text of which the embedder knows nothing, all zeros; NaN and infinities are taken for that.
+//! The seam is a trait; the static table in the binary is the implementation that is quick, and `neural.rs` the one for models of
+//! the BERT family, a small one of which is in the binary too. A vector is either of length 1 or, for a text of which the embedder
+//! knows nothing, all zeros; NaN and infinities are taken for that.
 
 mod neural;
 mod static_table;
@@ -241,6 +241,7 @@ pub(crate) mod tests {
         keeps_the_contract(&Letters);
         let folder = crate::neural::tests::fixture("embedder");
         keeps_the_contract(&NeuralEmbedder::open(&folder).unwrap());
+        keeps_the_contract(&NeuralEmbedder::bundled().unwrap());
     }
 
     #[test]

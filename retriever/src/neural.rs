@@ -15,6 +15,7 @@ mod tokenizer;
 mod weights;
 
 use std::path::Path;
+use std::sync::{Arc, OnceLock};
 
 use rayon::prelude::*;
 
@@ -84,16 +85,22 @@ impl Model {
         Self::load(path, true).map_err(|error| named(path, error))
     }
 
-    /// A model that is in the binary, from its files.
+    /// The encoder in the binary, with the tokenizer of the static table; read once, when it is first asked for.
     ///
     /// # Errors
-    /// The files do not fit together.
-    pub(crate) fn of_bytes(
-        config: &[u8],
-        tokenizer: &'static [u8],
-        weights: &'static [u8],
-    ) -> Result<Self, RetrieverError> {
-        Self::of(&Folder::of_bytes(config, tokenizer, weights)?, false)
+    /// The files in the binary do not fit together.
+    pub(crate) fn bundled() -> Result<Arc<Self>, RetrieverError> {
+        static ENCODER: OnceLock<Arc<Model>> = OnceLock::new();
+        if let Some(encoder) = ENCODER.get() {
+            return Ok(Arc::clone(encoder));
+        }
+        let folder = Folder::of_bytes(
+            include_bytes!("../bundled/encoder/config.json"),
+            include_bytes!("../bundled/static/tokenizer.json"),
+            include_bytes!("../bundled/encoder/model.safetensors"),
+        )?;
+        let encoder = Arc::new(Self::of(&folder, false)?);
+        Ok(Arc::clone(ENCODER.get_or_init(|| encoder)))
     }
 
     fn load(path: &Path, classifier: bool) -> Result<Self, RetrieverError> {

@@ -37,6 +37,7 @@ impl Models {
         let other = |folder: &Path| (settings.other_embedders.as_ref()?.0)(folder);
         let embedder: Arc<dyn Embedder> = match &made_by.embedder {
             EmbedderKind::Bundled => embed::bundled()?,
+            EmbedderKind::BundledEncoder => Arc::new(NeuralEmbedder::bundled()?),
             EmbedderKind::Folder(folder) => match other(folder) {
                 Some(opened) => opened?,
                 None => Arc::new(NeuralEmbedder::open(folder)?),

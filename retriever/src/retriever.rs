@@ -56,7 +56,7 @@ pub(crate) struct Inner {
     /// The pipeline of the settings; the one that serves may be another, while this one is built or after going back.
     configured: Arc<Pipeline>,
     /// What single sentences are compared by, whatever serves.
-    sentences: Arc<SentenceEncoder>,
+    sentences: SentenceEncoder,
     /// `<data>/generations`.
     generations: PathBuf,
     /// Held by whoever writes: catalogue, then delta, then publication.

@@ -175,6 +175,8 @@ pub enum EmbedderKind {
     /// The static table in the binary.
     #[default]
     Bundled,
+    /// The small transformer in the binary, which sentences are compared by: better, and twenty times as slow.
+    BundledEncoder,
     /// A model of the BERT family in this folder, as sentence-transformers or transformers write it: `config.json`,
     /// `tokenizer.json`, `model.safetensors`. Or one that `other_embedders` opens.
     Folder(PathBuf),

@@ -1,7 +1,7 @@
 //! A transformer as embedder: passages by their pooled outputs, and their tokens' outputs in few components beside them.
 
 use std::path::Path;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use super::{Embedder, PassageVectors, QueryToken, QueryVectors, normalise};
 use crate::RetrieverError;
@@ -10,7 +10,7 @@ use crate::passage::Token;
 
 /// A model of the BERT family from a folder.
 pub(crate) struct NeuralEmbedder {
-    model: Model,
+    model: Arc<Model>,
     fingerprint: String,
     /// Made when it is first needed: that runs the model on some thousand tokens.
     projection: OnceLock<Projection>,
@@ -20,12 +20,7 @@ impl NeuralEmbedder {
     /// # Errors
     /// A file is missing, too large or damaged, or describes what this program cannot run.
     pub(crate) fn open(folder: &Path) -> Result<Self, RetrieverError> {
-        let model = Model::open(folder)?;
-        let embedder = Self {
-            fingerprint: format!("neural:{}", model.digest()),
-            model,
-            projection: OnceLock::new(),
-        };
+        let embedder = Self::around(Arc::new(Model::open(folder)?));
         // A model whose weights are numbers can still compute what is none.
         let vector = embedder.embed_query("a sentence")?;
         if vector.iter().all(|value| *value == 0.0) {
@@ -34,6 +29,22 @@ impl NeuralEmbedder {
             });
         }
         Ok(embedder)
+    }
+
+    /// The encoder in the binary.
+    ///
+    /// # Errors
+    /// The files in the binary do not fit together.
+    pub(crate) fn bundled() -> Result<Self, RetrieverError> {
+        Ok(Self::around(Model::bundled()?))
+    }
+
+    fn around(model: Arc<Model>) -> Self {
+        Self {
+            fingerprint: format!("neural:{}", model.digest()),
+            model,
+            projection: OnceLock::new(),
+        }
     }
 
     fn projection(&self) -> Result<&Projection, RetrieverError> {

@@ -173,7 +173,7 @@ mod tests {
             .map(|i| value(i, 251) / 100.0 - 0.3)
             .collect();
         let values: Vec<i8> = (0..columns * depth)
-            .map(|i| i8::try_from(i * 53 % 255).map_or_else(|_| -50, |v| v))
+            .map(|i| i8::try_from(i * 53 % 255).unwrap_or(-50))
             .collect();
         let scales: Vec<f32> = (0..columns).map(|i| 0.001 + value(i, 7) / 1000.0).collect();
         let bias: Vec<f32> = (0..columns).map(|i| value(i, 5) - 2.0).collect();

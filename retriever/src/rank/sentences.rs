@@ -3,7 +3,7 @@
 //! Overlap finds the sentence that has the question's words; this finds the one that says it in others. It costs some
 //! milliseconds for a dozen sentences, so it is asked about the best by cheaper scores, within a bound on tokens.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use super::rerank::WeightedQuery;
 use super::rerank::late_interaction::{QueryUnits, Weighted};
@@ -39,25 +39,16 @@ pub struct HeadedSentence<'a> {
 
 /// The transformer in the binary.
 pub(crate) struct SentenceEncoder {
-    model: Model,
+    model: Arc<Model>,
 }
 
 impl SentenceEncoder {
-    /// Read once, when it is first asked for.
-    ///
     /// # Errors
     /// The files in the binary do not fit together.
-    pub(crate) fn bundled() -> Result<Arc<Self>, RetrieverError> {
-        static ENCODER: OnceLock<Arc<SentenceEncoder>> = OnceLock::new();
-        if let Some(encoder) = ENCODER.get() {
-            return Ok(Arc::clone(encoder));
-        }
-        let model = Model::of_bytes(
-            include_bytes!("../../bundled/encoder/config.json"),
-            include_bytes!("../../bundled/static/tokenizer.json"),
-            include_bytes!("../../bundled/encoder/model.safetensors"),
-        )?;
-        Ok(Arc::clone(ENCODER.get_or_init(|| Arc::new(Self { model }))))
+    pub(crate) fn bundled() -> Result<Self, RetrieverError> {
+        Ok(Self {
+            model: Model::bundled()?,
+        })
     }
 
     /// Of everything that decides its scores.

@@ -40,7 +40,8 @@ pub(super) fn open(
         made_by.passages.max_tokens,
         models.embedder.passage_tokens(),
     );
-    if most > read {
+    // Two tokens frame what a transformer reads.
+    if most > read + 2 {
         tracing::warn!(
             max_tokens = most,
             read,

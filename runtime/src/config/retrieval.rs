@@ -24,7 +24,8 @@ pub struct RetrievalConfig {
     pub passage_max_tokens: usize,
     /// Tokens of a passage's end that the next one repeats, at most.
     pub passage_overlap_tokens: usize,
-    /// `bundled`, the folder of a model, a name under `<data>/models`, or a hub id that was pulled.
+    /// `bundled` (a table, quick), `bundled-encoder` (a small transformer, better and slower), the folder of a model, a name under
+    /// `<data>/models`, or a hub id that was pulled.
     pub embedder: String,
     /// Whether vectors of tokens are stored; `None` where the embedder makes them.
     pub token_vectors: Option<bool>,
@@ -100,6 +101,7 @@ impl RetrievalConfig {
             passages: self.passages(),
             embedder: match self.embedder.as_str() {
                 "bundled" => EmbedderKind::Bundled,
+                "bundled-encoder" => EmbedderKind::BundledEncoder,
                 folder => EmbedderKind::Folder(found(folder, models)),
             },
             other_embedders: Some(served_by_engine(device)),

@@ -13,7 +13,7 @@ import torch
 from meaning import Table
 from model import Pointer, Shape, block_mask
 from packing import Ids, Packer
-from shortlist import rule_of
+from shortlist import SentenceEncoder, rule_of
 
 
 @torch.no_grad()
@@ -36,6 +36,7 @@ def main():
     a.add_argument("--corpus", type=Path, required=True)
     a.add_argument("--tokenizer", type=Path, required=True)
     a.add_argument("--table", type=Path, required=True, help="folder of the static token table")
+    a.add_argument("--encoder", type=Path, required=True, help="folder of the sentence encoder")
     a.add_argument("--out", type=Path, required=True)
     a.add_argument("--answering", type=float, default=0.55, help="weight of not abstaining wrongly, against abstaining rightly")
     a = a.parse_args()
@@ -44,7 +45,7 @@ def main():
     model = Pointer(Shape(**saved["shape"]))
     model.load_state_dict(saved["weights"])
     ids = Ids(a.tokenizer)
-    packer = Packer(a.corpus, ids, rule_of(Table(a.table), a.corpus), held_out=True, seed=7, variants=1)
+    packer = Packer(a.corpus, ids, rule_of(Table(a.table), SentenceEncoder(a.encoder, a.table), a.corpus), held_out=True, seed=7, variants=1)
     rows = [margins(model, ids, packer, kind) for kind in ("templates", "pages", "cloze", "asked")]
 
     def score(shift):

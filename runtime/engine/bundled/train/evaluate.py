@@ -28,7 +28,7 @@ from corpus import is_held_out, sentences_of
 from meaning import Table
 from packing import Ids
 from questions import cloze
-from shortlist import rule_of, shortlist
+from shortlist import Nearness, SentenceEncoder, rule_of, shortlist
 
 
 @dataclass
@@ -37,6 +37,7 @@ class Item:
     question: str
     gold: set[int] = field(default_factory=set)  # sentence numbers from 1 across passages; empty: nothing answers
     answers: list[str] = field(default_factory=list)
+    scores: list[float] | None = None  # the shortlisting rule's
 
     def sentences(self):
         return [s for _, sentences in self.passages for s in sentences]
@@ -222,8 +223,11 @@ class Model:
 
     def scores(self, item):
         """The shortlisting rule's, one a sentence."""
-        read = [(self.rule.terms(title or ""), self.rule.read(sentences)) for title, sentences in item.passages]
-        return self.rule.scores(self.rule.read([item.question])[0], read)
+        if item.scores is None:
+            passages = [(self.rule.heading(title), self.rule.read(sentences)) for title, sentences in item.passages]
+            question = self.rule.read([item.question])[0]
+            item.scores = self.rule.scores(question, passages, Nearness(self.rule, [question], passages))
+        return item.scores
 
     @torch.no_grad()
     def next(self, ids):
@@ -291,6 +295,7 @@ def main():
     a.add_argument("--model", type=Path, required=True)
     a.add_argument("--corpus", type=Path, required=True)
     a.add_argument("--table", type=Path, required=True, help="folder of the static token table")
+    a.add_argument("--encoder", type=Path, required=True, help="folder of the sentence encoder")
     a.add_argument("--without-shortlist", action="store_true")
     a.add_argument("--squad", type=Path, help="folder with corpus.jsonl and qa.jsonl; measured on the articles that are held out")
     a.add_argument("--count", type=int, default=300)
@@ -300,7 +305,7 @@ def main():
     a.add_argument("--out", type=Path)
     a = a.parse_args()
     torch.set_num_threads(1)
-    model = Model(a.model, getattr(torch, a.dtype), rule_of(Table(a.table), a.corpus), not a.without_shortlist)
+    model = Model(a.model, getattr(torch, a.dtype), rule_of(Table(a.table), SentenceEncoder(a.encoder, a.table), a.corpus), not a.without_shortlist)
     rows = [json.loads(line) for line in a.corpus.open()]
     held, seen = [x for x in rows if x["held_out"]], [x for x in rows if not x["held_out"]]
     rule, ids = Overlap(seen), model.ids

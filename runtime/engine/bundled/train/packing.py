@@ -14,7 +14,7 @@ import pages
 import templates
 from layout import ANSWER_JSON, ANSWER_STRING, CITE, CLOSE, LAST_MARKER, MARKERS, PASSAGE, QUESTION, TURN_END, TURN_START
 from questions import cloze
-from shortlist import Read, Shortlister, shortlist
+from shortlist import Nearness, Read, Shortlister, shortlist
 from tokenizer import plain
 
 WITHOUT_SHORTLIST = 0.12  # share of questions that come without one
@@ -49,6 +49,9 @@ class Ids:
         return [i for marker, tenths in listed for i in (self.marker0 + marker, self.digits[tenths])]
 
 
+NO_HEADING = Read(frozenset())
+
+
 @dataclass
 class Ask:
     text: str | Read
@@ -65,7 +68,7 @@ class Passage:
     sentences: list[list[int]]
     asks: list[Ask] = field(default_factory=list)
     needs_title: bool = False
-    headings: frozenset = frozenset()
+    headings: Read = field(default_factory=lambda: NO_HEADING)
     read: list[Read] = field(default_factory=list)
 
 
@@ -94,7 +97,7 @@ def load_passages(corpus: Path, ids: Ids, rule: Shortlister, held_out: bool, see
     for row in rows:
         encodings = ids.encode_all([" " + s for s in row["sentences"]])
         title = ids.encode(row["title"]) if row["title"] else []
-        base = Passage(row["source"], row["group"], title, [e.ids for e in encodings], headings=rule.terms(row["title"] or ""), read=rule.read(row["sentences"]))
+        base = Passage(row["source"], row["group"], title, [e.ids for e in encodings], headings=rule.heading(row["title"]), read=rule.read(row["sentences"]))
         made = [(n, c) for n, s in enumerate(row["sentences"]) for _ in range(variants) if (c := cloze(s, r, foreign, near))]
         for (n, (text, answer)), question in zip(made, ids.encode_all([" " + c[0] for _, c in made])):
             if answer is None:
@@ -122,7 +125,7 @@ def templated_passage(r, ids: Ids, rule: Shortlister, held_out: bool, low=2, hig
     stated, missing = templates.facts(r, r.randint(low, high), held_out)
     encodings = ids.encode_all([" " + f.sentence for f in stated])
     title = templates.title(r)
-    p = Passage("templates", "", ids.encode(title), [e.ids for e in encodings], headings=rule.terms(title), read=rule.read([f.sentence for f in stated]))
+    p = Passage("templates", "", ids.encode(title), [e.ids for e in encodings], headings=rule.heading(title), read=rule.read([f.sentence for f in stated]))
     texts = [(n, q, a) for n, f in enumerate(stated) for q, a in f.asked]
     for (n, text, a), q in zip(texts, ids.encode_all([" " + q for _, q, _ in texts])):
         p.asks.append(Ask(text, q.ids, (n,), answer_ids(encodings[n], stated[n].sentence, a)))
@@ -146,7 +149,7 @@ def paged_passages(r, ids: Ids, rule: Shortlister, held_out: bool, used: set):
     for page in made:
         encodings = ids.encode_all([" " + f.sentence for f in page.facts])
         p = Passage("pages", page.about, ids.encode(page.title), [e.ids for e in encodings], needs_title=page.needs_title)
-        p.headings, p.read = rule.terms(page.title), rule.read([f.sentence for f in page.facts])
+        p.headings, p.read = rule.heading(page.title), rule.read([f.sentence for f in page.facts])
         texts = [(n, q, a) for n, f in enumerate(page.facts) for q, a in f.asked]
         for (n, text, a), q in zip(texts, ids.encode_all([" " + q for _, q, _ in texts])):
             p.asks.append(Ask(text, q.ids, (n,), answer_ids(encodings[n], page.facts[n].sentence, a) if a else None))
@@ -262,20 +265,19 @@ class Packer:
             ids.append(self.ids.passage)
             if shows_title := p.title and (p.needs_title or titled and r.random() < 0.85):
                 ids += p.title[:24]
-            read.append((p.headings if shows_title else frozenset(), p.read[first : last + 1]))
+            read.append((p.headings if shows_title else NO_HEADING, p.read[first : last + 1]))
             for s in range(first, last + 1):
                 marker = shown[len(markers)]
                 markers[n, s] = marker
                 ids += [self.ids.marker0 + marker, *p.sentences[s]]
         return ids, markers, read
 
-    def shortlist(self, ask: Ask, markers, read):
+    def shortlist(self, question: Read, markers, read, near):
         """(marker, tenths) of the sentences that the rule ranks first. markers: of all sentences, in order."""
         if self.r.random() < WITHOUT_SHORTLIST:
             return []
-        question = ask.text if isinstance(ask.text, Read) else self.rule.read([ask.text])[0]
         spread = self.r.choice(SHAKEN)
-        scores = self.rule.scores(question, read, lambda weight: weight * math.exp(self.r.gauss(0, spread)))
+        scores = self.rule.scores(question, read, near, lambda weight: weight * math.exp(self.r.gauss(0, spread)))
         return [(markers[n], tenths) for n, tenths in shortlist(scores)]
 
     def number(self, ask: Ask):
@@ -346,12 +348,14 @@ class Packer:
         segments, positions = [0] * context + [-1] * padding, [*range(context), *[0] * padding]
         answered = sum(1 for _, places in blocks if places)
         missing = packed = 0
-        for ask, places in blocks:
+        questions = [ask.text if isinstance(ask.text, Read) else self.rule.read([ask.text])[0] for ask, _ in blocks]
+        near = Nearness(self.rule, questions, read)
+        for (ask, places), question in zip(blocks, questions):
             if not places:
                 if missing >= max(1, answered * self.missing_share):
                     continue
                 missing += 1
-            block, block_kinds = self.block(ask, places, self.shortlist(ask, markers, read), self.r.random() < answers)
+            block, block_kinds = self.block(ask, places, self.shortlist(question, markers, read, near), self.r.random() < answers)
             if len(ids) + len(block) > length:
                 continue
             packed += 1

@@ -19,7 +19,7 @@ import circuit
 from meaning import Table, neighbours, token_meanings
 from model import Pointer, Shape, block_mask
 from packing import Ids, Packer
-from shortlist import rule_of
+from shortlist import SentenceEncoder, rule_of
 
 LOSS_WEIGHT = torch.tensor([0.0, 3.0, 1.0, 0.4])  # by loss kind: none, marker, end, answer token
 # until this share of the training: tokens of context, tokens with the questions behind it, sequences a batch
@@ -98,6 +98,7 @@ def main():
     a.add_argument("--corpus", type=Path, required=True)
     a.add_argument("--tokenizer", type=Path, required=True)
     a.add_argument("--table", type=Path, required=True, help="folder of the static token table")
+    a.add_argument("--encoder", type=Path, required=True, help="folder of the sentence encoder")
     a.add_argument("--out", type=Path, required=True, help="checkpoint; a .log.jsonl is written beside it")
     a.add_argument("--cpu-minutes", type=float, default=45)
     a.add_argument("--wall-minutes", type=float, default=75)
@@ -113,7 +114,7 @@ def main():
     torch.manual_seed(a.seed)
     ids = Ids(a.tokenizer)
     table = Table(a.table)
-    rule = rule_of(table, a.corpus)
+    rule = rule_of(table, SentenceEncoder(a.encoder, a.table), a.corpus)
     packer, unseen = Packer(a.corpus, ids, rule, seed=a.seed, near=neighbours(table, a.corpus)), Packer(a.corpus, ids, rule, held_out=True, seed=99, variants=1)
     batches = {}
     for kind in ("templates", "pages", "cloze", "asked"):

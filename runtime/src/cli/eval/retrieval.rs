@@ -43,7 +43,7 @@ pub struct Retrieval {
     /// Only the first N judged queries, by id
     #[arg(long, value_name = "N")]
     limit: Option<usize>,
-    /// What makes vectors: `bundled`, or the folder of a model
+    /// What makes vectors: `bundled`, `bundled-encoder`, or the folder of a model
     #[arg(long, value_name = "DIR", default_value = "bundled")]
     embedder: String,
     /// What reranks: `auto`, `off`, `late-interaction`, or the folder of a cross-encoder
