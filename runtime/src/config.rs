@@ -223,7 +223,7 @@ impl Default for AnswerConfig {
             top_k: 6,
             max_citations: 3,
             max_tokens: 512,
-            extractive_threshold: 0.4,
+            extractive_threshold: 0.45,
             retrieval_threshold: 0.0,
             rewriting: Rewriting::Words,
             neighbours: true,

@@ -206,7 +206,7 @@ def main():
     parser.add_argument("--layers", type=int, nargs="+", default=[0, 5], help="which of the teacher's, from 0")
     parser.add_argument("--start", type=Path, help="an `unfinished.pt` to go on from; give the learning rate that is left")
     parser.add_argument("--positions", type=int, default=256)
-    parser.add_argument("--cpu-minutes", type=float, default=25.0, help="0: the cut alone")
+    parser.add_argument("--cpu-minutes", type=float, default=40.0, help="0: the cut alone")
     parser.add_argument("--learning-rate", type=float, default=5e-4)
     parser.add_argument("--embedding-rate", type=float, default=0.5, help="share of the learning rate that embeddings get")
     parser.add_argument("--token-weight", type=float, default=1.0)

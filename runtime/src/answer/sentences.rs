@@ -17,7 +17,7 @@ use crate::answer::prompt::heading_line;
 /// Passages looked at.
 const MAX_PASSAGES: usize = 10;
 /// Sentences that the encoder looks at.
-const ENCODED: usize = 10;
+const ENCODED: usize = 8;
 /// What the first score counts beside the encoder's two.
 const FIRST_SHARE: f32 = 0.25;
 /// Share that a term in the title or headings counts.

@@ -289,7 +289,7 @@ mod tests {
         );
         assert_eq!(
             schema["properties"]["answers"]["properties"]["extractive_threshold"]["default"],
-            0.4
+            0.45
         );
     }
 }

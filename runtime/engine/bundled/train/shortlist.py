@@ -21,7 +21,7 @@ from transformers import BertConfig, BertModel
 
 LONGEST = 6
 HEADING_SHARE, PASSAGE_SHARE = 0.6, 0.35
-ENCODED, FIRST_SHARE = 10, 0.25
+ENCODED, FIRST_SHARE = 8, 0.25
 HEADING_TOKENS, SENTENCE_TOKENS, QUESTION_TOKENS = 24, 64, 64
 WORD = re.compile(r"[^\W_]+")
 # As in `retriever/src/index/analysis.rs`.
