@@ -5,6 +5,9 @@
 //! question and sentence under the static embedder; and the reciprocal rank of its passage. Then the best of them are compared
 //! with the question by the sentence encoder, which knows the same thing in other words: `0.25 · first + 0.375 · cosine +
 //! 0.375 · late interaction`.
+//!
+//! A line that leads to others, a question of a list of questions, `Such as:`, a heading without a sign, answers nothing itself:
+//! it scores half, and counts as a heading of what follows.
 
 use std::collections::HashSet;
 use std::ops::Range;
@@ -22,6 +25,8 @@ const ENCODED: usize = 8;
 const FIRST_SHARE: f32 = 0.25;
 /// Share that a term in the title or headings counts.
 const HEADING_SHARE: f32 = 0.6;
+/// What a leading line keeps of its score.
+const LEADING_SHARE: f32 = 0.5;
 /// Share that a term elsewhere in the passage counts.
 const PASSAGE_SHARE: f32 = 0.35;
 
@@ -36,6 +41,10 @@ pub struct ScoredSentence {
     pub score: f32,
     /// Its terms.
     pub terms: HashSet<String>,
+    /// The line of its passage that leads to it, bytes.
+    led_by: Option<Range<usize>>,
+    /// What counts of its scores: less of such a line.
+    share: f32,
 }
 
 /// Every sentence of the first hits, in order, scored.
@@ -66,25 +75,38 @@ impl ScoredSentences {
         let mut sentences = Vec::new();
         for (rank, hit) in hits.iter().take(MAX_PASSAGES).enumerate() {
             let frame = Frame::of(retriever, hit);
+            let mut led_by: Option<(Range<usize>, HashSet<String>)> = None;
             for bytes in citable(&hit.text) {
                 let text = &hit.text[bytes.clone()];
-                let terms = retriever.terms(text).into_iter().collect();
+                let terms: HashSet<String> = retriever.terms(text).into_iter().collect();
+                let leads = leads(hit, &bytes);
+                let share = if leads { LEADING_SHARE } else { 1.0 };
+                if leads {
+                    led_by = Some((bytes.clone(), terms.clone()));
+                } else if let Some((line, _)) = &led_by
+                    && has_ended(&hit.text[line.end..bytes.start])
+                {
+                    led_by = None;
+                }
+                let own = led_by.as_ref().filter(|_| !leads);
+                let overlap = frame.overlap(&weights, total, &terms, own.map(|(_, terms)| terms));
                 #[expect(clippy::cast_precision_loss, reason = "ranks are small")]
-                let score =
-                    0.70 * frame.overlap(&weights, total, &terms) + 0.10 / (1.0 + rank as f32);
+                let score = share * (0.70 * overlap + 0.10 / (1.0 + rank as f32));
                 texts.push(text.to_owned());
                 sentences.push(ScoredSentence {
                     hit: rank,
+                    led_by: own.map(|(line, _)| line.clone()),
                     bytes,
                     score,
                     terms,
+                    share,
                 });
             }
         }
         // By the bundled table, whatever embeds passages: fifty sentences must not take a transformer's time.
         let vectors = retriever.embed_quickly(&texts)?;
         for (sentence, vector) in sentences.iter_mut().zip(&vectors[1..]) {
-            sentence.score += 0.20 * dot(&vectors[0], vector).clamp(0.0, 1.0);
+            sentence.score += 0.20 * sentence.share * dot(&vectors[0], vector).clamp(0.0, 1.0);
         }
         let mut scored = Self { sentences, weights };
         scored.encode(retriever, question, access, hits)?;
@@ -100,23 +122,31 @@ impl ScoredSentences {
         hits: &[Hit],
     ) -> Result<(), RetrieverError> {
         let mut best: Vec<&mut ScoredSentence> = self.sentences.iter_mut().collect();
-        best.sort_by(|left, right| right.score.total_cmp(&left.score));
         for sentence in &mut best {
             sentence.score *= FIRST_SHARE;
         }
+        best.sort_by(|left, right| right.score.total_cmp(&left.score));
         best.truncate(ENCODED);
-        let headings: Vec<String> = hits.iter().take(MAX_PASSAGES).map(heading_line).collect();
+        let headings: Vec<String> = best
+            .iter()
+            .map(|sentence| {
+                let hit = &hits[sentence.hit];
+                let line = sentence.led_by.clone().map(|line| &hit.text[line]);
+                [heading_line(hit).as_str(), line.unwrap_or_default()].join(" ")
+            })
+            .collect();
         let headed: Vec<HeadedSentence<'_>> = best
             .iter()
-            .map(|sentence| HeadedSentence {
-                headings: &headings[sentence.hit],
+            .zip(&headings)
+            .map(|(sentence, headings)| HeadedSentence {
+                headings,
                 text: &hits[sentence.hit].text[sentence.bytes.clone()],
             })
             .collect();
         let near = retriever.nearness(question, &headed, access)?;
         for (sentence, near) in best.into_iter().zip(near) {
             let both = near.cosine.clamp(0.0, 1.0) + near.late_interaction.clamp(0.0, 1.0);
-            sentence.score += (1.0 - FIRST_SHARE) * both / 2.0;
+            sentence.score += (1.0 - FIRST_SHARE) * sentence.share * both / 2.0;
         }
         Ok(())
     }
@@ -131,6 +161,28 @@ impl ScoredSentences {
             .ok()
             .map(|found| self.sentences[found].score)
     }
+}
+
+/// Whether a sentence leads to others: it asks, announces, or is a title or heading of its passage.
+fn leads(hit: &Hit, bytes: &Range<usize>) -> bool {
+    let bare = |text: &str| {
+        let signs = |c: char| !c.is_alphanumeric();
+        text.trim_matches(signs).to_lowercase()
+    };
+    let text = hit.text[bytes.clone()].trim_end_matches(['*', '_', ' ']);
+    let follows = hit.text[bytes.end..].contains(char::is_alphanumeric);
+    let mut titles = hit.title.iter().chain(&hit.heading);
+    let own = bare(text);
+    (follows && text.ends_with([':', '?'])) || titles.any(|title| bare(title) == own)
+}
+
+/// Whether what a line leads to is over: a second paragraph has begun.
+fn has_ended(between: &str) -> bool {
+    let blank = between
+        .lines()
+        .skip(1)
+        .filter(|line| line.trim().is_empty());
+    between.contains(char::is_alphanumeric) && blank.count() > 1
 }
 
 /// The terms around a sentence.
@@ -157,8 +209,15 @@ impl Frame {
         }
     }
 
-    /// The weighted share of the question's terms that the sentence, its headings or its passage hold, 0 to 1.
-    fn overlap(&self, weights: &[(String, f32)], total: f32, sentence: &HashSet<String>) -> f32 {
+    /// The weighted share of the question's terms that the sentence, its headings, the line that leads to it or its passage hold,
+    /// 0 to 1.
+    fn overlap(
+        &self,
+        weights: &[(String, f32)],
+        total: f32,
+        sentence: &HashSet<String>,
+        line: Option<&HashSet<String>>,
+    ) -> f32 {
         if total <= 0.0 {
             return 0.0;
         }
@@ -167,7 +226,7 @@ impl Frame {
             .map(|(term, weight)| {
                 let share = if sentence.contains(term) {
                     1.0
-                } else if self.headings.contains(term) {
+                } else if self.headings.contains(term) || line.is_some_and(|l| l.contains(term)) {
                     HEADING_SHARE
                 } else if self.passage.contains(term) {
                     PASSAGE_SHARE
@@ -181,6 +240,55 @@ impl Frame {
     }
 }
 
+#[cfg(test)]
+impl ScoredSentence {
+    /// With a score and nothing else.
+    pub(crate) fn scored(hit: usize, bytes: Range<usize>, score: f32) -> Self {
+        Self {
+            hit,
+            bytes,
+            score,
+            terms: HashSet::new(),
+            led_by: None,
+            share: 1.0,
+        }
+    }
+}
+
 fn dot(left: &[f32], right: &[f32]) -> f32 {
     left.iter().zip(right).map(|(a, b)| a * b).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{citable, has_ended, leads};
+    use crate::answer::prompt::tests::hit;
+
+    #[test]
+    fn lines_that_lead_to_others_are_known() {
+        let mut hit = hit(
+            "a.md",
+            "The Borrow Checker\n\nIt compares scopes. **Can I turn it off?** No.\n\nModes are:\n\n- fast\n- slow\n\nWhy?",
+        );
+        hit.heading = vec!["The borrow checker".to_owned()];
+        let leading: Vec<&str> = citable(&hit.text)
+            .into_iter()
+            .filter(|bytes| leads(&hit, bytes))
+            .map(|bytes| &hit.text[bytes])
+            .collect();
+        let last = "Why?";
+        assert!(!leading.contains(&last), "nothing follows it");
+        assert_eq!(leading[0], "The Borrow Checker");
+        assert!(
+            leading.contains(&"Modes are:") && leading.len() == 3,
+            "{leading:?}"
+        );
+        for (between, ended) in [
+            ("\n", false),
+            ("\n\n- fast\n", false),
+            ("\n\nOne paragraph.\n\n", true),
+        ] {
+            assert_eq!(has_ended(between), ended, "{between:?}");
+        }
+    }
 }

@@ -1,8 +1,6 @@
 //! What a pointing model is shown, word for word, and that it stays within its tokens.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
-use std::collections::HashSet;
-
 use quoin_engine::scripted::ScriptedGenerator;
 use quoin_engine::{Generator, Part};
 use quoin_retriever::{DocumentId, Hit, PassageId, Stages};
@@ -44,12 +42,7 @@ fn scored(hits: &[Hit], scores: &[f32]) -> ScoredSentences {
     ScoredSentences {
         sentences: sentences
             .zip(scores)
-            .map(|((hit, bytes), &score)| ScoredSentence {
-                hit,
-                bytes,
-                score,
-                terms: HashSet::new(),
-            })
+            .map(|((hit, bytes), &score)| ScoredSentence::scored(hit, bytes, score))
             .collect(),
         weights: Vec::new(),
     }
