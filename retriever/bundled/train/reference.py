@@ -1,4 +1,5 @@
-"""Texts with the vectors they must get, for checking another implementation against this one."""
+"""Texts with the vectors they must get, for checking another implementation against this one: of the table, or of the encoder as `student.py`
+wrote it with its int8 values as floats."""
 
 import argparse
 import json
@@ -33,11 +34,30 @@ TEXTS = [
 ]
 
 
+def of_encoder(folder, out):
+    """The first 64 dimensions: a text's mean over its tokens, special ones included, scaled to length 1."""
+    from sentence_transformers import SentenceTransformer
+
+    texts = [text for text in TEXTS if text.strip() and "[CLS]" not in text]
+    vectors = SentenceTransformer(str(folder), device="cpu").encode(texts, normalize_embeddings=True)
+    entries = [{"text": text, "vector": [round(float(x), 5) for x in vector[:64]]} for text, vector in zip(texts, vectors)]
+    document = {"about": "first 64 dimensions of the vector, in floats", "texts": entries}
+    (out / "reference.json").write_text(compact_lists(json.dumps(document, ensure_ascii=False, indent=1)) + "\n")
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--table", type=Path, required=True)
+    parser.add_argument("--table", type=Path)
+    parser.add_argument("--encoder", type=Path, nargs=2, metavar=("ROUNDED", "OUT"))
     options = parser.parse_args()
-    table = StaticTable.load(options.table)
+    if options.encoder:
+        of_encoder(*options.encoder)
+    if options.table:
+        of_table(options.table)
+
+
+def of_table(folder):
+    table = StaticTable.load(folder)
     ids = token_ids(table.tokenizer, TEXTS)
     means = table.means(ids)
     entries = [
@@ -55,7 +75,7 @@ def main():
         "texts": entries,
     }
     text = json.dumps(document, ensure_ascii=False, indent=1)
-    (options.table / "reference.json").write_text(compact_lists(text) + "\n")
+    (folder / "reference.json").write_text(compact_lists(text) + "\n")
 
 
 def compact_lists(text):

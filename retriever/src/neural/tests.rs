@@ -318,3 +318,30 @@ fn models_of_known_families_have_their_prompts_and_pooling() {
         assert_eq!(folder.pooling, pooling);
     }
 }
+
+#[derive(Deserialize)]
+struct Bundled {
+    texts: Vec<BundledText>,
+}
+
+#[derive(Deserialize)]
+struct BundledText {
+    text: String,
+    vector: Vec<f32>,
+}
+
+/// The reference is in floats; here activations are rounded to 8 bits.
+#[test]
+fn the_encoder_in_the_binary_is_near_what_it_is_in_floats() {
+    let json = include_bytes!("../../bundled/encoder/reference.json");
+    let reference: Bundled = serde_json::from_slice(json).unwrap();
+    assert!(reference.texts.len() > 10);
+    let embedder = NeuralEmbedder::bundled().unwrap();
+    for BundledText { text, vector } in reference.texts {
+        let got = embedder.embed_query(&text).unwrap();
+        let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f32>();
+        let got = &got[..vector.len()];
+        let cosine = dot(got, &vector) / (dot(got, got) * dot(&vector, &vector)).sqrt();
+        assert!(cosine > 0.99, "{text}: {cosine}");
+    }
+}

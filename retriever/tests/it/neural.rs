@@ -5,7 +5,8 @@
 use std::path::{Path, PathBuf};
 
 use quoin_retriever::{
-    Access, EmbedderKind, RerankerKind, Retriever, RetrieverError, RetrieverSettings, SearchRequest,
+    Access, EmbedderKind, HeadedSentence, RerankerKind, Retriever, RetrieverError,
+    RetrieverSettings, SearchRequest,
 };
 
 use crate::{everyone, found, id, open, public};
@@ -259,4 +260,51 @@ fn sentences_are_compared_by_the_table_in_the_binary_whatever_embeds() {
     let quick = neural.embed_quickly(&texts).unwrap();
     assert_eq!(quick, bundled.embed(&texts).unwrap());
     assert_ne!(quick[0].len(), neural.embed(&texts).unwrap()[0].len());
+}
+
+#[test]
+fn the_encoder_in_the_binary_embeds_reranks_and_is_gone_back_from() {
+    let folder = tempfile::tempdir().unwrap();
+    let retriever = open(folder.path());
+    fill(&retriever);
+    retriever.rebuild().unwrap();
+    drop(retriever);
+    let settings = RetrieverSettings {
+        embedder: EmbedderKind::BundledEncoder,
+        ..RetrieverSettings::default()
+    };
+    let retriever = open_with(folder.path(), settings);
+    retriever.settle();
+    assert!(retriever.embedder().starts_with("neural:"));
+    assert_eq!(
+        reranker_of(&retriever).as_deref(),
+        Some("token-late-interaction")
+    );
+    let reworded = "vacation of workers";
+    assert_eq!(found(&retriever, reworded, &everyone())[0], "leave");
+    assert!(retriever.verify().unwrap().problems.is_empty());
+    retriever.rollback().unwrap();
+    assert!(retriever.embedder().starts_with("static:"));
+}
+
+#[test]
+fn sentences_are_compared_whatever_embeds() {
+    for settings in [RetrieverSettings::default(), neural()] {
+        let folder = tempfile::tempdir().unwrap();
+        let retriever = open_with(folder.path(), settings);
+        fill(&retriever);
+        let headed = |text| HeadedSentence {
+            headings: "Staff handbook",
+            text,
+        };
+        let sentences = [
+            headed("The pump takes oil of grade 10."),
+            headed("Every employee has paid holidays."),
+        ];
+        let near = retriever
+            .nearness("vacation of workers", &sentences, &everyone())
+            .unwrap();
+        assert_eq!(near.len(), 2);
+        assert!(near[1].cosine > near[0].cosine, "{near:?}");
+    }
 }
