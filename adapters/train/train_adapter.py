@@ -29,7 +29,7 @@ ROW_ID_BYTES_MAX = 128
 BORDER = "\uf8f0"  # of pieces that are tokenised apart; a character of the private use area, which no text holds
 # What the runtime tells a chat template: no hidden reasoning (Qwen3), and the date that templates fall back to (Llama 3).
 TEMPLATE_VALUES = {"enable_thinking": False, "date_string": "26 Jul 2024"}
-NOT_TUNED = {"base", "base_name", "examples", "out", "table", "seed", "licence_note"}  # arguments that are no hyperparameters
+NOT_TUNED = {"base", "base_name", "examples", "out", "table", "encoder", "seed", "licence_note"}  # arguments that are no hyperparameters
 
 
 def rendered(example: dict, shown: Shown | None) -> str:

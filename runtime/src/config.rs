@@ -206,7 +206,7 @@ pub struct AnswerConfig {
     pub max_citations: usize,
     /// Most generated tokens.
     pub max_tokens: usize,
-    /// `extractive` abstains below this score, 0 to 1.
+    /// `extractive`, and a model that only points, abstain where no sentence scores this, 0 to 1.
     pub extractive_threshold: f32,
     /// Nothing is generated, and the answer is an abstention, where retrieval is less confident than this, 0 to 1.
     pub retrieval_threshold: f32,

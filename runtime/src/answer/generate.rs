@@ -50,6 +50,8 @@ pub(crate) struct Grounding<'a> {
     pub(crate) query: &'a str,
     /// Best first.
     pub(crate) hits: &'a [Hit],
+    /// Somebody named the hits: no threshold withholds what they say.
+    pub(crate) is_given: bool,
     pub(crate) listener: &'a Listener,
 }
 
@@ -86,10 +88,13 @@ impl Grounding<'_> {
     async fn attempt(&self, attempt: Attempt, spent: &mut Spent) -> Result<Generated, AnswerError> {
         let Attempt { bounds, max_tokens } = attempt;
         let fitting = Instant::now();
-        let prompt = self.fit(max_tokens).await?;
+        let (prompt, best) = self.fit(max_tokens).await?;
         spent.timings.prompt += TimingsMs::of(fitting.elapsed());
-        if prompt.passages.is_empty() {
-            return Ok(Generated::abstained(spent, prompt, String::new()));
+        if prompt.passages.is_empty() || best.is_some_and(|best| self.answers_nothing(best)) {
+            return Ok(Generated {
+                confidence: 1.0 - f64::from(best.unwrap_or_default().clamp(0.0, 1.0)),
+                ..Generated::abstained(spent, prompt, String::new())
+            });
         }
         let building = Instant::now();
         let (citing, passages) = (self.served.citing, &prompt.passages);
@@ -128,7 +133,13 @@ impl Grounding<'_> {
         })
     }
 
-    async fn fit(&self, max_tokens: usize) -> Result<Prompt, AnswerError> {
+    /// Whether a model that only points need not be asked: it tells what answers nothing worse than the scores that it is shown.
+    fn answers_nothing(&self, best: f32) -> bool {
+        !self.is_given && best < self.quoin.config().answers.extractive_threshold
+    }
+
+    /// The prompt, and where sentences were scored the best score.
+    async fn fit(&self, max_tokens: usize) -> Result<(Prompt, Option<f32>), AnswerError> {
         let served = self.served;
         let (generator, style, citing) =
             (Arc::clone(&served.generator), served.style, served.citing);
@@ -146,6 +157,7 @@ impl Grounding<'_> {
                 .then(|| ScoredSentences::of(&retriever, &query, &access, &hits))
                 .transpose()
                 .map_err(AnswerError::Retrieval)?;
+            let best = scored.as_ref().map(ScoredSentences::best);
             let input = PromptInput {
                 request: &ask.request,
                 standalone: &query,
@@ -156,7 +168,7 @@ impl Grounding<'_> {
                 citing,
                 max_tokens,
             };
-            Ok(Prompt::fit(generator.as_ref(), &input)?)
+            Ok((Prompt::fit(generator.as_ref(), &input)?, best))
         });
         prompt.await?
     }

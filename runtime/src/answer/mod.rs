@@ -238,6 +238,7 @@ impl Quoin {
             served,
             query: &found.query,
             hits: &hits,
+            is_given: found.is_given,
             listener,
         }
         .generate()

@@ -151,6 +151,13 @@ impl ScoredSentences {
         Ok(())
     }
 
+    /// The greatest score; 0 without sentences.
+    #[must_use]
+    pub fn best(&self) -> f32 {
+        let scores = self.sentences.iter().map(|sentence| sentence.score);
+        scores.fold(0.0, f32::max)
+    }
+
     /// The score of the sentence that begins at this byte of a hit's text; none for hits that were not looked at.
     #[must_use]
     pub fn score(&self, hit: usize, start: usize) -> Option<f32> {

@@ -31,6 +31,9 @@ from questions import cloze
 from shortlist import Nearness, SentenceEncoder, rule_of, shortlist
 
 
+THRESHOLD = 0.45  # `answers.extractive_threshold`
+
+
 @dataclass
 class Item:
     passages: list[tuple[str, list[str]]]  # title, sentences
@@ -272,14 +275,17 @@ def f1(said, wanted):
 
 
 def measure(model, rule, items, answers):
-    rows = [model.choose(i) for i in items]
     rules, extracted = [rule.choose(i) for i in items], [model.extract(i) for i in items]
+    rows = [model.choose(i) for i in items]
+    # As the runtime does: where no sentence scores enough, the model is not asked.
+    rows = [(f, share, [0] if best < THRESHOLD else cited, size) for (f, share, cited, size), (_, best) in zip(rows, extracted)]
     n = len(items)
     result = {"n": n, "tokens": round(sum(r[3] for r in rows) / n), "sentences": round(sum(len(i.sentences()) for i in items) / n, 1)}
     result["abstained"] = sum(r[2] == [0] for r in rows) / n
     if items[0].gold:
         result["sentence"] = sum(r[0] in i.gold for r, i in zip(rows, items)) / n
         result["sentence_rule"] = sum(b[0] in i.gold for b, i in zip(rules, items)) / n
+        result["abstained_extractive"] = sum(b[1] < THRESHOLD for b in extracted) / n
         result["sentence_extractive"] = sum(b[0] in i.gold for b, i in zip(extracted, items)) / n
         result["exactly"] = sum(set(r[2]) == i.gold for r, i in zip(rows, items)) / n
         result["more_than_needed"] = sum(len(r[2]) > len(i.gold) for r, i in zip(rows, items)) / n
