@@ -22,12 +22,27 @@ pub(crate) struct WeightedQuery<'a> {
 
 impl WeightedQuery<'_> {
     /// What the word at a byte is worth.
-    pub(super) fn weight(&self, byte: usize) -> f32 {
+    fn weight(&self, byte: usize) -> f32 {
+        self.word_at(byte).map_or(0.0, |word| self.words[word].1)
+    }
+
+    /// What each of some tokens, by the bytes where they start, is worth when those of one word share its weight.
+    pub(super) fn shares(&self, starts: &[usize]) -> Vec<f32> {
+        let words: Vec<Option<usize>> = starts.iter().map(|start| self.word_at(*start)).collect();
+        let share = |word: Option<usize>| {
+            let Some(at) = word else { return 0.0 };
+            let pieces = words.iter().filter(|other| **other == word).count();
+            #[expect(clippy::cast_precision_loss, reason = "pieces of a word")]
+            let pieces = pieces as f32;
+            self.words[at].1 / pieces
+        };
+        words.iter().copied().map(share).collect()
+    }
+
+    fn word_at(&self, byte: usize) -> Option<usize> {
         let next = self.words.partition_point(|(range, _)| range.start <= byte);
-        match next.checked_sub(1).map(|word| &self.words[word]) {
-            Some((range, weight)) if range.contains(&byte) => *weight,
-            _ => 0.0,
-        }
+        let word = next.checked_sub(1)?;
+        self.words[word].0.contains(&byte).then_some(word)
     }
 }
 

@@ -24,7 +24,8 @@ const QUESTION_TOKENS: usize = 64;
 pub struct Nearness {
     /// Cosine of the means of their tokens' vectors.
     pub cosine: f32,
-    /// Late interaction: for each token of the question the nearest of the sentence or its headings, by how rare its word is.
+    /// Late interaction: for each token of the question the nearest of the sentence or its headings, by how rare its word is. A word
+    /// of many pieces counts once.
     pub late_interaction: f32,
 }
 
@@ -77,10 +78,10 @@ impl SentenceEncoder {
         };
         let width = self.model.width();
         let rows = of_question.tokens.chunks_exact(width);
-        let weighted: Vec<Weighted> = asked
-            .iter()
-            .zip(rows)
-            .map(|(token, row)| (unit(row.to_vec()), question.weight(token.start as usize)))
+        let starts: Vec<usize> = asked.iter().map(|token| token.start as usize).collect();
+        let weighted: Vec<Weighted> = rows
+            .zip(question.shares(&starts))
+            .map(|(row, weight)| (unit(row.to_vec()), weight))
             .filter(|(_, weight)| *weight > 0.0)
             .collect();
         let units = QueryUnits::of(weighted, width);

@@ -41,7 +41,7 @@ pub(super) fn open(
         models.embedder.passage_tokens(),
     );
     // Two tokens frame what a transformer reads.
-    if most > read + 2 {
+    if most.saturating_sub(2) > read {
         tracing::warn!(
             max_tokens = most,
             read,

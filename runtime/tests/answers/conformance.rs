@@ -106,7 +106,8 @@ pub async fn open(data: &std::path::Path, citing: Citing) -> Arc<Quoin> {
 
 /// The same with a grammar that has no abstention, so that a model which would rather abstain has to cite.
 pub async fn open_unabstaining(data: &std::path::Path, citing: Citing) -> Arc<Quoin> {
-    let config = config(data, citing);
+    let mut config = config(data, citing);
+    config.answers.extractive_threshold = 0.0;
     let model = ModelSource {
         base: base_source(&config.model, config.data()).unwrap(),
         adapter: None,

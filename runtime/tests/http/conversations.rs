@@ -85,3 +85,20 @@ async fn nothing_is_generated_from_what_retrieval_is_not_sure_of() {
         .await;
     assert_eq!(sure.body["status"], "answered", "{}", sure.text);
 }
+
+#[tokio::test]
+async fn a_model_that_only_points_is_not_asked_where_no_sentence_scores_enough() {
+    let app = TestApp::builder()
+        .config(|config| {
+            config.model.prompt = "pointer".to_owned();
+            config.answers.extractive_threshold = 0.999;
+        })
+        .with_pages()
+        .await;
+    let question = json!({"question": "How many days of annual leave do employees have?"});
+    let unsure = app.post("/v1/answers", &question).await;
+    assert_eq!(unsure.body["status"], "abstained", "{}", unsure.text);
+    assert_eq!(unsure.body["usage"]["prompt_tokens"], 0);
+    let confidence = unsure.body["confidence"].as_f64().unwrap();
+    assert!(confidence > 0.3 && confidence < 0.999, "{confidence}");
+}

@@ -132,9 +132,11 @@ class Shortlister:
         return Read(self.terms(title or ""), None, title or "")
 
     def token_weights(self, text, starts, weights):
-        """What the word is worth that each token of a question starts in. weights: of terms."""
+        """What each token of a question is worth, by where it starts: its share of its word's weight. weights: of terms."""
         words = [(m.start(), m.end(), weights.get(self.term(m[0].lower()), 0.0)) for m in WORD.finditer(text)]
-        return np.array([next((w for first, last, w in words if first <= start < last), 0.0) for start in starts], np.float32)
+        within = [next((n for n, (first, last, _) in enumerate(words) if first <= start < last), None) for start in starts]
+        pieces = Counter(within)
+        return np.array([0.0 if n is None else words[n][2] / pieces[n] for n in within], np.float32)
 
     def weight(self, term):
         n = self.holding[term]
