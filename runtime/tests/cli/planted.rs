@@ -31,6 +31,9 @@ const THINGS: [&str; 20] = [
 ];
 const PLACES: [&str; 5] = ["cellar", "attic", "gatehouse", "workshop", "library"];
 
+/// Another building of the same library is not right.
+const ALL_WORDS: &[&str] = &["--right", "words", "--f1", "0.9"];
+
 /// Of twenty; the issue is settled by nine in ten.
 const ENOUGH: usize = 18;
 
@@ -61,6 +64,12 @@ impl Facts {
             })
             .collect();
         let mut facts = Self::about(&codes);
+        // To an encoder a code is noise: it may stand in the sentence that answers alone.
+        for (document, code) in facts.corpus.iter_mut().zip(&codes) {
+            let text = document["text"].as_str().unwrap();
+            let text = text.replace(&format!(" of {code}"), "");
+            document["text"] = json!(text);
+        }
         // Where a stage may not make good what another lost.
         "[answers]\ntop_k = 1\nneighbours = false\n[retrieval]\nreranker = \"off\"\n"
             .clone_into(&mut facts.settings);
@@ -228,10 +237,7 @@ fn facts_that_are_cut_apart_are_lost_at_the_passages_border() {
     }
     "[answers]\ntop_k = 1\nneighbours = false\n[retrieval]\npassage_target_tokens = 24\npassage_max_tokens = 32\n"
         .clone_into(&mut facts.settings);
-    facts.end_up_in(
-        "not_retrieved/passage_boundary",
-        &["--right", "words", "--f1", "0.9"],
-    );
+    facts.end_up_in("not_retrieved/passage_boundary", ALL_WORDS);
 }
 
 #[test]
@@ -253,7 +259,7 @@ fn a_threshold_that_is_too_low_answers_what_nothing_answers() {
 
 #[test]
 fn whole_sentences_where_a_few_words_are_wanted_are_right_in_the_wrong_form() {
-    Facts::new().end_up_in("right_wrong_form", &["--right", "words", "--f1", "0.9"]);
+    Facts::new().end_up_in("right_wrong_form", ALL_WORDS);
 }
 
 #[test]
@@ -261,14 +267,14 @@ fn without_bm25_what_only_its_letters_tell_apart_is_lost_in_bm25() {
     let mut facts = Facts::coded();
     facts.end_up_in("right", &[]);
     facts.settings.push_str("vector_weight = 1.0\n");
-    facts.end_up_in("not_retrieved/bm25", &[]);
+    facts.end_up_in("not_retrieved/bm25", ALL_WORDS);
 }
 
 #[test]
 fn vectors_that_drown_the_words_lose_them_in_fusion() {
     let mut facts = Facts::coded();
     facts.settings.push_str("vector_weight = 0.99\n");
-    facts.end_up_in("not_retrieved/fusion", &[]);
+    facts.end_up_in("not_retrieved/fusion", ALL_WORDS);
 }
 
 /// Each pair is asked for by its second word.
