@@ -84,6 +84,24 @@ fn json_holds_the_report_and_a_limit_takes_fewer_queries() {
 }
 
 #[test]
+fn what_is_configured_is_what_is_measured_unless_an_option_says_otherwise() {
+    let place = dataset();
+    let config = "[retrieval]\nembedder = \"bundled-encoder\"\nreranker = \"off\"\n";
+    place.write("quoin.toml", config);
+    let measure = |options: &[&str]| {
+        let call = ["eval", "retrieval", "--dataset", "set", "--json"];
+        let call = [&call[..], options].concat();
+        place.run(&call).ok().json()["metrics"]["reranked"].is_object()
+    };
+    let configured = ["--config", "quoin.toml"];
+    assert!(measure(&[]));
+    assert!(!measure(&configured), "nothing reranks");
+    assert!(measure(
+        &[&configured[..], &["--reranker", "auto"]].concat()
+    ));
+}
+
+#[test]
 fn a_version_in_effect_wins_over_the_one_that_it_replaced_and_loses_where_it_is_not_found() {
     let place = dataset();
     let corpus = |kobe: &str| {

@@ -43,12 +43,12 @@ pub struct Retrieval {
     /// Only the first N judged queries, by id
     #[arg(long, value_name = "N")]
     limit: Option<usize>,
-    /// What makes vectors: `bundled`, `bundled-encoder`, or the folder of a model
-    #[arg(long, value_name = "DIR", default_value = "bundled")]
-    embedder: String,
-    /// What reranks: `auto`, `off`, `late-interaction`, or the folder of a cross-encoder
-    #[arg(long, value_name = "NAME|DIR", default_value = "auto")]
-    reranker: String,
+    /// What makes vectors, instead of the configured one: `bundled`, `bundled-encoder`, or the folder of a model
+    #[arg(long, value_name = "DIR")]
+    embedder: Option<String>,
+    /// What reranks, instead of the configured one: `auto`, `off`, `late-interaction`, or the folder of a cross-encoder
+    #[arg(long, value_name = "NAME|DIR")]
+    reranker: Option<String>,
 }
 
 /// How the index was made.
@@ -82,10 +82,18 @@ impl Retrieval {
     pub async fn run(self, setting: &Setting) -> Result<(), Failure> {
         let output = setting.output;
         let models = models_folder(setting.config.data());
-        tokio::task::spawn_blocking(move || self.measure(&models, output)).await?
+        let mut retrieval = setting.config.retrieval.clone();
+        retrieval.embedder = self.embedder.clone().unwrap_or(retrieval.embedder);
+        retrieval.reranker = self.reranker.clone().unwrap_or(retrieval.reranker);
+        tokio::task::spawn_blocking(move || self.measure(&retrieval, &models, output)).await?
     }
 
-    fn measure(&self, models: &Path, output: Output) -> Result<(), Failure> {
+    fn measure(
+        &self,
+        retrieval: &RetrievalConfig,
+        models: &Path,
+        output: Output,
+    ) -> Result<(), Failure> {
         let mut dataset = Dataset::open_split(&self.dataset, &self.split)?;
         if let Some(limit) = self.limit {
             dataset.qrels = std::mem::take(&mut dataset.qrels)
@@ -95,11 +103,6 @@ impl Retrieval {
         }
         let reference = DatasetReference::of(&dataset)?;
         let folder = tempfile::tempdir().context(|| "cannot make a temporary folder".to_owned())?;
-        let retrieval = RetrievalConfig {
-            embedder: self.embedder.clone(),
-            reranker: self.reranker.clone(),
-            ..RetrievalConfig::default()
-        };
         let settings = retrieval.settings(Device::Auto, models);
         let configuration = format!("{settings:?}");
         let retriever = Retriever::open(folder.path(), settings)?;
