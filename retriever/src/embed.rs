@@ -84,6 +84,11 @@ pub trait Embedder: Send + Sync {
         0
     }
 
+    /// The share of the final score that late interaction by the vectors of tokens has, where the settings do not say, 0 to 1.
+    fn late_interaction_weight(&self) -> f32 {
+        0.5
+    }
+
     /// As [`Embedder::embed_passages`], with the vectors of the passages' tokens.
     ///
     /// # Errors

@@ -65,8 +65,7 @@ impl Models {
         let token_vectors = token_vectors && embedder.token_dimensions() > 0;
         let reranker: Option<Arc<dyn Reranker>> = match reranker {
             RerankerKind::LateInteraction if token_vectors => {
-                let dimensions = embedder.token_dimensions();
-                Some(Arc::new(TokenLateInteraction::new(dimensions)))
+                Some(Arc::new(TokenLateInteraction::of(embedder.as_ref())))
             }
             RerankerKind::LateInteraction if is_static => {
                 Some(Arc::new(StaticLateInteraction::new(embed::bundled()?)))

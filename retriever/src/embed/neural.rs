@@ -12,6 +12,7 @@ use crate::passage::Token;
 pub(crate) struct NeuralEmbedder {
     model: Arc<Model>,
     fingerprint: String,
+    late_interaction_weight: f32,
     /// Made when it is first needed: that runs the model on some thousand tokens.
     projection: OnceLock<Projection>,
 }
@@ -20,7 +21,7 @@ impl NeuralEmbedder {
     /// # Errors
     /// A file is missing, too large or damaged, or describes what this program cannot run.
     pub(crate) fn open(folder: &Path) -> Result<Self, RetrieverError> {
-        let embedder = Self::around(Arc::new(Model::open(folder)?));
+        let embedder = Self::around(Arc::new(Model::open(folder)?), 0.5);
         // A model whose weights are numbers can still compute what is none.
         let vector = embedder.embed_query("a sentence")?;
         if vector.iter().all(|value| *value == 0.0) {
@@ -36,13 +37,15 @@ impl NeuralEmbedder {
     /// # Errors
     /// The files in the binary do not fit together.
     pub(crate) fn bundled() -> Result<Self, RetrieverError> {
-        Ok(Self::around(Model::bundled()?))
+        // More of it loses on Cranfield what it wins elsewhere.
+        Ok(Self::around(Model::bundled()?, 0.3))
     }
 
-    fn around(model: Arc<Model>) -> Self {
+    fn around(model: Arc<Model>, late_interaction_weight: f32) -> Self {
         Self {
             fingerprint: format!("neural:{}", model.digest()),
             model,
+            late_interaction_weight,
             projection: OnceLock::new(),
         }
     }
@@ -101,6 +104,10 @@ impl Embedder for NeuralEmbedder {
 
     fn token_dimensions(&self) -> usize {
         token_dimensions(&self.model)
+    }
+
+    fn late_interaction_weight(&self) -> f32 {
+        self.late_interaction_weight
     }
 
     fn embed_passages_and_tokens(

@@ -174,12 +174,16 @@ fn tokens(candidate: &Candidate) -> &[u32] {
 /// Over the vectors of tokens that an embedder made of the passages and that are stored beside them.
 pub(crate) struct TokenLateInteraction {
     dimensions: usize,
+    weight: f32,
 }
 
 impl TokenLateInteraction {
-    /// For rows of so many components.
-    pub(crate) fn new(dimensions: usize) -> Self {
-        Self { dimensions }
+    /// For the rows that an embedder makes.
+    pub(crate) fn of(embedder: &dyn Embedder) -> Self {
+        Self {
+            dimensions: embedder.token_dimensions(),
+            weight: embedder.late_interaction_weight(),
+        }
     }
 }
 
@@ -197,7 +201,7 @@ impl Reranker for TokenLateInteraction {
     }
 
     fn weight(&self) -> f32 {
-        0.5
+        self.weight
     }
 
     fn depth(&self) -> usize {
@@ -249,7 +253,7 @@ mod tests {
     fn late_interaction_over_stored_vectors_keeps_the_contract() {
         let folder = crate::neural::tests::fixture("embedder");
         let embedder = crate::embed::NeuralEmbedder::open(&folder).unwrap();
-        let reranker = TokenLateInteraction::new(embedder.token_dimensions());
+        let reranker = TokenLateInteraction::of(&embedder);
         keeps_the_contract(&reranker, &embedder);
         let texts = ["pump", "the pump resets itself", ""].map(str::to_owned);
         let given = candidates(reranker.reads(), &embedder, &texts).unwrap();
@@ -279,7 +283,11 @@ mod tests {
             rows(&[5.25, 7.0]),
             rows(&[]),
         ];
-        let scores = TokenLateInteraction::new(2).score(&query, &given);
+        let reranker = TokenLateInteraction {
+            dimensions: 2,
+            weight: 0.5,
+        };
+        let scores = reranker.score(&query, &given);
         for (score, want) in scores.iter().zip([0.75, 0.25, 0.65, 0.0]) {
             assert!((score - want).abs() < 0.02, "{scores:?}");
         }
