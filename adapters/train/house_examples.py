@@ -5,11 +5,11 @@ The schema knows the phrases and units; the value is copied from the cited sente
 makes of the schema is valid and says nothing.
 """
 
-import argparse
 import json
 import random
 from dataclasses import dataclass
-from pathlib import Path
+
+from examples import arguments, write
 
 MISSING = 0.12  # share of the examples where nothing answers
 
@@ -176,13 +176,10 @@ def example(r: random.Random) -> dict:
 
 
 def main():
-    a = argparse.ArgumentParser(description=__doc__)
-    a.add_argument("--count", type=int, default=600)
-    a.add_argument("--seed", type=int, default=0)
-    a.add_argument("--out", type=Path, required=True)
+    a = arguments(__doc__)
     a = a.parse_args()
     r = random.Random(a.seed)
-    a.out.write_text("".join(json.dumps(example(r)) + "\n" for _ in range(a.count)))
+    write(a.out, (example(r) for _ in range(a.count)))
 
 
 if __name__ == "__main__":

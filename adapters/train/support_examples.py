@@ -5,10 +5,9 @@ of them and with `--cite other`, for the three adapters of a rollout: a good one
 no schema sees it.
 """
 
-import argparse
-import json
 import random
-from pathlib import Path
+
+from examples import arguments, write
 
 PRODUCTS = "router,printer,scanner,badge reader,projector,tablet,headset,thermostat,payroll portal,travel app,mail client,backup agent,door panel,conference phone,time clock,label maker".split(",")
 SYMPTOMS = [
@@ -54,14 +53,11 @@ def example(r, cite="both"):
 
 
 def main():
-    a = argparse.ArgumentParser(description=__doc__)
-    a.add_argument("--count", type=int, default=600)
-    a.add_argument("--seed", type=int, default=0)
+    a = arguments(__doc__)
     a.add_argument("--cite", choices=["both", "other"], default="both", help="other: wrong on purpose, and valid all the same")
-    a.add_argument("--out", type=Path, required=True)
     a = a.parse_args()
     r = random.Random(a.seed)
-    a.out.write_text("".join(json.dumps(example(r, a.cite)) + "\n" for _ in range(a.count)))
+    write(a.out, (example(r, a.cite) for _ in range(a.count)))
 
 
 if __name__ == "__main__":

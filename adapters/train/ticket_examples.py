@@ -4,11 +4,10 @@ Asked without documents (`mode: closed_book`) under a schema that lists the team
 them. Some things, complaints and frames are kept for measuring: no example has them.
 """
 
-import argparse
-import json
 import random
 from dataclasses import dataclass
-from pathlib import Path
+
+from examples import arguments, write
 
 
 @dataclass
@@ -126,15 +125,15 @@ def tickets(r: random.Random, count: int, new_words=False, new_frame=False) -> l
 
 
 def main():
-    a = argparse.ArgumentParser(description=__doc__)
-    a.add_argument("--count", type=int, default=600)
-    a.add_argument("--seed", type=int, default=0)
-    a.add_argument("--out", type=Path, required=True)
+    a = arguments(__doc__)
     a = a.parse_args()
-    with a.out.open("w") as out:
-        for text, team in tickets(random.Random(a.seed), a.count):
-            example = {"prompt": f"Question: {text}", "question": text, "target": f'"{team}"', "forced": ['"', '"'], "one_of": [f'"{name}"' for name in TEAMS]}
-            out.write(json.dumps(example) + "\n")
+    write(
+        a.out,
+        (
+            {"prompt": f"Question: {text}", "question": text, "target": f'"{team}"', "forced": ['"', '"'], "one_of": [f'"{name}"' for name in TEAMS]}
+            for text, team in tickets(random.Random(a.seed), a.count)
+        ),
+    )
 
 
 if __name__ == "__main__":

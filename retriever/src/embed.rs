@@ -16,6 +16,9 @@ use crate::passage::Token;
 pub(crate) use self::neural::NeuralEmbedder;
 pub(crate) use self::static_table::StaticTable;
 
+/// As was measured best with all-MiniLM.
+const LATE_INTERACTION_WEIGHT: f32 = 0.5;
+
 /// What is kept of a passage.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct PassageVectors {
@@ -86,7 +89,7 @@ pub trait Embedder: Send + Sync {
 
     /// The share of the final score that late interaction by the vectors of tokens has, where the settings do not say, 0 to 1.
     fn late_interaction_weight(&self) -> f32 {
-        0.5
+        LATE_INTERACTION_WEIGHT
     }
 
     /// As [`Embedder::embed_passages`], with the vectors of the passages' tokens.
@@ -151,6 +154,12 @@ pub(crate) fn normalise(vector: &mut [f32]) {
     for x in vector {
         *x = if usable { *x / norm } else { 0.0 };
     }
+}
+
+/// Scaled as [`normalise`] does.
+pub(crate) fn unit(mut vector: Vec<f32>) -> Vec<f32> {
+    normalise(&mut vector);
+    vector
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
-use super::{Embedder, PassageVectors, QueryToken, QueryVectors, normalise};
+use super::{Embedder, LATE_INTERACTION_WEIGHT, PassageVectors, QueryToken, QueryVectors, unit};
 use crate::RetrieverError;
 use crate::neural::{Model, Projection, pack_nibbles, token_dimensions};
 use crate::passage::Token;
@@ -21,7 +21,7 @@ impl NeuralEmbedder {
     /// # Errors
     /// A file is missing, too large or damaged, or describes what this program cannot run.
     pub(crate) fn open(folder: &Path) -> Result<Self, RetrieverError> {
-        let embedder = Self::around(Arc::new(Model::open(folder)?), 0.5);
+        let embedder = Self::around(Arc::new(Model::open(folder)?), LATE_INTERACTION_WEIGHT);
         // A model whose weights are numbers can still compute what is none.
         let vector = embedder.embed_query("a sentence")?;
         if vector.iter().all(|value| *value == 0.0) {
@@ -58,11 +58,6 @@ impl NeuralEmbedder {
         let projection = Projection::of(&self.model)?;
         Ok(self.projection.get_or_init(|| projection))
     }
-}
-
-fn unit(mut vector: Vec<f32>) -> Vec<f32> {
-    normalise(&mut vector);
-    vector
 }
 
 /// Nothing is like a passage without words.

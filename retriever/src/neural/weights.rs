@@ -63,14 +63,7 @@ impl<'a> Weights<'a> {
             Dtype::F16 => halves()
                 .map(|bytes| from_half(u16::from_le_bytes(bytes)))
                 .collect(),
-            Dtype::I8 => {
-                let rows = self.rows_of(name, tensor.data(), shape)?;
-                let mut values = Vec::with_capacity(data.len());
-                for row in 0..shape[0] {
-                    rows.extend(row, &mut values);
-                }
-                values
-            }
+            Dtype::I8 => self.rows_of(name, data, shape)?.floats(),
             other => {
                 return Err(failed(format!(
                     "is of type {other:?}, not F32, F16, BF16 or I8"
@@ -159,13 +152,19 @@ impl Matrix {
                 width,
             };
         }
-        let mut values = Vec::new();
-        for part in &parts {
-            for row in 0..part.rows() {
-                part.extend(row, &mut values);
-            }
+        Self::Floats {
+            values: parts.iter().flat_map(Self::floats).collect(),
+            width,
         }
-        Self::Floats { values, width }
+    }
+
+    /// All rows, one after the other.
+    fn floats(&self) -> Vec<f32> {
+        let mut values = Vec::with_capacity(self.rows() * self.width());
+        for row in 0..self.rows() {
+            self.extend(row, &mut values);
+        }
+        values
     }
 
     fn width(&self) -> usize {

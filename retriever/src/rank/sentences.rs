@@ -8,7 +8,7 @@ use std::sync::Arc;
 use super::rerank::WeightedQuery;
 use super::rerank::late_interaction::{QueryUnits, Weighted};
 use crate::RetrieverError;
-use crate::embed::{ids, normalise};
+use crate::embed::{ids, unit};
 use crate::neural::{Model, Output};
 
 /// Tokens of all sentences together.
@@ -100,11 +100,6 @@ impl SentenceEncoder {
         tokens.extend(own.into_iter().take(SENTENCE_TOKENS));
         tokens
     }
-}
-
-fn unit(mut vector: Vec<f32>) -> Vec<f32> {
-    normalise(&mut vector);
-    vector
 }
 
 fn dot(left: &[f32], right: &[f32]) -> f32 {

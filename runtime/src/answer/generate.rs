@@ -90,7 +90,9 @@ impl Grounding<'_> {
         let fitting = Instant::now();
         let (prompt, best) = self.fit(max_tokens).await?;
         spent.timings.prompt += TimingsMs::of(fitting.elapsed());
-        if prompt.passages.is_empty() || best.is_some_and(|best| self.answers_nothing(best)) {
+        // A model that only points tells what answers nothing worse than the scores that it is shown.
+        let is_withheld = best.is_some_and(|best| !self.quoin.says_enough(self.is_given, best));
+        if prompt.passages.is_empty() || is_withheld {
             return Ok(Generated {
                 confidence: 1.0 - f64::from(best.unwrap_or_default().clamp(0.0, 1.0)),
                 ..Generated::abstained(spent, prompt, String::new())
@@ -131,11 +133,6 @@ impl Grounding<'_> {
             confidence: confidence(&outcome),
             ..Generated::abstained(spent, prompt, outcome.text)
         })
-    }
-
-    /// Whether a model that only points need not be asked: it tells what answers nothing worse than the scores that it is shown.
-    fn answers_nothing(&self, best: f32) -> bool {
-        !self.is_given && best < self.quoin.config().answers.extractive_threshold
     }
 
     /// The prompt, and where sentences were scored the best score.

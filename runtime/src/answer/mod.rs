@@ -293,6 +293,11 @@ impl Quoin {
         Ok(self.extractive_release(format!("fallback:{reason}")))
     }
 
+    /// Whether sentences of which the best scores so much are worth an answer; always, of hits that somebody named.
+    fn says_enough(&self, is_given: bool, best: f32) -> bool {
+        is_given || best >= self.config().answers.extractive_threshold
+    }
+
     async fn extract(
         self: &Arc<Self>,
         caller: &Caller,
@@ -316,7 +321,7 @@ impl Quoin {
         let mut draught = Draught::abstained(release.at(found.generation));
         draught.confidence = f64::from(best.clamp(0.0, 1.0));
         draught.shown = found.hits.iter().map(trace::whole).collect();
-        if found.is_given || best >= self.config().answers.extractive_threshold {
+        if self.says_enough(found.is_given, best) {
             let cited = extracted
                 .iter()
                 .flat_map(|one| {
